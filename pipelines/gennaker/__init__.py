@@ -1,0 +1,1 @@
+"""The authoring SDK: what a pipeline is."""
