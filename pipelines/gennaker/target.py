@@ -1,0 +1,56 @@
+"""The target contract: what an environment can be (a cluster and a namespace, a Docker host ...).
+
+An environment's key that names a target plugin holds that plugin's settings. Registered under the
+entry-point group ``gennaker.targets``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from gennaker.stage import API_VERSION
+
+__all__ = ["Target", "TargetSettings"]
+
+
+class TargetSettings(BaseModel):
+    """Base of a target's settings in ``gennaker.yaml``; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Target:
+    """A kind of place to deploy to; subclass it, set ``name`` and ``Settings``."""
+
+    name: ClassVar[str]
+    api_version: ClassVar[int] = API_VERSION
+    Settings: ClassVar[type[TargetSettings]] = TargetSettings
+
+    def namespace(self, settings: Any) -> str | None:
+        """Return what ``environment.namespace`` is in expressions. Pure."""
+        return None
+
+    def connect(self, settings: Any, *, environment: str, project: Path) -> Any:
+        """Return a connection for stages (``ctx.connect()``); the type is the plugin's own.
+
+        Raises:
+            StageError: when it cannot be reached, saying what to do.
+        """
+        raise NotImplementedError
+
+    def sandbox(self, settings: Any, *, environment: str, state: Path) -> Mapping[str, Any]:
+        """Return settings (plain data) that point at this state folder's sandbox instead.
+
+        Starts the sandbox when it does not run. A target without one refuses ``--sandbox``.
+        """
+        from gennaker.errors import InvalidInput
+
+        raise InvalidInput(
+            f"target {self.name!r} has no sandbox",
+            code="no-sandbox",
+            hint=f"run without --sandbox, or give environment {environment!r} another target",
+        )
