@@ -1,0 +1,1 @@
+"""The journal: where every fact of every run is kept."""

@@ -1,0 +1,188 @@
+"""The journal port: what the runtime and the CLI need of a database, in domain verbs.
+
+Two implementations pass one contract suite: SQLite here, PostgreSQL for a team. Everything that
+must be true together happens in one :class:`Transaction`; an append is compare-and-set on the
+run's version, so a late or repeated writer changes nothing and loads the tail instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from gennaker.errors import GennakerError
+
+__all__ = [
+    "Claim",
+    "DeployRow",
+    "Journal",
+    "Ownership",
+    "RunFilter",
+    "RunRow",
+    "StoredEvent",
+    "Transaction",
+    "VersionConflict",
+]
+
+Json = Any
+
+
+class VersionConflict(GennakerError):
+    """Somebody else appended to the run first; load the tail and decide again."""
+
+    code = "version-conflict"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event as kept: ``sequence`` counts from 1 in the run; ``data`` is its JSON data."""
+
+    sequence: int
+    data: dict[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """The projection of a run that lists need; written in the transaction of its events.
+
+    ``version`` is the sequence of its last event. Times are seconds since the epoch. ``due`` is
+    the earliest moment at which time alone changes something. ``waiting`` is what the run waits
+    for, in words of ``status`` (``decision``, ``lock``, ``queue`` ...), empty when it does not.
+    """
+
+    run: str
+    pipeline: str
+    number: int
+    title: str
+    actor: str
+    state: str
+    outcome: str | None
+    version: int
+    created_at: float
+    started_at: float | None = None
+    ended_at: float | None = None
+    waiting: str = ""
+    due: float | None = None
+    sandbox: bool = False
+    retry_of: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs to list, newest first."""
+
+    pipeline: str | None = None
+    states: tuple[str, ...] = ()
+    outcomes: tuple[str, ...] = ()
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A run's place in a queue: an environment's lock or a concurrency group.
+
+    Attributes:
+        key: ``lock/SCOPE/ENVIRONMENT`` or ``group/SCOPE/GROUP``.
+        place: order of asking, given by the journal, unique in the state.
+        holding: whether it has what it asked for.
+        since: when it asked, or got it.
+        deploys: how many deploys the run had started when it asked (deadlocks choose by it).
+    """
+
+    key: str
+    run: str
+    place: int
+    holding: bool
+    since: float
+    limit: int = 1
+    policy: str = "queue"
+    instance: str = ""
+    deploys: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DeployRow:
+    """The last successful deploy of an environment."""
+
+    scope: str
+    environment: str
+    run: str
+    instance: str
+    at: float
+
+
+class Transaction(Protocol):
+    """Reads and writes that become durable together, or not at all."""
+
+    def allocate_number(self, pipeline: str) -> int:
+        """Return the pipeline's next run number."""
+
+    def append(self, row: RunRow, expected_version: int, events: Sequence[dict[str, Json]]) -> None:
+        """Add events to a run (``row.version`` is the version after them) and project its row.
+
+        Raises:
+            VersionConflict: when the run's version is not ``expected_version`` (0: a new run).
+        """
+
+    def read_claims(self, scope_prefix: str = "") -> list[Claim]:
+        """Return the claims whose key starts with the prefix, in order of place."""
+
+    def next_place(self) -> int:
+        """Return a new, larger place."""
+
+    def write_claim(self, claim: Claim) -> None:
+        """Insert or replace the claim of (key, run)."""
+
+    def delete_claim(self, key: str, run: str) -> None:
+        """Remove it; nothing happens when there is none."""
+
+    def record_deploy(self, row: DeployRow) -> None:
+        """Make this the environment's last deploy."""
+
+
+class Ownership(Protocol):
+    """The exclusive right to drive one run; ends with :meth:`release` or with the process."""
+
+    run: str
+
+    def release(self) -> None:
+        """Give it up."""
+
+
+class Journal(Protocol):
+    """A database of runs. Safe to use from several threads; a transaction belongs to one."""
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """Begin a write transaction at once; commit durably on leaving, roll back on an error."""
+
+    def load_events(self, run: str, *, after: int = 0) -> list[StoredEvent]:
+        """Return the run's events with a sequence above ``after``, in order."""
+
+    def find_run(self, run: str) -> RunRow | None:
+        """Return a run's row by its exact id."""
+
+    def list_runs(self, which: RunFilter) -> list[RunRow]:
+        """Return rows, newest first."""
+
+    def find_runs_by_prefix(self, prefix: str, *, limit: int = 10) -> list[RunRow]:
+        """Return rows whose id starts with the prefix, newest first."""
+
+    def read_claims(self, scope_prefix: str = "") -> list[Claim]:
+        """Return claims without a write transaction, in order of place."""
+
+    def last_deploy(self, scope: str, environment: str) -> DeployRow | None:
+        """Return the environment's last successful deploy."""
+
+    def change_token(self) -> object:
+        """Return a value that differs after any other process has committed; cheap to ask."""
+
+    def own_run(self, run: str) -> Ownership | None:
+        """Take the exclusive right to drive the run; None when another process has it."""
+
+    def find_owner(self, run: str) -> str | None:
+        """Return who drives the run (``user@host pid N``), None when nobody does."""
+
+    def close(self) -> None:
+        """Release everything."""

@@ -1,0 +1,1 @@
+"""The embedded runtime: carries out what the core decides, in this process."""
