@@ -1,0 +1,467 @@
+"""Builds plain data from the parser's events, with limits and a place for every node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, cast
+
+from gennaker.errors import InvalidInput, Location, Problem
+from gennaker.yamltext import traps
+from gennaker.yamltext.document import Document, Limits, Schema
+from gennaker.yamltext.marks import Marks, Node, Place
+from gennaker.yamltext.scalars import (
+    BadScalar,
+    find_ambiguity,
+    resolve_core,
+    resolve_kubernetes,
+)
+
+__all__ = ["Composer"]
+
+_SHOWN_PROBLEMS = 100
+_STRING_TAG = "tag:yaml.org,2002:str"
+
+
+# Below this many nodes nobody is harmed, whatever the factor: a short file may repeat an anchor.
+_FREE_EXPANSION = 1_000
+
+_Expects: TypeAlias = Literal["key", "value", "merge", "dropped"]
+"""What the next node of a mapping is; ``dropped`` is the value of a key that was refused."""
+
+
+@dataclass(slots=True)
+class _Frame:
+    """A collection whose end has not come yet."""
+
+    data: dict[str, Any] | list[Any]
+    node: Node
+    anchor: str | None
+    started: int
+    quiet: bool = False
+    """Whether it stands inside a key that was refused already."""
+    expects: _Expects = "key"
+    key: str = ""
+    key_place: Place = (1, 1)
+    merges: list[tuple[dict[str, Any], Node]] = field(default_factory=list)
+
+    @property
+    def at_key(self) -> bool:
+        """Whether the next node is a mapping's key."""
+        return self.expects == "key" and isinstance(self.data, dict)
+
+
+class _Stop(Exception):
+    """Nothing sensible can be read after this problem."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+class Composer:
+    """Reads one text; what is wrong but leaves data to go on with is in ``problems``."""
+
+    def __init__(self, file: str, schema: Schema, limits: Limits) -> None:
+        self.file = file
+        self.limits = limits
+        self.strict = schema == "1.2"
+        self.resolve: Callable[[str], Any] = resolve_core if self.strict else resolve_kubernetes
+        self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
+        self.stack: list[_Frame] = []
+        self.anchors: dict[str, tuple[Any, Node | Place, int]] = {}
+        self.written = 0
+        self.expanded = 0
+        self.cut: set[Place] = set()
+        self.commented: frozenset[int] = frozenset()
+        self.root: tuple[Any, Node | Place] | None = None
+
+    # Reading ------------------------------------------------------------------------------------
+
+    def read(self, text: str | bytes, *, single: bool) -> list[Document]:
+        """Return the documents of ``text``, at most one when ``single``.
+
+        Raises:
+            InvalidInput: when nothing sensible can be read; with all problems up to there.
+        """
+        try:
+            return self._read(self._decode(text), single=single)
+        except _Stop as stop:
+            raise InvalidInput.of([*self.problems, stop.problem]) from None
+
+    def _decode(self, text: str | bytes) -> str:
+        size = len(text) if isinstance(text, bytes) else len(text.encode("utf-8", "replace"))
+        if size > self.limits.size:
+            raise _Stop(
+                Problem(
+                    "yaml-limit",
+                    f"the file has {size} bytes, more than {self.limits.size}",
+                    Location(self.file),
+                    "split it",
+                )
+            )
+        if isinstance(text, bytes):
+            if text.startswith((b"\xff\xfe", b"\xfe\xff")):
+                raise _Stop(_bad_encoding(self.file, Location(self.file, 1, 1), "UTF-16"))
+            try:
+                text = text.decode("utf-8")
+            except UnicodeDecodeError as error:
+                line = error.object.count(b"\n", 0, error.start) + 1
+                raise _Stop(
+                    _bad_encoding(self.file, Location(self.file, line), "another encoding")
+                ) from None
+        text = text.removeprefix("\ufeff")
+        bad = traps.check_characters(text, self.file, strict=self.strict)
+        if bad is not None:
+            raise _Stop(bad)
+        return text
+
+    def _read(self, text: str, *, single: bool) -> list[Document]:
+        import yaml
+
+        if self.strict and "#" in text:
+            self.commented = frozenset(
+                number
+                for number, line in enumerate(text.split("\n"))
+                if " #" in line or "\t#" in line
+            )
+        documents: list[Document] = []
+        try:
+            for event in _parse(text):
+                if isinstance(event, yaml.DocumentStartEvent):
+                    if documents and single:
+                        raise _Stop(
+                            Problem(
+                                "yaml-documents",
+                                "a second document starts here; a file has one",
+                                self._locate(_place(event)),
+                                "put it into a file of its own",
+                            )
+                        )
+                    self.root = None
+                    self.anchors.clear()
+                    self.cut = set()
+                    self.warnings = []
+                elif isinstance(event, yaml.DocumentEndEvent):
+                    data, node = self.root or (None, (1, 1))
+                    marks = Marks(self.file, node, frozenset(self.cut))
+                    documents.append(Document(data, marks, tuple(self.warnings)))
+                else:
+                    self._take(event)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            raise _Stop(
+                traps.explain_syntax_error(
+                    text,
+                    self.file,
+                    problem=error.problem or str(error.context),
+                    line=mark.line + 1 if mark else 1,
+                    column=mark.column + 1 if mark else 1,
+                )
+            ) from None
+        except yaml.YAMLError as error:
+            raise _Stop(
+                Problem("yaml-syntax", str(error).partition("\n")[0], Location(self.file))
+            ) from None
+        return documents
+
+    def _take(self, event: Any) -> None:
+        import yaml
+
+        kind = type(event)
+        if kind is yaml.ScalarEvent:
+            self._take_scalar(event)
+        elif kind is yaml.MappingStartEvent:
+            self._open(event, {})
+        elif kind is yaml.SequenceStartEvent:
+            self._open(event, [])
+        elif kind in (yaml.MappingEndEvent, yaml.SequenceEndEvent):
+            self._close()
+        elif kind is yaml.AliasEvent:
+            self._take_alias(event)
+
+    # Nodes --------------------------------------------------------------------------------------
+
+    def _take_scalar(self, event: Any) -> None:
+        place = _place(event)
+        self._count(place, 1, written=True)
+        text = event.value
+        plain = event.implicit[0] and not event.style
+        frame = self.stack[-1] if self.stack else None
+        is_key = frame is not None and frame.at_key
+        value: Any = text
+        if event.tag is not None and not (event.tag == _STRING_TAG and not self.strict):
+            self._tell(traps.explain_tag(event.tag, text, self._locate(place)))
+        elif plain:
+            value = self._resolve(text, place, is_key=is_key)
+            if not is_key and self.commented and event.end_mark.line in self.commented:
+                self._check_cut(text, place)
+        if is_key:
+            assert frame is not None
+            self._set_key(frame, text, value, place=place, plain=plain)
+            self._remember(event.anchor, text, place, 1)
+            return
+        self._remember(event.anchor, value, place, 1)
+        self._add(value, place)
+
+    def _resolve(self, text: str, place: Place, *, is_key: bool) -> Any:
+        try:
+            value = self.resolve(text)
+        except BadScalar as error:
+            self._tell(
+                Problem("yaml-number", str(error), self._locate(place), "quote it if it is text")
+            )
+            return text
+        if self.strict and not is_key:
+            other = find_ambiguity(text)
+            if other is not None and len(self.warnings) < _SHOWN_PROBLEMS:
+                kind = "text" if isinstance(value, str) else f"the number {value}"
+                self.warnings.append(
+                    Problem(
+                        "ambiguous-scalar",
+                        f"unquoted {text!r} is {kind} here and {other} to other YAML readers",
+                        self._locate(place),
+                        f'write "{text}" if it is text',
+                        severity="warning",
+                    )
+                )
+        return value
+
+    def _check_cut(self, text: str, place: Place) -> None:
+        self.cut.add(place)
+        if traps.find_cut_expression(text):
+            self._tell(
+                Problem(
+                    "yaml-trap",
+                    "' #' starts a comment and cuts the expression off",
+                    self._locate(place),
+                    "put the whole value in quotes",
+                )
+            )
+
+    def _open(self, event: Any, data: dict[str, Any] | list[Any]) -> None:
+        place = _place(event)
+        if len(self.stack) >= self.limits.depth:
+            raise _Stop(
+                Problem(
+                    "yaml-limit",
+                    f"more than {self.limits.depth} collections inside each other",
+                    self._locate(place),
+                )
+            )
+        self._count(place, 1, written=True)
+        if event.tag is not None:
+            self._tell(traps.explain_tag(event.tag, "", self._locate(place)))
+        parent = self.stack[-1] if self.stack else None
+        quiet = parent is not None and (parent.quiet or parent.at_key)
+        if parent is not None and parent.at_key and not parent.quiet:
+            self._refuse_key(place, braces=isinstance(data, dict))
+        if event.anchor is not None:
+            # Known but open: an alias to it inside itself would be endless.
+            self.anchors[event.anchor] = (None, place, -1)
+        self.stack.append(_Frame(data, Node(place), event.anchor, self.expanded - 1, quiet))
+
+    def _close(self) -> None:
+        frame = self.stack.pop()
+        if isinstance(frame.data, dict):
+            self._merge(frame)
+        self._remember(frame.anchor, frame.data, frame.node, self.expanded - frame.started)
+        self._add(frame.data, frame.node)
+
+    def _take_alias(self, event: Any) -> None:
+        place = _place(event)
+        name = event.anchor
+        value: Any = None
+        size = 1
+        node: Node | Place = place
+        if name not in self.anchors:
+            self._tell(
+                Problem(
+                    "yaml-alias",
+                    f"'*{name}' refers to no anchor before it",
+                    self._locate(place),
+                    f"write '&{name}' where it is meant, or quote the text",
+                )
+            )
+        else:
+            value, node, size = self.anchors[name]
+            if size < 0:
+                raise _Stop(
+                    Problem("yaml-alias", f"'*{name}' contains itself", self._locate(place))
+                )
+        self._count(place, size, written=False)
+        self.written += 1
+        frame = self.stack[-1] if self.stack else None
+        if frame is not None and frame.at_key:
+            if isinstance(value, str):
+                self._set_key(frame, value, value, place=place, plain=False)
+                return
+            self._refuse_key(place, braces=False)
+        self._add(value, node)
+
+    def _add(self, value: Any, node: Node | Place) -> None:
+        if not self.stack:
+            self.root = (value, node)
+            return
+        frame = self.stack[-1]
+        if isinstance(frame.data, list):
+            frame.node.children[len(frame.data)] = node
+            frame.data.append(value)
+            return
+        expected, frame.expects = frame.expects, "key"
+        if expected == "key":
+            # A collection used as a key has been refused; its value goes the same way.
+            frame.expects = "dropped"
+        elif expected == "merge":
+            self._collect_merge(frame, value, node)
+        elif expected == "value":
+            frame.data[frame.key] = value
+            frame.node.keys[frame.key] = frame.key_place
+            frame.node.children[frame.key] = node
+
+    # Keys and merges ----------------------------------------------------------------------------
+
+    def _set_key(self, frame: _Frame, text: str, value: Any, *, place: Place, plain: bool) -> None:
+        if plain and text == "<<":
+            frame.expects = "merge"
+            frame.key_place = place
+            return
+        key = text if isinstance(value, str) else self._name_key(text, value, place)
+        if plain and self.strict and traps.find_ternary_key(text):
+            self._tell(
+                Problem(
+                    "yaml-trap",
+                    "': ' in an unquoted 'a ? b : c' is read as the start of a mapping",
+                    self._locate(place),
+                    "put the whole value in quotes",
+                )
+            )
+        if key in frame.data:
+            first = frame.node.keys[key]
+            self._tell(
+                Problem(
+                    "duplicate-key",
+                    f"key {_shorten(key)!r} is already in line {first[0]}",
+                    self._locate(place),
+                    "remove one of the two",
+                )
+            )
+            frame.expects = "dropped"
+            return
+        frame.key = key
+        frame.key_place = place
+        frame.expects = "value"
+
+    def _name_key(self, text: str, value: Any, place: Place) -> str:
+        if not self.strict and value is not None:
+            # Kubernetes turns such keys into the text of their value.
+            return str(value).lower() if isinstance(value, bool) else str(value)
+        what = "empty" if value is None and not text else f"{text!r}, which is not a string"
+        self._tell(
+            Problem(
+                "yaml-key",
+                f"a key is {what}",
+                self._locate(place),
+                f'write it in quotes: "{_shorten(text)}"',
+            )
+        )
+        return text
+
+    def _refuse_key(self, place: Place, *, braces: bool) -> None:
+        hint = 'an expression is written "${{ … }}", in quotes' if braces else "write text"
+        self._tell(Problem("yaml-key", "a key is not a string", self._locate(place), hint))
+
+    def _collect_merge(self, frame: _Frame, value: Any, node: Node | Place) -> None:
+        if isinstance(value, dict) and isinstance(node, Node):
+            frame.merges.append((value, node))
+            return
+        if isinstance(value, list) and isinstance(node, Node):
+            parts = [(each, node.children[index]) for index, each in enumerate(value)]
+            if all(isinstance(each, dict) and isinstance(at, Node) for each, at in parts):
+                frame.merges.extend(cast("list[tuple[dict[str, Any], Node]]", parts))
+                return
+        self._tell(
+            Problem(
+                "yaml-merge",
+                "'<<' merges a mapping or a list of mappings",
+                self._locate(frame.key_place),
+                "refer to a mapping by its anchor: '<<: *name'",
+            )
+        )
+
+    @staticmethod
+    def _merge(frame: _Frame) -> None:
+        data = cast("dict[str, Any]", frame.data)
+        for source, node in frame.merges:
+            for key, value in source.items():
+                if key not in data:
+                    data[key] = value
+                    frame.node.keys[key] = node.keys[key]
+                    frame.node.children[key] = node.children[key]
+
+    # Limits and problems ------------------------------------------------------------------------
+
+    def _remember(self, anchor: str | None, value: Any, node: Node | Place, size: int) -> None:
+        if anchor is not None:
+            self.anchors[anchor] = (value, node, size)
+
+    def _count(self, place: Place, size: int, *, written: bool) -> None:
+        self.expanded += size
+        if written:
+            self.written += 1
+            if self.written > self.limits.nodes:
+                raise _Stop(
+                    Problem(
+                        "yaml-limit",
+                        f"more than {self.limits.nodes} values in one file",
+                        self._locate(place),
+                        "split it",
+                    )
+                )
+        elif self.expanded > max(self.written * self.limits.expansion, _FREE_EXPANSION):
+            raise _Stop(
+                Problem(
+                    "yaml-limit",
+                    f"aliases make the data more than {self.limits.expansion} times as large "
+                    "as the text",
+                    self._locate(place),
+                    "write fewer aliases inside what other aliases repeat",
+                )
+            )
+
+    def _locate(self, place: Place) -> Location:
+        return Location(self.file, *place)
+
+    def _tell(self, problem: Problem) -> None:
+        self.problems.append(problem)
+        if len(self.problems) >= _SHOWN_PROBLEMS:
+            raise _Stop(
+                Problem(
+                    "too-many-problems",
+                    f"the file has more than {_SHOWN_PROBLEMS} problems; the rest is not shown",
+                    Location(self.file),
+                )
+            )
+
+
+def _parse(text: str) -> Iterator[Any]:
+    import yaml
+
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return cast("Iterator[Any]", yaml.parse(text, loader))
+
+
+def _place(event: Any) -> Place:
+    mark = event.start_mark
+    return (mark.line + 1, mark.column + 1)
+
+
+def _bad_encoding(file: str, location: Location, found: str) -> Problem:
+    return Problem(
+        "yaml-encoding", f"{file!r} is not UTF-8 text, but {found}", location, "save it as UTF-8"
+    )
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}…"
