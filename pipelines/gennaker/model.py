@@ -64,6 +64,15 @@ def _read_retry(value: object) -> object:
     return {"limit": value} if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _read_condition(value: object) -> object:
+    """``if`` is bare; the whole-string form ``${{ … }}`` is the same thing."""
+    if isinstance(value, str):
+        inside = value.strip()
+        if inside.startswith("${{") and inside.endswith("}}") and inside.count("${{") == 1:
+            return inside[3:-2].strip()
+    return value
+
+
 def _read_names(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
@@ -123,7 +132,9 @@ class StageDefinition(Data):
     name: str | None = None
     with_: dict[str, Any] = Field(default_factory=dict, alias="with")
     needs: Annotated[tuple[str, ...], BeforeValidator(_read_names)] = ()
-    if_: str | bool | None = Field(default=None, alias="if")
+    if_: Annotated[str | bool | None, BeforeValidator(_read_condition)] = Field(
+        default=None, alias="if"
+    )
     matrix: Matrix | None = None
     environment: str | None = None
     timeout: Duration | None = None

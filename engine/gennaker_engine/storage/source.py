@@ -1,0 +1,274 @@
+"""The source a run is pinned to: a commit, or a content-addressed snapshot of a dirty tree.
+
+``capture_source`` runs when a run is created, ``materialize_source`` when a stage first reads
+``ctx.source``; the tree is read-only and shared by all runs with the same source.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gennaker.canonical import digest_of
+from gennaker.errors import GennakerError, InvalidInput
+from gennaker.paths import join_inside
+from gennaker_engine.storage.folder import StateFolder
+from gennaker_engine.storage.git import GitFacts, list_commit, list_worktree, read_blobs, read_git
+from gennaker_engine.storage.globs import compile_glob, match_any
+from gennaker_engine.storage.workspaces import remove_tree
+
+__all__ = [
+    "MAX_SOURCE",
+    "Source",
+    "capture_source",
+    "hash_globs",
+    "list_source",
+    "materialize_source",
+]
+
+MAX_SOURCE = 200 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a run is pinned to (``facts``) and what expressions see as ``git``."""
+
+    facts: Mapping[str, Any]
+    git: Mapping[str, Any]
+
+
+def list_source(root: Path, *, exclude: Sequence[str] = ()) -> list[str]:
+    """Return the relative paths of the files that are the source of ``root``, sorted.
+
+    In a git repository the tracked and untracked, not ignored ones; elsewhere all.
+    """
+    git = read_git(root)
+    return _list_files(root, git, exclude)
+
+
+def capture_source(
+    root: Path, *, state: StateFolder, exclude: Sequence[str] = (), store: bool = True
+) -> Source:
+    """Pin the tree at ``root`` as it is now; with ``store`` a dirty one is copied.
+
+    Raises:
+        InvalidInput: codes ``source-size``, ``source-link``, ``source-submodule``.
+    """
+    git = read_git(root)
+    scope = (git or GitFacts(None, None, None, None, True)).to_scope()
+    if git is not None and git.sha is not None and not git.dirty:
+        for entry in list_commit(root, git.sha):
+            _check_mode(entry.mode, entry.path)
+        facts: dict[str, Any] = {"kind": "commit", "commit": git.sha, "dirty": False}
+        if exclude:
+            facts["exclude"] = list(exclude)
+        return Source({**facts, "digest": digest_of(facts)}, scope)
+    entries = _snapshot(root, _list_files(root, git, exclude), state if store else None)
+    facts = {
+        "kind": "snapshot" if git is not None else "folder",
+        "commit": git.sha if git is not None else None,
+        "dirty": git is not None,
+        "digest": digest_of(entries),
+    }
+    if store:
+        _write_manifest(state, facts["digest"], entries)
+    return Source(facts, scope)
+
+
+def hash_globs(root: Path, globs: Iterable[str], *, exclude: Sequence[str] = ()) -> dict[str, str]:
+    """Return the digest of the source files each glob matches (paths and contents count)."""
+    wanted = sorted(set(globs))
+    if not wanted:
+        return {}
+    files = list_source(root, exclude=exclude)
+    found = {}
+    for pattern in wanted:
+        matched = [each for each in files if compile_glob(pattern).fullmatch(each)]
+        found[pattern] = digest_of([[each, _hash_file(root / each)] for each in matched])
+    return found
+
+
+def materialize_source(facts: Mapping[str, Any], *, state: StateFolder, root: Path) -> Path:
+    """Return the read-only tree of a run's source, made on first use.
+
+    Raises:
+        GennakerError: code ``source-missing`` when the commit or the snapshot is gone.
+    """
+    name = str(facts["digest"]).removeprefix("sha256:")
+    final = state.sources / "trees" / name
+    if final.is_dir():
+        return final
+    state.make(final.parent)
+    made = Path(tempfile.mkdtemp(dir=final.parent, prefix="make-"))
+    try:
+        for path, mode, content in _read_source(facts, state, root):
+            _write_entry(made, path, mode, content)
+        _make_read_only(made)
+        made.rename(final)
+    except OSError:
+        remove_tree(made)
+        if not final.is_dir():  # another process was quicker
+            raise
+    except BaseException:
+        remove_tree(made)
+        raise
+    return final
+
+
+def _list_files(root: Path, git: GitFacts | None, exclude: Sequence[str]) -> list[str]:
+    names = list_worktree(root) if git is not None else list(_walk(root, ""))
+    kept = []
+    for each in names:
+        if each.startswith(".gennaker/") or (exclude and match_any(exclude, each)):
+            continue
+        path = root / each
+        if path.is_dir() and not path.is_symlink():
+            raise InvalidInput(
+                f"{each!r} is a submodule, which a source cannot hold",
+                code="source-submodule",
+                hint="add it to source.exclude in gennaker.yaml",
+            )
+        if path.is_symlink() or path.is_file():
+            kept.append(each)
+    return sorted(kept)
+
+
+def _walk(root: Path, inside: str) -> Iterator[str]:
+    for entry in os.scandir(root / inside):
+        name = f"{inside}{entry.name}"
+        if entry.is_dir(follow_symlinks=False):
+            if name not in (".gennaker", ".git"):
+                yield from _walk(root, f"{name}/")
+        else:
+            yield name
+
+
+def _snapshot(root: Path, files: list[str], state: StateFolder | None) -> list[list[str]]:
+    """Return ``[path, mode, sha256]`` of each file, copying contents into the state folder."""
+    total = 0
+    entries = []
+    for each in files:
+        path = root / each
+        if path.is_symlink():
+            _check_link(root, each)
+            content = os.fsencode(path.readlink())
+            mode = "120000"
+        else:
+            total += path.stat().st_size
+            if total > MAX_SOURCE:
+                raise InvalidInput(
+                    f"the source of {str(root)!r} is larger than 200 MiB",
+                    code="source-size",
+                    hint="leave files out with source.exclude in gennaker.yaml, or ignore them in git",
+                )
+            content = path.read_bytes()
+            mode = "100755" if path.stat().st_mode & 0o100 else "100644"
+        name = hashlib.sha256(content).hexdigest()
+        if state is not None:
+            _write_blob(state, name, content)
+        entries.append([each, mode, name])
+    return entries
+
+
+def _check_mode(mode: str, path: str) -> None:
+    if mode == "160000":
+        raise InvalidInput(
+            f"{path!r} is a submodule, which a source cannot hold",
+            code="source-submodule",
+            hint="add it to source.exclude in gennaker.yaml",
+        )
+
+
+def _check_link(root: Path, name: str) -> None:
+    if not (root / name).resolve().is_relative_to(root.resolve()):
+        raise InvalidInput(
+            f"{name!r} is a symbolic link that leaves the source",
+            code="source-link",
+            hint="copy the file into the tree, or add it to source.exclude in gennaker.yaml",
+        )
+
+
+def _write_blob(state: StateFolder, name: str, content: bytes) -> None:
+    path = state.sources / "blobs" / name[:2] / name
+    if not path.exists():
+        _write_whole(state.make(path.parent) / name, content)
+
+
+def _write_manifest(state: StateFolder, digest: str, entries: list[list[str]]) -> None:
+    folder = state.make(state.sources / "manifests")
+    path = folder / f"{digest.removeprefix('sha256:')}.json"
+    if not path.exists():
+        _write_whole(path, json.dumps(entries).encode())
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix="write-")
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(content)
+    Path(temporary).replace(path)
+
+
+def _read_source(
+    facts: Mapping[str, Any], state: StateFolder, root: Path
+) -> Iterator[tuple[str, str, bytes]]:
+    if facts["kind"] == "commit":
+        yield from _read_commit(root, facts)
+        return
+    name = str(facts["digest"]).removeprefix("sha256:")
+    manifest = state.sources / "manifests" / f"{name}.json"
+    try:
+        entries = json.loads(manifest.read_bytes())
+        for path, mode, blob in entries:
+            yield path, mode, (state.sources / "blobs" / blob[:2] / blob).read_bytes()
+    except FileNotFoundError as error:
+        raise GennakerError(
+            f"the source snapshot {facts['digest']} is gone from {str(state.sources)!r}",
+            code="source-missing",
+            hint="start a new run",
+        ) from error
+
+
+def _read_commit(root: Path, facts: Mapping[str, Any]) -> Iterator[tuple[str, str, bytes]]:
+    exclude = facts.get("exclude") or ()
+    try:
+        entries = [
+            each for each in list_commit(root, facts["commit"]) if not match_any(exclude, each.path)
+        ]
+        blobs = read_blobs(root, (each.object for each in entries))
+    except GennakerError as error:
+        raise GennakerError(
+            f"commit {facts['commit']} cannot be read from {str(root)!r}: {error.message}",
+            code="source-missing",
+            hint="fetch it, or start a new run",
+        ) from error
+    for each in entries:
+        _check_mode(each.mode, each.path)
+        yield each.path, each.mode, blobs[each.object]
+
+
+def _write_entry(root: Path, name: str, mode: str, content: bytes) -> None:
+    path = join_inside(root, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if mode == "120000":
+        path.symlink_to(os.fsdecode(content))
+        _check_link(root, name)
+    else:
+        path.write_bytes(content)
+        path.chmod(0o555 if mode == "100755" else 0o444)
+
+
+def _make_read_only(root: Path) -> None:
+    for folder, _, _ in os.walk(root, topdown=False):
+        Path(folder).chmod(0o555)
+
+
+def _hash_file(path: Path) -> str:
+    if path.is_symlink():
+        return hashlib.sha256(os.fsencode(path.readlink())).hexdigest()
+    return hashlib.sha256(path.read_bytes()).hexdigest()
