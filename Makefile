@@ -1,0 +1,53 @@
+# The commands of this repository. `make demo` and `make test` need git, make and Python >= 3.11 only.
+VENV ?= .venv
+PYTHON ?= python3
+export VENV PYTHON
+
+RUN = $(VENV)/bin/python
+RUNTIME = $(VENV)/.runtime-is-installed
+DEV = $(VENV)/.dev-is-installed
+PINS = pyproject.toml requirements/runtime.txt requirements/build.txt
+SOURCES = pipelines engine stages
+
+.DEFAULT_GOAL = help
+.PHONY: help demo venv test lint format bench docs pins
+
+help: ## show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: $(RUNTIME) ## build, deploy and promote a small shop, on the sandbox
+	@$(RUN) examples/shop/demo.py
+
+venv: $(DEV) ## make .venv from the pinned requirements
+
+$(RUNTIME): $(PINS) scripts/make_venv.sh
+	@scripts/make_venv.sh runtime
+	@touch $@
+
+$(DEV): $(PINS) requirements/dev.txt scripts/make_venv.sh
+	@scripts/make_venv.sh dev
+	@touch $(RUNTIME) $@
+
+test: $(DEV) ## prepare the real parts and run all tests; ARGS="-k name" for some
+	@scripts/install_system_packages.sh
+	@$(RUN) -m tests.fixtures.go_build
+	@$(RUN) -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
+
+lint: $(DEV) ## ruff, mypy and the contracts between the packages
+	@$(VENV)/bin/ruff check
+	@$(VENV)/bin/ruff format --check
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+
+format: $(DEV) ## bring the code into its form
+	@$(VENV)/bin/ruff check --fix
+	@$(VENV)/bin/ruff format
+
+bench: $(DEV) ## measure against the goals; ARGS=--check fails beyond them
+	@$(RUN) -m benchmarks $(ARGS)
+
+docs: $(DEV) ## regenerate the reference pages from the code
+	@$(RUN) scripts/generate_docs.py
+
+pins: $(DEV) ## resolve the requirements anew; review the difference
+	@scripts/pin_requirements.sh
