@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from gennaker.errors import GennakerError
 
 __all__ = [
+    "Change",
     "Claim",
     "DeployRow",
     "Journal",
@@ -103,6 +104,15 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """That a run was appended to: its version then, and the append's place among all (``order``)."""
+
+    run: str
+    version: int
+    order: int
+
+
+@dataclass(frozen=True, slots=True)
 class DeployRow:
     """The last successful deploy of an environment."""
 
@@ -122,12 +132,23 @@ class Transaction(Protocol):
     def append(self, row: RunRow, expected_version: int, events: Sequence[dict[str, Json]]) -> None:
         """Add events to a run (``row.version`` is the version after them) and project its row.
 
+        Events are JSON data (NaN and the infinities are a ValueError); the same data comes back.
+
         Raises:
             VersionConflict: when the run's version is not ``expected_version`` (0: a new run).
         """
 
+    def load_events(self, run: str, *, after: int = 0) -> list[StoredEvent]:
+        """As :meth:`Journal.load_events`, seen from inside: nobody can append meanwhile."""
+
+    def list_changes(self, after: int) -> list[Change]:
+        """As :meth:`Journal.list_changes`, seen from inside."""
+
     def read_claims(self, scope_prefix: str = "") -> list[Claim]:
         """Return the claims whose key starts with the prefix, in order of place."""
+
+    def read_claims_of(self, run: str) -> list[Claim]:
+        """Return the run's own claims, in order of place."""
 
     def next_place(self) -> int:
         """Return a new, larger place."""
@@ -172,11 +193,23 @@ class Journal(Protocol):
     def read_claims(self, scope_prefix: str = "") -> list[Claim]:
         """Return claims without a write transaction, in order of place."""
 
+    def read_claims_of(self, run: str) -> list[Claim]:
+        """Return the run's own claims, in order of place."""
+
     def last_deploy(self, scope: str, environment: str) -> DeployRow | None:
         """Return the environment's last successful deploy."""
 
     def change_token(self) -> object:
-        """Return a value that differs after any other process has committed; cheap to ask."""
+        """Return a value that differs after anyone but this object committed; cheap to ask."""
+
+    def list_changes(self, after: int) -> list[Change]:
+        """Return the last append of each run whose order is above ``after``, in order.
+
+        With a change token that moved, this tells which runs are worth loading again.
+        """
+
+    def last_change(self) -> int:
+        """Return the order of the newest append of all, 0 in an empty journal."""
 
     def own_run(self, run: str) -> Ownership | None:
         """Take the exclusive right to drive the run; None when another process has it."""

@@ -1,0 +1,109 @@
+"""Who drives a run: an ``flock`` on a file of that run, exact and immune to clocks.
+
+The kernel gives the lock back when the process ends, however it ends. The file's text says who
+holds it, for people; only the lock counts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import time
+from pathlib import Path
+
+from gennaker_engine.journal.errors import StateError
+
+__all__ = ["FileOwnership", "find_owner", "own_run", "describe_process"]
+
+_ATTEMPTS = 20
+_PAUSE = 0.001
+
+
+class FileOwnership:
+    """The right to drive one run, held until :meth:`release` or the end of the process."""
+
+    def __init__(self, run: str, path: Path, descriptor: int) -> None:
+        self.run = run
+        self._path = path
+        self._descriptor: int | None = descriptor
+
+    def release(self) -> None:
+        """Give it up; the file goes away with it. A second call does nothing."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            # Unlinked while locked: who opened it meanwhile sees another inode and tries again.
+            with contextlib.suppress(OSError):
+                self._path.unlink()
+            os.close(descriptor)
+
+
+def describe_process() -> str:
+    """Return ``user@host pid N`` of this process."""
+    return f"{find_user()}@{socket.gethostname()} pid {os.getpid()}"
+
+
+def find_user() -> str:
+    """Return the operating-system user's name, the number when it has none."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+def own_run(folder: Path, run: str) -> FileOwnership | None:
+    """Take the right to drive ``run``; None when another process has it.
+
+    Raises:
+        StateError: code ``state-unwritable`` when the lock's file cannot be made.
+    """
+    path = folder / f"{run}.lock"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for _ in range(_ATTEMPTS):
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            if _try_lock(descriptor, path):
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, describe_process().encode(), 0)
+                return FileOwnership(run, path, descriptor)
+            os.close(descriptor)
+            # A look by find_owner holds the lock for microseconds: not an owner.
+            time.sleep(_PAUSE)
+    except OSError as error:
+        raise StateError(
+            f"cannot take the run {run!r}: {path}: {error.strerror}",
+            code="state-unwritable",
+            hint="make the state's folder writable, or choose another state",
+        ) from error
+    return None
+
+
+def find_owner(folder: Path, run: str) -> str | None:
+    """Return ``user@host pid N`` of who drives the run, None when nobody does."""
+    try:
+        descriptor = os.open(folder / f"{run}.lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return os.pread(descriptor, 1024, 0).decode(errors="replace") or "another process"
+    else:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int, path: Path) -> bool:
+    """Lock the open file; False when somebody has it or the file was replaced meanwhile."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    try:
+        return os.fstat(descriptor).st_ino == path.stat().st_ino
+    except FileNotFoundError:
+        return False

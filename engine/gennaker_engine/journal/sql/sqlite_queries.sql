@@ -1,0 +1,97 @@
+-- Named queries of the SQLite journal; `-- name: X` starts one, see journal/queries.py.
+
+-- name: count_up
+INSERT INTO counters (name, value) VALUES (:name, 1)
+ON CONFLICT (name) DO UPDATE SET value = value + 1
+RETURNING value
+
+-- name: insert_run
+INSERT INTO runs (
+    run, pipeline, number, title, actor, state, outcome, version, change,
+    created_at, started_at, ended_at, waiting, due, sandbox, retry_of
+) VALUES (
+    :run, :pipeline, :number, :title, :actor, :state, :outcome, :version, :change,
+    :created_at, :started_at, :ended_at, :waiting, :due, :sandbox, :retry_of
+)
+ON CONFLICT (run) DO NOTHING
+RETURNING key
+
+-- name: update_run
+UPDATE runs SET
+    title = :title, state = :state, outcome = :outcome, version = :version,
+    change = :change,
+    started_at = :started_at, ended_at = :ended_at, waiting = :waiting, due = :due
+WHERE run = :run AND version = :expected
+RETURNING key
+
+-- name: insert_event
+INSERT INTO events (run_key, sequence, data) VALUES (?, ?, ?)
+
+-- name: select_events
+SELECT events.sequence, events.data
+FROM runs JOIN events ON events.run_key = runs.key
+WHERE runs.run = :run AND events.sequence > :after
+ORDER BY events.sequence
+
+-- name: select_run
+SELECT run, pipeline, number, title, actor, state, outcome, version, created_at, started_at,
+    ended_at, waiting, due, sandbox, retry_of
+FROM runs WHERE run = :run
+
+-- name: select_runs_by_prefix
+SELECT run, pipeline, number, title, actor, state, outcome, version, created_at, started_at,
+    ended_at, waiting, due, sandbox, retry_of
+FROM runs WHERE run >= :prefix AND run < :end
+ORDER BY key DESC LIMIT :limit
+
+-- name: list_runs
+SELECT run, pipeline, number, title, actor, state, outcome, version, created_at, started_at,
+    ended_at, waiting, due, sandbox, retry_of
+FROM runs WHERE {conditions}
+ORDER BY key DESC LIMIT :limit
+
+-- name: where_pipeline
+pipeline = :pipeline
+
+-- name: where_states
+state IN (SELECT value FROM json_each(:states))
+
+-- name: where_active
+state <> 'ended'
+
+-- name: where_outcomes
+outcome IN (SELECT value FROM json_each(:outcomes))
+
+-- name: select_changes
+SELECT run, version, change FROM runs WHERE change > :after ORDER BY change
+
+-- name: select_last_change
+SELECT coalesce((SELECT value FROM counters WHERE name = 'change'), 0)
+
+-- name: select_claims
+SELECT key, run, place, holding, since, slots, policy, instance, deploys
+FROM claims WHERE key >= :prefix AND key < :end
+ORDER BY place
+
+-- name: select_claims_of_run
+SELECT key, run, place, holding, since, slots, policy, instance, deploys
+FROM claims WHERE run = :run
+ORDER BY place
+
+-- name: write_claim
+INSERT OR REPLACE INTO claims (
+    key, run, place, holding, since, slots, policy, instance, deploys
+) VALUES (
+    :key, :run, :place, :holding, :since, :slots, :policy, :instance, :deploys
+)
+
+-- name: delete_claim
+DELETE FROM claims WHERE key = :key AND run = :run
+
+-- name: record_deploy
+INSERT OR REPLACE INTO deploys (scope, environment, run, instance, at)
+VALUES (:scope, :environment, :run, :instance, :at)
+
+-- name: select_last_deploy
+SELECT scope, environment, run, instance, at FROM deploys
+WHERE scope = :scope AND environment = :environment

@@ -1,0 +1,422 @@
+"""The journal in one SQLite file: WAL, ``synchronous=FULL``, one transaction a moment.
+
+``journal.open_journal`` makes it; everybody else sees the port. One connection writes (its
+``data_version`` moves only for the commits of others), one reads beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from gennaker_engine.journal.errors import StateError
+from gennaker_engine.journal.filesystem import refuse_network_folder
+from gennaker_engine.journal.ownership import FileOwnership, find_owner, own_run
+from gennaker_engine.journal.port import (
+    Change,
+    Claim,
+    DeployRow,
+    RunFilter,
+    RunRow,
+    StoredEvent,
+    VersionConflict,
+)
+from gennaker_engine.journal.queries import load_queries, load_statements
+
+__all__ = ["SCHEMA_VERSION", "SqliteJournal"]
+
+SCHEMA_VERSION = 1
+_APPLICATION = 0x67656E6E  # "genn", so that another program's database is never taken for ours
+_BUSY_SECONDS = 10.0
+_LAST_CHARACTER = "\U0010ffff"
+
+Json = Any
+
+
+class SqliteJournal:
+    """A journal in the SQLite file ``path``; made, with its folder, when it is not there.
+
+    Args:
+        path: the database's file.
+        owners: the folder of the runs' lock files.
+        busy: seconds to wait for another process that writes.
+
+    Raises:
+        StateError: ``state-unwritable``, ``state-corrupt``, ``state-busy``, ``state-full``,
+            ``state-newer``, ``state-foreign`` or ``state-on-network``.
+    """
+
+    def __init__(self, path: Path, owners: Path, *, busy: float = _BUSY_SECONDS) -> None:
+        self._path = path
+        self._owners = owners
+        self._busy = busy
+        self._queries = load_queries("sqlite_queries.sql")
+        self._write_lock = threading.RLock()
+        self._read_lock = threading.Lock()
+        self._reader: sqlite3.Connection | None = None
+        with self._translated():
+            refuse_network_folder(path.parent)
+            _make_private_file(path)
+            self._writer = self._connect()
+            try:
+                self._prepare()
+            except BaseException:
+                self._writer.close()
+                raise
+
+    # Opening ------------------------------------------------------------------------------------
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path, timeout=self._busy, isolation_level=None, check_same_thread=False
+        )
+        connection.execute("PRAGMA synchronous = FULL")
+        return connection
+
+    def _prepare(self) -> None:
+        """Switch to WAL and make the schema, once, whoever comes first."""
+        application, version = self._identity()
+        if application == _APPLICATION and version == SCHEMA_VERSION:
+            return
+        if version > SCHEMA_VERSION and application == _APPLICATION:
+            raise StateError(
+                f"{self._path} was written by a newer Gennaker: its schema is version {version}, "
+                f"this one knows {SCHEMA_VERSION}",
+                code="state-newer",
+                hint="use that version of Gennaker, or choose another state",
+            )
+        self._use_wal()
+        with self.transaction():
+            if self._identity() == (_APPLICATION, SCHEMA_VERSION):
+                return
+            if self._writer.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+                raise StateError(
+                    f"{self._path} is a database of another program",
+                    code="state-foreign",
+                    hint="choose another file as state",
+                )
+            for statement in load_statements("sqlite_schema.sql"):
+                self._writer.execute(statement)
+            self._writer.execute(f"PRAGMA application_id = {_APPLICATION}")
+            self._writer.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def _identity(self) -> tuple[int, int]:
+        (application,) = self._writer.execute("PRAGMA application_id").fetchone()
+        (version,) = self._writer.execute("PRAGMA user_version").fetchone()
+        return application, version
+
+    def _use_wal(self) -> None:
+        # Changing the mode does not wait for others by itself, as other statements do.
+        until = time.monotonic() + self._busy
+        while True:
+            try:
+                (mode,) = self._writer.execute("PRAGMA journal_mode = WAL").fetchone()
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise
+                time.sleep(0.01)
+                continue
+            if mode != "wal":
+                raise StateError(
+                    f"{self._path} cannot keep a write-ahead log (mode {mode!r})",
+                    code="state-unwritable",
+                    hint="put the state on a local disk",
+                )
+            return
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._explain(error) from error
+        except OSError as error:
+            raise StateError(
+                f"cannot use the state {self._path}: {error.strerror}",
+                code="state-unwritable",
+                hint="make its folder writable, or choose another with --state",
+            ) from error
+
+    def _explain(self, error: sqlite3.Error) -> StateError:
+        number = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        code, what, hint = _EXPLANATIONS.get(
+            number, ("state-error", f"the state {{path}} gave an error ({error})", None)
+        )
+        if number == sqlite3.SQLITE_BUSY:
+            hint = f"another process kept it locked for {self._busy:g}s; see who has it open"
+        return StateError(what.format(path=self._path), code=code, hint=hint)
+
+    # Writing ------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[SqliteTransaction]:
+        """Begin a write transaction at once; commit durably on leaving, roll back on an error."""
+        with self._write_lock, self._translated():
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield SqliteTransaction(self._writer, self._queries)
+                self._writer.execute("COMMIT")
+            except BaseException:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                raise
+
+    # Reading ------------------------------------------------------------------------------------
+
+    def _read(self, query: str, parameters: Mapping[str, Json]) -> list[tuple[Any, ...]]:
+        with self._read_lock, self._translated():
+            if self._reader is None:
+                self._reader = self._connect()
+                self._reader.execute("PRAGMA query_only = ON")
+            return self._reader.execute(query, parameters).fetchall()
+
+    def load_events(self, run: str, *, after: int = 0) -> list[StoredEvent]:
+        """Return the run's events with a sequence above ``after``, in order."""
+        rows = self._read(self._queries["select_events"], {"run": run, "after": after})
+        return [_read_event(row, run) for row in rows]
+
+    def find_run(self, run: str) -> RunRow | None:
+        """Return a run's row by its exact id."""
+        rows = self._read(self._queries["select_run"], {"run": run})
+        return _read_run(rows[0]) if rows else None
+
+    def list_runs(self, which: RunFilter) -> list[RunRow]:
+        """Return rows, newest first."""
+        conditions = ["1"]
+        if which.pipeline is not None:
+            conditions.append(self._queries["where_pipeline"])
+        if which.states:
+            conditions.append(self._queries["where_states"])
+            if "ended" not in which.states:
+                conditions.append(self._queries["where_active"])
+        if which.outcomes:
+            conditions.append(self._queries["where_outcomes"])
+        rows = self._read(
+            self._queries["list_runs"].format(conditions=" AND ".join(conditions)),
+            {
+                "pipeline": which.pipeline,
+                "states": json.dumps(which.states),
+                "outcomes": json.dumps(which.outcomes),
+                "limit": which.limit,
+            },
+        )
+        return [_read_run(row) for row in rows]
+
+    def find_runs_by_prefix(self, prefix: str, *, limit: int = 10) -> list[RunRow]:
+        """Return rows whose id starts with the prefix, newest first."""
+        rows = self._read(
+            self._queries["select_runs_by_prefix"], {**_prefix_range(prefix), "limit": limit}
+        )
+        return [_read_run(row) for row in rows]
+
+    def read_claims(self, scope_prefix: str = "") -> list[Claim]:
+        """Return claims without a write transaction, in order of place."""
+        rows = self._read(self._queries["select_claims"], _prefix_range(scope_prefix))
+        return [_read_claim(row) for row in rows]
+
+    def read_claims_of(self, run: str) -> list[Claim]:
+        """Return the run's own claims, in order of place."""
+        rows = self._read(self._queries["select_claims_of_run"], {"run": run})
+        return [_read_claim(row) for row in rows]
+
+    def last_deploy(self, scope: str, environment: str) -> DeployRow | None:
+        """Return the environment's last successful deploy."""
+        rows = self._read(
+            self._queries["select_last_deploy"], {"scope": scope, "environment": environment}
+        )
+        return DeployRow(*rows[0]) if rows else None
+
+    def change_token(self) -> object:
+        """Return a value that differs after anyone but this object committed; cheap to ask."""
+        with self._write_lock, self._translated():
+            return self._writer.execute("PRAGMA data_version").fetchone()[0]
+
+    def list_changes(self, after: int) -> list[Change]:
+        """Return the last append of each run whose order is above ``after``, in order."""
+        return [
+            Change(*row) for row in self._read(self._queries["select_changes"], {"after": after})
+        ]
+
+    def last_change(self) -> int:
+        """Return the order of the newest append of all, 0 in an empty journal."""
+        found: int = self._read(self._queries["select_last_change"], {})[0][0]
+        return found
+
+    # Ownership ----------------------------------------------------------------------------------
+
+    def own_run(self, run: str) -> FileOwnership | None:
+        """Take the exclusive right to drive the run; None when another process has it."""
+        return own_run(self._owners, run)
+
+    def find_owner(self, run: str) -> str | None:
+        """Return who drives the run (``user@host pid N``), None when nobody does."""
+        return find_owner(self._owners, run)
+
+    def close(self) -> None:
+        """Release everything; a second call does nothing."""
+        with self._write_lock, self._read_lock:
+            self._writer.close()
+            if self._reader is not None:
+                self._reader.close()
+
+
+class SqliteTransaction:
+    """Reads and writes that become durable together; made by :meth:`SqliteJournal.transaction`."""
+
+    def __init__(self, connection: sqlite3.Connection, queries: Mapping[str, str]) -> None:
+        self._connection = connection
+        self._queries = queries
+
+    def _count_up(self, name: str) -> int:
+        (row,) = self._connection.execute(self._queries["count_up"], {"name": name}).fetchall()
+        value: int = row[0]
+        return value
+
+    def allocate_number(self, pipeline: str) -> int:
+        """Return the pipeline's next run number."""
+        return self._count_up(f"number/{pipeline}")
+
+    def next_place(self) -> int:
+        """Return a new, larger place."""
+        return self._count_up("place")
+
+    def append(self, row: RunRow, expected_version: int, events: Sequence[dict[str, Json]]) -> None:
+        """Add events to a run (``row.version`` is the version after them) and project its row.
+
+        Raises:
+            VersionConflict: when the run's version is not ``expected_version`` (0: a new run).
+        """
+        if row.version != expected_version + len(events):
+            raise ValueError(f"{len(events)} events do not lead to version {row.version}")
+        values = {name: getattr(row, name) for name in _RUN_FIELDS}
+        values |= {"expected": expected_version, "change": self._count_up("change")}
+        query = self._queries["update_run" if expected_version else "insert_run"]
+        found = self._connection.execute(query, values).fetchall()
+        if not found:
+            raise VersionConflict(
+                f"run {row.run!r} is not at version {expected_version} any more",
+                hint="load its newest events and decide again",
+            )
+        key = found[0][0]
+        encode = _ENCODER.encode
+        self._connection.executemany(
+            self._queries["insert_event"],
+            [
+                (key, sequence, encode(data))
+                for sequence, data in enumerate(events, expected_version + 1)
+            ],
+        )
+
+    def load_events(self, run: str, *, after: int = 0) -> list[StoredEvent]:
+        """As :meth:`SqliteJournal.load_events`, seen from inside."""
+        rows = self._connection.execute(
+            self._queries["select_events"], {"run": run, "after": after}
+        ).fetchall()
+        return [_read_event(row, run) for row in rows]
+
+    def list_changes(self, after: int) -> list[Change]:
+        """As :meth:`SqliteJournal.list_changes`, seen from inside."""
+        rows = self._connection.execute(self._queries["select_changes"], {"after": after})
+        return [Change(*row) for row in rows.fetchall()]
+
+    def read_claims(self, scope_prefix: str = "") -> list[Claim]:
+        """Return the claims whose key starts with the prefix, in order of place."""
+        rows = self._connection.execute(
+            self._queries["select_claims"], _prefix_range(scope_prefix)
+        ).fetchall()
+        return [_read_claim(row) for row in rows]
+
+    def read_claims_of(self, run: str) -> list[Claim]:
+        """Return the run's own claims, in order of place."""
+        rows = self._connection.execute(
+            self._queries["select_claims_of_run"], {"run": run}
+        ).fetchall()
+        return [_read_claim(row) for row in rows]
+
+    def write_claim(self, claim: Claim) -> None:
+        """Insert or replace the claim of (key, run)."""
+        values = asdict(claim)
+        values["slots"] = values.pop("limit")
+        self._connection.execute(self._queries["write_claim"], values)
+
+    def delete_claim(self, key: str, run: str) -> None:
+        """Remove it; nothing happens when there is none."""
+        self._connection.execute(self._queries["delete_claim"], {"key": key, "run": run})
+
+    def record_deploy(self, row: DeployRow) -> None:
+        """Make this the environment's last deploy."""
+        self._connection.execute(self._queries["record_deploy"], asdict(row))
+
+
+_RUN_FIELDS = tuple(each.name for each in fields(RunRow))
+_ENCODER = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False
+)
+_UNWRITABLE = (
+    "state-unwritable",
+    "the state {path} cannot be written",
+    "make it and its folder writable, or choose another with --state",
+)
+_CORRUPT = (
+    "state-corrupt",
+    "the state {path} is damaged or no journal",
+    "restore it from a copy, or choose another file as state",
+)
+_EXPLANATIONS: dict[int, tuple[str, str, str | None]] = {
+    sqlite3.SQLITE_BUSY: ("state-busy", "the state {path} is locked", None),
+    sqlite3.SQLITE_LOCKED: ("state-busy", "the state {path} is locked", None),
+    sqlite3.SQLITE_READONLY: _UNWRITABLE,
+    sqlite3.SQLITE_CANTOPEN: _UNWRITABLE,
+    sqlite3.SQLITE_PERM: _UNWRITABLE,
+    sqlite3.SQLITE_IOERR: _UNWRITABLE,
+    sqlite3.SQLITE_FULL: (
+        "state-full",
+        "the disk of the state {path} is full",
+        "make room; the run goes on with 'gennaker resume'",
+    ),
+    sqlite3.SQLITE_CORRUPT: _CORRUPT,
+    sqlite3.SQLITE_NOTADB: _CORRUPT,
+    sqlite3.SQLITE_ERROR: _CORRUPT,
+}
+
+
+def _prefix_range(prefix: str) -> dict[str, str]:
+    return {"prefix": prefix, "end": prefix + _LAST_CHARACTER}
+
+
+def _read_event(row: tuple[Any, ...], run: str) -> StoredEvent:
+    sequence, text = row
+    try:
+        return StoredEvent(sequence, json.loads(text))
+    except ValueError as error:
+        raise StateError(
+            f"event {sequence} of run {run!r} is damaged",
+            code="state-corrupt",
+            hint="restore the state from a copy; other runs are not concerned",
+        ) from error
+
+
+def _read_run(row: tuple[Any, ...]) -> RunRow:
+    values = dict(zip(_RUN_FIELDS, row, strict=True))
+    values["sandbox"] = bool(values["sandbox"])
+    return RunRow(**values)
+
+
+def _read_claim(row: tuple[Any, ...]) -> Claim:
+    key, run, place, holding, since, slots, policy, instance, deploys = row
+    return Claim(key, run, place, bool(holding), since, slots, policy, instance, deploys)
+
+
+def _make_private_file(path: Path) -> None:
+    """Make the file readable for its owner only; SQLite gives its companions the same mode."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))

@@ -1,0 +1,353 @@
+"""What every journal must hold. A suite for an implementation subclasses and says how to open one.
+
+``open_journal()`` opens the same state again and again: two objects stand for two processes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+from gennaker_engine.journal.port import (
+    Claim,
+    DeployRow,
+    Journal,
+    RunFilter,
+    RunRow,
+    VersionConflict,
+)
+
+__all__ = ["JournalContract", "make_row"]
+
+
+def make_row(run: str = "shop-1", *, version: int = 1, **changes: object) -> RunRow:
+    """Return a run's row as the runtime would project it."""
+    pipeline, _, number = run.rpartition("-")
+    row = RunRow(
+        run=run,
+        pipeline=pipeline,
+        number=int(number),
+        title=f"Run {run}",
+        actor="local:ann",
+        state="running",
+        outcome=None,
+        version=version,
+        created_at=1000.0,
+    )
+    return replace(row, **changes)  # type: ignore[arg-type]
+
+
+def make_claim(key: str, run: str, place: int, **changes: object) -> Claim:
+    """Return a claim that waits since second 5."""
+    return replace(Claim(key, run, place, False, 5.0), **changes)  # type: ignore[arg-type]
+
+
+class JournalContract:
+    """Subclass it and give ``open_journal``, a fixture that returns a function."""
+
+    @pytest.fixture
+    def open_journal(self) -> Callable[[], Journal]:
+        """Return what opens the state under test, once more at every call."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def journal(self, open_journal: Callable[[], Journal]) -> Iterator[Journal]:
+        """The journal under test."""
+        journal = open_journal()
+        yield journal
+        journal.close()
+
+    @pytest.fixture
+    def other(self, open_journal: Callable[[], Journal]) -> Iterator[Journal]:
+        """The same state as another process sees it."""
+        journal = open_journal()
+        yield journal
+        journal.close()
+
+    # Events and versions ------------------------------------------------------------------------
+
+    def test_appended_events_come_back_in_order_as_they_were(self, journal, other):
+        """Events are given back equal and in order, to everybody, and `after` cuts the start off."""
+        events = [
+            {"type": "a", "v": 1, "text": "ünï\u2028\0", "deep": [{"x": None, "y": [1.5, True]}]},
+            {"type": "b", "v": 2, "big": 2**53, "empty": {}},
+        ]
+        with journal.transaction() as transaction:
+            transaction.append(make_row(version=2), 0, events)
+        for each in (journal, other):
+            found = each.load_events("shop-1")
+            assert [(1, events[0]), (2, events[1])] == [(e.sequence, e.data) for e in found]
+            assert [2] == [e.sequence for e in each.load_events("shop-1", after=1)]
+            assert [] == each.load_events("shop-1", after=2)
+        assert [] == journal.load_events("shop-2")
+
+    def test_an_append_with_an_old_version_changes_nothing(self, journal, other):
+        """Compare-and-set: the second of two writers gets VersionConflict, the first's events stay."""
+        with journal.transaction() as transaction:
+            transaction.append(make_row(), 0, [{"type": "created"}])
+        with other.transaction() as transaction:
+            transaction.append(make_row(version=2), 1, [{"type": "theirs"}])
+        with (
+            pytest.raises(VersionConflict, match="'shop-1' is not at version 1 any more"),
+            journal.transaction() as transaction,
+        ):
+            transaction.append(make_row(version=2, state="ended"), 1, [{"type": "ours"}])
+        assert ["created", "theirs"] == [e.data["type"] for e in journal.load_events("shop-1")]
+        assert "running" == journal.find_run("shop-1").state
+
+    def test_a_run_is_created_once(self, journal, other):
+        """A second creation of the same id is a conflict, not a second run."""
+        with journal.transaction() as transaction:
+            transaction.append(make_row(), 0, [{"type": "created"}])
+        with pytest.raises(VersionConflict), other.transaction() as transaction:
+            transaction.append(make_row(title="again"), 0, [{"type": "created"}])
+        assert "Run shop-1" == other.find_run("shop-1").title
+
+    def test_an_append_to_a_run_that_is_not_there_is_a_conflict(self, journal):
+        """Without a first event there is nothing to go on from."""
+        with pytest.raises(VersionConflict), journal.transaction() as transaction:
+            transaction.append(make_row(version=4), 3, [{"type": "late"}])
+        assert None is journal.find_run("shop-1")
+
+    def test_the_version_must_count_the_events(self, journal):
+        """A row whose version is not its events' number is a programming error."""
+        with pytest.raises(ValueError, match="1 events do not lead to version 7"):  # noqa: SIM117
+            with journal.transaction() as transaction:
+                transaction.append(make_row(version=7), 0, [{"type": "created"}])
+
+    def test_what_is_no_json_is_refused(self, journal):
+        """NaN would be read back by nobody: the transaction fails and leaves nothing."""
+        with pytest.raises(ValueError), journal.transaction() as transaction:  # noqa: PT011
+            transaction.append(make_row(), 0, [{"type": "a", "x": float("nan")}])
+        assert None is journal.find_run("shop-1")
+
+    # Transactions -------------------------------------------------------------------------------
+
+    def test_an_error_rolls_everything_back(self, journal):
+        """Row, events, claims, numbers and deploys of a failed transaction are gone together."""
+
+        def fail() -> None:
+            with journal.transaction() as transaction:
+                assert 1 == transaction.allocate_number("shop")
+                transaction.append(make_row(), 0, [{"type": "created"}])
+                transaction.write_claim(make_claim("lock/shop/a", "shop-1", 1))
+                transaction.record_deploy(DeployRow("shop", "a", "shop-1", "deploy", 1.0))
+                raise RuntimeError("no")
+
+        with pytest.raises(RuntimeError):
+            fail()
+        assert None is journal.find_run("shop-1")
+        assert [] == journal.load_events("shop-1")
+        assert [] == journal.read_claims()
+        assert None is journal.last_deploy("shop", "a")
+        with journal.transaction() as transaction:
+            assert 1 == transaction.allocate_number("shop")
+
+    def test_numbers_count_by_pipeline_and_never_repeat(self, journal, other):
+        """Every pipeline counts from 1, through all processes."""
+        numbers = []
+        for each in (journal, other, journal):
+            with each.transaction() as transaction:
+                numbers.append(transaction.allocate_number("shop"))
+        with other.transaction() as transaction:
+            numbers.append(transaction.allocate_number("api"))
+        assert [1, 2, 3, 1] == numbers
+
+    def test_numbers_are_unique_among_threads_and_processes(self, open_journal):
+        """Many writers at once never get the same number, and all get one."""
+        journals = [open_journal() for _ in range(4)]
+
+        def allocate(journal: Journal) -> list[int]:
+            found = []
+            for _ in range(10):
+                with journal.transaction() as transaction:
+                    found.append(transaction.allocate_number("shop"))
+            return found
+
+        with ThreadPoolExecutor(8) as pool:
+            found = [n for numbers in pool.map(allocate, journals * 2) for n in numbers]
+        assert list(range(1, 81)) == sorted(found)
+        for each in journals:
+            each.close()
+
+    def test_places_grow(self, journal, other):
+        """A place asked for later is larger, whoever asks."""
+        with journal.transaction() as transaction:
+            first, second = transaction.next_place(), transaction.next_place()
+        with other.transaction() as transaction:
+            assert first < second < transaction.next_place()
+
+    def test_a_transaction_sees_what_it_wrote_and_what_others_committed(self, journal, other):
+        """Inside, events and changes of others up to now are there, and one's own."""
+        with other.transaction() as transaction:
+            transaction.append(make_row(), 0, [{"type": "created"}])
+        with journal.transaction() as transaction:
+            assert ["created"] == [e.data["type"] for e in transaction.load_events("shop-1")]
+            (change,) = transaction.list_changes(0)
+            assert ("shop-1", 1) == (change.run, change.version)
+            transaction.append(make_row(version=2), 1, [{"type": "more"}])
+            assert [2] == [e.sequence for e in transaction.load_events("shop-1", after=1)]
+
+    # Rows ---------------------------------------------------------------------------------------
+
+    def test_the_row_is_projected_with_its_events(self, journal, other):
+        """Every field of the row comes back from the last append."""
+        with journal.transaction() as transaction:
+            transaction.append(make_row(), 0, [{"type": "created"}])
+        last = make_row(
+            version=2,
+            state="ended",
+            outcome="failed",
+            started_at=1001.25,
+            ended_at=1002.5,
+            waiting="",
+            due=None,
+        )
+        with journal.transaction() as transaction:
+            transaction.append(last, 1, [{"type": "ended"}])
+        assert last == other.find_run("shop-1")
+
+    def test_lists_are_newest_first_and_filtered(self, journal):
+        """Filters by pipeline, state and outcome combine; the limit counts after them."""
+        rows = [
+            make_row("shop-1", state="ended", outcome="succeeded"),
+            make_row("api-1", state="waiting", waiting="decision", due=5.5),
+            make_row("shop-2", state="ended", outcome="failed", sandbox=True, retry_of="shop-1"),
+            make_row("shop-3"),
+        ]
+        for row in rows:
+            with journal.transaction() as transaction:
+                transaction.append(row, 0, [{"type": "created"}])
+
+        def names(**which: object) -> list[str]:
+            return [row.run for row in journal.list_runs(RunFilter(**which))]  # type: ignore[arg-type]
+
+        assert ["shop-3", "shop-2", "api-1", "shop-1"] == names()
+        assert ["shop-3", "shop-2"] == names(limit=2)
+        assert ["shop-3", "shop-2", "shop-1"] == names(pipeline="shop")
+        assert ["shop-3", "api-1"] == names(states=("waiting", "running"))
+        assert ["shop-2", "shop-1"] == names(states=("ended",))
+        assert ["shop-2"] == names(pipeline="shop", outcomes=("failed", "errored"))
+        assert rows == [journal.find_run(row.run) for row in rows]
+
+    def test_a_prefix_finds_runs(self, journal):
+        """The prefix is text, not a pattern."""
+        for run in ("shop-1", "shop-12", "shop_x-1", "shop%-1"):
+            with journal.transaction() as transaction:
+                transaction.append(make_row(run), 0, [{"type": "created"}])
+
+        def names(prefix: str, limit: int = 10) -> list[str]:
+            return [row.run for row in journal.find_runs_by_prefix(prefix, limit=limit)]
+
+        assert ["shop-12", "shop-1"] == names("shop-1")
+        assert ["shop-12"] == names("shop-1", limit=1)
+        assert ["shop%-1"] == names("shop%")
+        assert [] == names("api")
+
+    # Claims and deploys -------------------------------------------------------------------------
+
+    def test_claims_are_kept_by_key_and_run(self, journal, other):
+        """A claim is replaced by (key, run), listed in order of place, found by run, removed."""
+        first = make_claim("lock/shop/a", "shop-1", 2, holding=True, deploys=3, instance="deploy")
+        second = make_claim("lock/shop/a", "shop-2", 1, limit=4, policy="supersede")
+        third = make_claim("group/shop/g", "shop-1", 3)
+        with journal.transaction() as transaction:
+            for claim in (first, second, third):
+                transaction.write_claim(claim)
+            assert [second, first] == transaction.read_claims("lock/shop/")
+            assert [first, third] == transaction.read_claims_of("shop-1")
+        assert [second, first, third] == other.read_claims()
+        assert [third] == other.read_claims("group/")
+        assert [second] == other.read_claims_of("shop-2")
+        now_held = replace(second, holding=True, since=9.0)
+        with other.transaction() as transaction:
+            transaction.delete_claim("lock/shop/a", "shop-1")
+            transaction.delete_claim("lock/shop/none", "shop-1")
+            transaction.write_claim(now_held)
+        assert [now_held, third] == journal.read_claims()
+
+    def test_the_last_deploy_of_an_environment_is_kept(self, journal, other):
+        """The newest record of (scope, environment) wins."""
+        old = DeployRow("shop", "staging", "shop-1", "deploy", 1.5)
+        new = DeployRow("shop", "staging", "shop-2", "deploy[0]", 2.5)
+        for row in (old, new):
+            with journal.transaction() as transaction:
+                transaction.record_deploy(row)
+        assert new == other.last_deploy("shop", "staging")
+        assert None is other.last_deploy("shop+sandbox", "staging")
+
+    # Notice -------------------------------------------------------------------------------------
+
+    def test_the_change_token_moves_for_the_commits_of_others_only(self, journal, other):
+        """One's own commits need no notice; another's is noticed, a rollback is not."""
+        token = journal.change_token()
+        with journal.transaction() as transaction:
+            transaction.append(make_row(), 0, [{"type": "created"}])
+        assert token == journal.change_token()
+        with other.transaction() as transaction:
+            transaction.append(make_row(version=2), 1, [{"type": "theirs"}])
+        moved = journal.change_token()
+        assert token != moved
+        assert moved == journal.change_token()
+
+    def test_changes_name_the_runs_that_moved(self, journal, other):
+        """Each run appears once, with its last version, in order of its last append."""
+        for run in ("shop-1", "shop-2"):
+            with journal.transaction() as transaction:
+                transaction.append(make_row(run), 0, [{"type": "created"}])
+        seen = journal.last_change()
+        assert [] == journal.list_changes(seen)
+        with other.transaction() as transaction:
+            transaction.append(make_row("shop-1", version=2), 1, [{"type": "theirs"}])
+        (change,) = journal.list_changes(seen)
+        assert ("shop-1", 2) == (change.run, change.version)
+        assert change.order == journal.last_change() > seen
+        assert ["shop-2", "shop-1"] == [each.run for each in other.list_changes(0)]
+
+    # Ownership ----------------------------------------------------------------------------------
+
+    def test_one_drives_a_run(self, journal, other):
+        """The right is exclusive, told to others by name, and free again after release."""
+        assert None is other.find_owner("shop-1")
+        ownership = journal.own_run("shop-1")
+        assert "shop-1" == ownership.run
+        assert None is other.own_run("shop-1")
+        assert " pid " in other.find_owner("shop-1")
+        assert "@" in other.find_owner("shop-1")
+        second = other.own_run("shop-2")
+        ownership.release()
+        ownership.release()
+        assert None is other.find_owner("shop-1")
+        taken = other.own_run("shop-1")
+        assert None is journal.own_run("shop-1")
+        taken.release()
+        second.release()
+
+    def test_of_many_who_ask_one_gets_it(self, open_journal):
+        """Whoever asks at the same moment, exactly one drives the run."""
+        journals = [open_journal() for _ in range(6)]
+        barrier = threading.Barrier(len(journals))
+
+        def ask(journal: Journal) -> object:
+            barrier.wait()
+            return journal.own_run("shop-1")
+
+        with ThreadPoolExecutor(len(journals)) as pool:
+            found = [each for each in pool.map(ask, journals) if each is not None]
+        assert 1 == len(found)
+        for each in journals:
+            each.close()
+
+    def test_threads_may_read_while_one_writes(self, journal):
+        """Reads from other threads see the state before the commit, and do not wait for it."""
+        with journal.transaction() as transaction:
+            transaction.append(make_row(), 0, [{"type": "created"}])
+            found: list[object] = []
+            thread = threading.Thread(target=lambda: found.append(journal.find_run("shop-1")))
+            thread.start()
+            thread.join(5)
+            assert [None] == found
+        assert 1 == journal.find_run("shop-1").version
