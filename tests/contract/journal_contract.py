@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+
 from gennaker_engine.journal.port import (
     Claim,
     DeployRow,
@@ -80,9 +81,9 @@ class JournalContract:
         for each in (journal, other):
             found = each.load_events("shop-1")
             assert [(1, events[0]), (2, events[1])] == [(e.sequence, e.data) for e in found]
-            assert [2] == [e.sequence for e in each.load_events("shop-1", after=1)]
-            assert [] == each.load_events("shop-1", after=2)
-        assert [] == journal.load_events("shop-2")
+            assert [e.sequence for e in each.load_events("shop-1", after=1)] == [2]
+            assert each.load_events("shop-1", after=2) == []
+        assert journal.load_events("shop-2") == []
 
     def test_an_append_with_an_old_version_changes_nothing(self, journal, other):
         """Compare-and-set: the second of two writers gets VersionConflict, the first's events stay."""
@@ -95,8 +96,8 @@ class JournalContract:
             journal.transaction() as transaction,
         ):
             transaction.append(make_row(version=2, state="ended"), 1, [{"type": "ours"}])
-        assert ["created", "theirs"] == [e.data["type"] for e in journal.load_events("shop-1")]
-        assert "running" == journal.find_run("shop-1").state
+        assert [e.data["type"] for e in journal.load_events("shop-1")] == ["created", "theirs"]
+        assert journal.find_run("shop-1").state == "running"
 
     def test_a_run_is_created_once(self, journal, other):
         """A second creation of the same id is a conflict, not a second run."""
@@ -104,7 +105,7 @@ class JournalContract:
             transaction.append(make_row(), 0, [{"type": "created"}])
         with pytest.raises(VersionConflict), other.transaction() as transaction:
             transaction.append(make_row(title="again"), 0, [{"type": "created"}])
-        assert "Run shop-1" == other.find_run("shop-1").title
+        assert other.find_run("shop-1").title == "Run shop-1"
 
     def test_an_append_to_a_run_that_is_not_there_is_a_conflict(self, journal):
         """Without a first event there is nothing to go on from."""
@@ -120,7 +121,7 @@ class JournalContract:
 
     def test_what_is_no_json_is_refused(self, journal):
         """NaN would be read back by nobody: the transaction fails and leaves nothing."""
-        with pytest.raises(ValueError), journal.transaction() as transaction:  # noqa: PT011
+        with pytest.raises(ValueError), journal.transaction() as transaction:
             transaction.append(make_row(), 0, [{"type": "a", "x": float("nan")}])
         assert None is journal.find_run("shop-1")
 
@@ -131,7 +132,7 @@ class JournalContract:
 
         def fail() -> None:
             with journal.transaction() as transaction:
-                assert 1 == transaction.allocate_number("shop")
+                assert transaction.allocate_number("shop") == 1
                 transaction.append(make_row(), 0, [{"type": "created"}])
                 transaction.write_claim(make_claim("lock/shop/a", "shop-1", 1))
                 transaction.record_deploy(DeployRow("shop", "a", "shop-1", "deploy", 1.0))
@@ -140,11 +141,11 @@ class JournalContract:
         with pytest.raises(RuntimeError):
             fail()
         assert None is journal.find_run("shop-1")
-        assert [] == journal.load_events("shop-1")
-        assert [] == journal.read_claims()
+        assert journal.load_events("shop-1") == []
+        assert journal.read_claims() == []
         assert None is journal.last_deploy("shop", "a")
         with journal.transaction() as transaction:
-            assert 1 == transaction.allocate_number("shop")
+            assert transaction.allocate_number("shop") == 1
 
     def test_numbers_count_by_pipeline_and_never_repeat(self, journal, other):
         """Every pipeline counts from 1, through all processes."""
@@ -154,7 +155,7 @@ class JournalContract:
                 numbers.append(transaction.allocate_number("shop"))
         with other.transaction() as transaction:
             numbers.append(transaction.allocate_number("api"))
-        assert [1, 2, 3, 1] == numbers
+        assert numbers == [1, 2, 3, 1]
 
     def test_numbers_are_unique_among_threads_and_processes(self, open_journal):
         """Many writers at once never get the same number, and all get one."""
@@ -185,11 +186,11 @@ class JournalContract:
         with other.transaction() as transaction:
             transaction.append(make_row(), 0, [{"type": "created"}])
         with journal.transaction() as transaction:
-            assert ["created"] == [e.data["type"] for e in transaction.load_events("shop-1")]
+            assert [e.data["type"] for e in transaction.load_events("shop-1")] == ["created"]
             (change,) = transaction.list_changes(0)
-            assert ("shop-1", 1) == (change.run, change.version)
+            assert (change.run, change.version) == ("shop-1", 1)
             transaction.append(make_row(version=2), 1, [{"type": "more"}])
-            assert [2] == [e.sequence for e in transaction.load_events("shop-1", after=1)]
+            assert [e.sequence for e in transaction.load_events("shop-1", after=1)] == [2]
 
     # Rows ---------------------------------------------------------------------------------------
 
@@ -225,12 +226,12 @@ class JournalContract:
         def names(**which: object) -> list[str]:
             return [row.run for row in journal.list_runs(RunFilter(**which))]  # type: ignore[arg-type]
 
-        assert ["shop-3", "shop-2", "api-1", "shop-1"] == names()
-        assert ["shop-3", "shop-2"] == names(limit=2)
-        assert ["shop-3", "shop-2", "shop-1"] == names(pipeline="shop")
-        assert ["shop-3", "api-1"] == names(states=("waiting", "running"))
-        assert ["shop-2", "shop-1"] == names(states=("ended",))
-        assert ["shop-2"] == names(pipeline="shop", outcomes=("failed", "errored"))
+        assert names() == ["shop-3", "shop-2", "api-1", "shop-1"]
+        assert names(limit=2) == ["shop-3", "shop-2"]
+        assert names(pipeline="shop") == ["shop-3", "shop-2", "shop-1"]
+        assert names(states=("waiting", "running")) == ["shop-3", "api-1"]
+        assert names(states=("ended",)) == ["shop-2", "shop-1"]
+        assert names(pipeline="shop", outcomes=("failed", "errored")) == ["shop-2"]
         assert rows == [journal.find_run(row.run) for row in rows]
 
     def test_a_prefix_finds_runs(self, journal):
@@ -242,10 +243,10 @@ class JournalContract:
         def names(prefix: str, limit: int = 10) -> list[str]:
             return [row.run for row in journal.find_runs_by_prefix(prefix, limit=limit)]
 
-        assert ["shop-12", "shop-1"] == names("shop-1")
-        assert ["shop-12"] == names("shop-1", limit=1)
-        assert ["shop%-1"] == names("shop%")
-        assert [] == names("api")
+        assert names("shop-1") == ["shop-12", "shop-1"]
+        assert names("shop-1", limit=1) == ["shop-12"]
+        assert names("shop%") == ["shop%-1"]
+        assert names("api") == []
 
     # Claims and deploys -------------------------------------------------------------------------
 
@@ -299,13 +300,13 @@ class JournalContract:
             with journal.transaction() as transaction:
                 transaction.append(make_row(run), 0, [{"type": "created"}])
         seen = journal.last_change()
-        assert [] == journal.list_changes(seen)
+        assert journal.list_changes(seen) == []
         with other.transaction() as transaction:
             transaction.append(make_row("shop-1", version=2), 1, [{"type": "theirs"}])
         (change,) = journal.list_changes(seen)
-        assert ("shop-1", 2) == (change.run, change.version)
+        assert (change.run, change.version) == ("shop-1", 2)
         assert change.order == journal.last_change() > seen
-        assert ["shop-2", "shop-1"] == [each.run for each in other.list_changes(0)]
+        assert [each.run for each in other.list_changes(0)] == ["shop-2", "shop-1"]
 
     # Ownership ----------------------------------------------------------------------------------
 
@@ -313,7 +314,7 @@ class JournalContract:
         """The right is exclusive, told to others by name, and free again after release."""
         assert None is other.find_owner("shop-1")
         ownership = journal.own_run("shop-1")
-        assert "shop-1" == ownership.run
+        assert ownership.run == "shop-1"
         assert None is other.own_run("shop-1")
         assert " pid " in other.find_owner("shop-1")
         assert "@" in other.find_owner("shop-1")
@@ -337,7 +338,7 @@ class JournalContract:
 
         with ThreadPoolExecutor(len(journals)) as pool:
             found = [each for each in pool.map(ask, journals) if each is not None]
-        assert 1 == len(found)
+        assert len(found) == 1
         for each in journals:
             each.close()
 
@@ -349,5 +350,5 @@ class JournalContract:
             thread = threading.Thread(target=lambda: found.append(journal.find_run("shop-1")))
             thread.start()
             thread.join(5)
-            assert [None] == found
-        assert 1 == journal.find_run("shop-1").version
+            assert found == [None]
+        assert journal.find_run("shop-1").version == 1

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from gennaker.errors import InvalidInput
 from gennaker_engine.journal.errors import StateError
 from gennaker_engine.journal.filesystem import find_file_system
 from gennaker_engine.journal.opening import open_journal
 from gennaker_engine.journal.port import Journal, RunFilter
 from gennaker_engine.journal.sqlite import SCHEMA_VERSION, SqliteJournal
-
 from tests.contract.journal_contract import JournalContract, make_row
 
 
@@ -40,22 +40,22 @@ def test_files_are_private(tmp_path):
         transaction.append(make_row(), 0, [{"type": "created"}])
     journal.own_run("shop-1")
     files = {p.name: p.stat().st_mode & 0o777 for p in (tmp_path / "state").rglob("*")}
-    assert {
+    assert files == {
         "state.db": 0o600,
         "state.db-wal": 0o600,
         "state.db-shm": 0o600,
         "owners": 0o700,
         "shop-1.lock": 0o600,
-    } == files
-    assert 0o700 == (tmp_path / "state").stat().st_mode & 0o777
+    }
+    assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
     journal.close()
 
 
 def test_every_commit_is_flushed_to_the_disk(tmp_path):
     """Write-ahead log with synchronous=FULL (2)."""
     journal = open_at(tmp_path / "state.db")
-    assert (2,) == journal._writer.execute("PRAGMA synchronous").fetchone()
-    assert ("wal",) == journal._writer.execute("PRAGMA journal_mode").fetchone()
+    assert journal._writer.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert journal._writer.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     journal.close()
 
 
@@ -67,7 +67,7 @@ def test_a_newer_schema_is_refused(tmp_path):
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     with pytest.raises(StateError) as caught:
         open_at(path)
-    assert "state-newer" == caught.value.code
+    assert caught.value.code == "state-newer"
     assert (
         f"state-newer: {path} was written by a newer Gennaker: its schema is version 2, "
         "this one knows 1; use that version of Gennaker, or choose another state"
@@ -79,11 +79,11 @@ def test_another_programs_database_is_left_alone(tmp_path):
     path = tmp_path / "state.db"
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE theirs (x)")
-    with pytest.raises(StateError, match="state-foreign: .* is a database of another program"):
+    with pytest.raises(StateError, match=r"state-foreign: .* is a database of another program"):
         open_at(path)
     with sqlite3.connect(path) as connection:
         tables = connection.execute("SELECT name FROM sqlite_schema").fetchall()
-    assert [("theirs",)] == tables
+    assert tables == [("theirs",)]
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path):
@@ -104,7 +104,7 @@ def test_a_damaged_event_names_its_run(tmp_path):
     journal._writer.execute("UPDATE events SET data = '{' WHERE run_key = 1")
     with pytest.raises(StateError, match="state-corrupt: event 1 of run 'shop-1' is damaged"):
         journal.load_events("shop-1")
-    assert 1 == len(journal.load_events("shop-2"))
+    assert len(journal.load_events("shop-2")) == 1
     journal.close()
 
 
@@ -112,10 +112,9 @@ def test_a_locked_state_is_told_as_busy(tmp_path):
     """Who waits too long for another writer gets state-busy, and nothing is half done."""
     path = tmp_path / "state.db"
     one, other = open_at(path), open_at(path, busy=0.05)
-    with one.transaction():
-        with pytest.raises(StateError) as caught:  # noqa: SIM117
-            with other.transaction() as transaction:
-                transaction.append(make_row(), 0, [{"type": "created"}])
+    with one.transaction(), pytest.raises(StateError) as caught:  # noqa: SIM117
+        with other.transaction() as transaction:
+            transaction.append(make_row(), 0, [{"type": "created"}])
     assert (
         f"state-busy: the state {path} is locked; another process kept it locked for 0.05s; "
         "see who has it open"
@@ -155,7 +154,7 @@ def test_a_full_disk_is_told_and_nothing_is_lost(tmp_path):
     with pytest.raises(StateError, match="state-full: the disk of the state"):  # noqa: SIM117
         with journal.transaction() as transaction:
             transaction.append(make_row(version=2), 1, [{"type": "big", "x": "y" * 100_000}])
-    assert 1 == journal.find_run("shop-1").version
+    assert journal.find_run("shop-1").version == 1
     journal.close()
 
 
@@ -184,10 +183,10 @@ def test_postgresql_is_said_to_be_absent(tmp_path):
     """The message names no part of the URL: it may hold a password."""
     with pytest.raises(InvalidInput) as caught:
         open_journal("postgresql://ann:hunter22@db/x", project=tmp_path)
-    assert (
+    assert str(caught.value) == (
         "state-unsupported: a state in PostgreSQL is not offered yet in this version; "
         "use sqlite:///.gennaker/state.db"
-    ) == str(caught.value)
+    )
     with pytest.raises(InvalidInput, match="'mysql' is no kind of state"):
         open_journal("mysql://x", project=tmp_path)
 
@@ -204,7 +203,7 @@ def test_ownership_ends_with_the_process(tmp_path):
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     journal = SqliteJournal(tmp_path / "state.db", tmp_path)
-    assert b"owned\n" == child.stdout.readline()
+    assert child.stdout.readline() == b"owned\n"
     assert None is journal.own_run("shop-1")
     assert journal.find_owner("shop-1").endswith(f"pid {child.pid}")
     child.kill()
@@ -227,16 +226,16 @@ def test_lists_of_many_runs_use_the_indexes(tmp_path):
     journal.list_runs(RunFilter(states=("running", "waiting")))
     journal.find_runs_by_prefix("shop-1")
     journal.list_changes(5)
-    values = {n: "x" for n in ("pipeline", "states", "outcomes", "prefix", "end", "after")}
+    values = dict.fromkeys(("pipeline", "states", "outcomes", "prefix", "end", "after"), "x")
     plans = []
     for query in queries:
         rows = journal._writer.execute(f"EXPLAIN QUERY PLAN {query}", {**values, "limit": 5})
         plans.append(" | ".join(row[3] for row in rows if "RUNS" in row[3].upper()))
-    assert [
+    assert plans == [
         "SCAN runs",  # from the newest key on, 50 rows
         "SEARCH runs USING INDEX runs_by_pipeline (pipeline=?)",
         "SEARCH runs USING INDEX runs_active (state=?)",
         "SEARCH runs USING INDEX sqlite_autoindex_runs_1 (run>? AND run<?)",
         "SEARCH runs USING INDEX runs_by_change (change>?)",
-    ] == plans
+    ]
     journal.close()

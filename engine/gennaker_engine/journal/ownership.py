@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gennaker_engine.journal.errors import StateError
 
-__all__ = ["FileOwnership", "find_owner", "own_run", "describe_process"]
+__all__ = ["FileOwnership", "describe_process", "find_owner", "own_run"]
 
 _ATTEMPTS = 20
 _PAUSE = 0.001
