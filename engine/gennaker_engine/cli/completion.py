@@ -1,0 +1,139 @@
+"""Shell completion with the values of this project: pipelines, runs, stages, stage types.
+
+A person waits while these are called, so they have a deadline; what is not known by then, or
+cannot be read, completes to nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from gennaker_engine.cli.settings import Settings
+
+__all__ = [
+    "SHELLS",
+    "complete_in_time",
+    "complete_pipelines",
+    "complete_runs",
+    "complete_stage_types",
+    "complete_stages",
+    "script_of",
+]
+
+SHELLS = ("bash", "zsh", "fish")
+DEADLINE = 0.3
+"""Seconds after which the values known so far are all there is."""
+
+
+def script_of(cli: click.Command, shell: str, program: str) -> str:
+    """Return the script that a shell evaluates to complete ``program``.
+
+    Args:
+        cli: the whole command line.
+        shell: one of :data:`SHELLS`.
+        program: the name it is called by.
+    """
+    from click.shell_completion import ShellComplete, get_completion_class
+
+    cls = get_completion_class(shell)
+    assert cls is not None, shell
+    # Not cls.source(): for bash that starts a bash only to look at its version.
+    return ShellComplete.source(cls(cli, {}, program, f"_{program.upper()}_COMPLETE"))
+
+
+def complete_in_time(cli: click.Command, program: str) -> int:
+    """Answer a shell's question for completions and return the exit code."""
+    from click.shell_completion import shell_complete
+
+    from gennaker_engine.cli.settings import Settings
+
+    variable = f"_{program.upper()}_COMPLETE"
+    instruction = os.environ[variable]
+    return shell_complete(cli, {"obj": Settings()}, program, variable, instruction)
+
+
+def complete_pipelines(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem] | list[str]:
+    """Return the names of the project's pipelines, and files when a path has been begun."""
+    from click.shell_completion import CompletionItem
+
+    if "/" in incomplete or incomplete.startswith("."):
+        return [CompletionItem(incomplete, type="file")]
+    return _within_deadline(lambda: _list_pipelines(ctx.ensure_object(_settings_class())), incomplete)
+
+
+def complete_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the ids of the latest runs, and ``@last``."""
+    found = _within_deadline(lambda: _list_runs(ctx.ensure_object(_settings_class())), incomplete)
+    return found + (["@last"] if "@last".startswith(incomplete) else [])
+
+
+def complete_stages(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the stages of the run that stands before."""
+    run = ctx.params.get("run")
+    if not isinstance(run, str):
+        return []
+    settings = ctx.ensure_object(_settings_class())
+    return _within_deadline(lambda: _list_stages(settings, run), incomplete)
+
+
+def complete_stage_types(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names of the installed stage types."""
+    settings = ctx.ensure_object(_settings_class())
+    return _within_deadline(lambda: settings.registry.names("stages"), incomplete)
+
+
+def _settings_class() -> type[Settings]:
+    from gennaker_engine.cli.settings import Settings
+
+    return Settings
+
+
+def _list_pipelines(settings: Settings) -> Iterable[str]:
+    from gennaker.loader import list_pipeline_names
+
+    return list_pipeline_names(settings.project)
+
+
+def _list_runs(settings: Settings) -> Iterable[str]:
+    from gennaker_engine.cli.reading import open_journal
+    from gennaker_engine.journal.port import RunFilter
+
+    with open_journal(settings) as journal:
+        return [row.run for row in journal.list_runs(RunFilter(limit=50))]
+
+
+def _list_stages(settings: Settings, run: str) -> Iterable[str]:
+    from gennaker_engine.cli.reading import open_journal, resolve_run
+
+    with open_journal(settings) as journal:
+        row = resolve_run(journal, run)
+        definition = journal.load_events(row.run)[0].data["definition"]
+        return [*definition["stages"], *definition.get("finally", {})]
+
+
+def _within_deadline(ask: Callable[[], Iterable[str]], incomplete: str) -> list[str]:
+    found: list[str] = []
+
+    def work() -> None:
+        try:
+            found.extend(ask())
+        except Exception:  # noqa: BLE001 -- completion never disturbs the person who types
+            return
+
+    # A thread, as what is slow may be a call that no signal interrupts; it dies with the process.
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(DEADLINE)
+    return [each for each in list(found) if each.startswith(incomplete)]
+
+

@@ -1,0 +1,64 @@
+"""The exit codes and what they mean: the one table behind every command, its help and the docs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = [
+    "ABORTED",
+    "ERRORED",
+    "EXIT_CODES",
+    "FAILED",
+    "INTERRUPTED",
+    "INVALID",
+    "NOT_ALLOWED",
+    "PARKED",
+    "SUCCEEDED",
+    "TIMED_OUT",
+    "WAITING",
+    "code_of_run",
+    "worst_code",
+]
+
+SUCCEEDED = 0
+FAILED = 1
+INVALID = 2
+ABORTED = 3
+NOT_ALLOWED = 4
+TIMED_OUT = 5
+WAITING = 6
+ERRORED = 7
+INTERRUPTED = 130
+PARKED = 143
+
+EXIT_CODES: Mapping[int, str] = {
+    SUCCEEDED: "succeeded",
+    FAILED: "failed (or would change something, with --exit-code)",
+    INVALID: "wrong usage, or a file, parameter or plan that is not valid",
+    ABORTED: "aborted or rejected",
+    NOT_ALLOWED: "not allowed: an identity, a policy, or a concurrency group that rejects",
+    TIMED_OUT: "the run timed out, whatever its outcome",
+    WAITING: "left waiting (--detach-on-wait)",
+    ERRORED: "errored: Gennaker, or a stage, could not do its work",
+    INTERRUPTED: "interrupted (Ctrl-C)",
+    PARKED: "parked (SIGTERM); resume it with: gennaker resume RUN",
+}
+"""Every exit code to its meaning, in ascending order."""
+
+_OF_OUTCOME = {"succeeded": SUCCEEDED, "failed": FAILED, "aborted": ABORTED, "errored": ERRORED}
+_FROM_BEST = (SUCCEEDED, WAITING, ABORTED, FAILED, TIMED_OUT, ERRORED, PARKED, INTERRUPTED)
+
+
+def code_of_run(view: Mapping[str, Any]) -> int:
+    """Return the exit code of a run from its ``state``, ``outcome`` and ``timed_out``."""
+    if view.get("timed_out"):
+        return TIMED_OUT
+    if view["state"] != "ended":
+        return WAITING
+    return _OF_OUTCOME.get(str(view["outcome"]), ERRORED)
+
+
+def worst_code(codes: list[int]) -> int:
+    """Return the one code that speaks for several runs; 0 for none."""
+    return max(codes, key=_FROM_BEST.index, default=SUCCEEDED)

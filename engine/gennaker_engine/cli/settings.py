@@ -1,0 +1,93 @@
+"""What the global options said, and the lazy door from it to project, plugins and engine.
+
+Every command gets one :class:`Settings`; nothing is read or imported before a command asks for it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gennaker_engine.cli.render.console import Console
+
+if TYPE_CHECKING:
+    from gennaker.plugins import Registry
+    from gennaker.project import Project
+
+    from gennaker_engine.runtime import Engine
+
+__all__ = ["Settings", "pass_settings"]
+
+
+@dataclass
+class Settings:
+    """The global options of one call, and what is opened from them on first use.
+
+    Attributes:
+        project_folder: ``--project``, None to search from the current folder.
+        state: ``--state`` or ``GENNAKER_STATE``, None for the project's own.
+        color: ``auto``, ``always`` or ``never``.
+        debug: whether an unexpected error shows its traceback.
+    """
+
+    project_folder: Path | None = None
+    state: str | None = None
+    color: str = "auto"
+    debug: bool = False
+    _engine: Engine | None = field(default=None, repr=False)
+
+    @cached_property
+    def console(self) -> Console:
+        """Where this call writes: data to stdout, progress and messages to stderr."""
+        return Console.detect(color=self.color)
+
+    @cached_property
+    def project(self) -> Project:
+        """The project of ``--project`` or of the current folder."""
+        from gennaker.project import load_project
+
+        return load_project(self.start)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The installed plugins, listed but not imported."""
+        from gennaker.plugins import Registry
+
+        return Registry.installed()
+
+    @property
+    def start(self) -> Path:
+        """The folder the search for the project begins in."""
+        return self.project_folder or Path.cwd()
+
+    def open_engine(self) -> Engine:
+        """Open the engine of the project's state once; :meth:`close` ends it."""
+        if self._engine is None:
+            from gennaker_engine.runtime import Engine
+
+            self._engine = Engine.open(self.project, self.registry, state=self.state)
+        return self._engine
+
+    def close(self) -> None:
+        """Release what was opened."""
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+    @property
+    def actor(self) -> str:
+        """Who acts here: ``local:NAME`` of the operating-system user; nobody has checked it."""
+        import pwd
+
+        try:
+            return f"local:{pwd.getpwuid(os.getuid()).pw_name}"
+        except KeyError:
+            return f"local:{os.getuid()}"
+
+
+pass_settings = click.make_pass_decorator(Settings)
