@@ -2,6 +2,7 @@
 
 # A plugin stands before those that import it: pytest rewrites assertions only while it loads one.
 pytest_plugins = [
+    "pytester",
     "tests.fixtures.house_rules",
     "tests.fixtures.control_plane",
     "tests.fixtures.registry",
