@@ -1,0 +1,9 @@
+"""Stage types of Helm, as callables: ``helm.template("manifests", chart="deploy/chart")``."""
+
+from __future__ import annotations
+
+from gennaker.dsl import stage_type
+
+__all__ = ["template"]
+
+template = stage_type("helm.template")
