@@ -75,9 +75,10 @@ def normalize_duration(text: object) -> str:
     try:
         return format_duration(_milliseconds(text) / 1000)
     except InvalidInput as error:
+        # The cause keeps code word and hint for whoever turns it into a problem.
         raise ValueError(
             f"{error.message}; {error.hint}" if error.hint else error.message
-        ) from None
+        ) from error
 
 
 def parse_size(text: str) -> int:

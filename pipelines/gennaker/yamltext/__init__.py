@@ -11,9 +11,9 @@ from __future__ import annotations
 from gennaker.errors import InvalidInput, Location, Problem
 from gennaker.yamltext.composer import Composer
 from gennaker.yamltext.document import MANIFEST_LIMITS, Document, Limits, Schema
-from gennaker.yamltext.marks import Marks
+from gennaker.yamltext.marks import Marks, PlaceMap, Places
 
-__all__ = ["MANIFEST_LIMITS", "Document", "Limits", "Marks", "Schema", "compose", "compose_all"]
+__all__ = ["MANIFEST_LIMITS", "Document", "Limits", "Marks", "PlaceMap", "Places", "Schema", "compose", "compose_all"]
 
 
 def compose(

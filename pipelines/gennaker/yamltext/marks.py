@@ -3,15 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from gennaker.errors import Location
 
-__all__ = ["Marks", "Node", "Path", "Place"]
+__all__ = ["Marks", "Node", "Path", "Place", "PlaceMap", "Places"]
 
 Path: TypeAlias = tuple[str | int, ...]
 Place: TypeAlias = tuple[int, int]
 """Line and column, from 1."""
+
+
+class Places(Protocol):
+    """What knows where data was written, whatever language it was written in."""
+
+    file: str
+
+    def at(self, path: Path = (), *, key: bool = False) -> Location:
+        """Return the place of ``path``, or the nearest place around it that is known."""
+
+    def is_cut(self, path: Path) -> bool:
+        """Return whether a comment follows the unquoted value at ``path``."""
+
+
+class PlaceMap:
+    """The places of data that did not come from YAML, of as many paths as are known."""
+
+    __slots__ = ("_places", "file")
+
+    def __init__(self, file: str, places: Mapping[Path, Location]) -> None:
+        self.file = file
+        self._places = places
+
+    def at(self, path: Path = (), *, key: bool = False) -> Location:
+        """Return the place of ``path``, or the nearest place around it that is known."""
+        for end in range(len(path), -1, -1):
+            found = self._places.get(path[:end])
+            if found is not None:
+                return found
+        return Location(self.file)
+
+    def is_cut(self, path: Path) -> bool:
+        """Return False: only YAML cuts values off."""
+        return False
 
 
 class Node:
@@ -35,26 +69,6 @@ class Marks:
         self.cut = cut
         """Places of unquoted values that a comment follows; their text may have been cut off."""
         self._root = root
-
-    @classmethod
-    def of(cls, file: str, places: Mapping[Path, Place]) -> Marks:
-        """Return the marks of data that did not come from YAML.
-
-        Args:
-            file: as shown in problems.
-            places: path to line and column, of as many paths as are known.
-        """
-        root = Node(places.get((), (1, 1)))
-        for path, place in sorted(places.items(), key=lambda each: len(each[0])):
-            node = root
-            for part in path:
-                child = node.children.get(part)
-                if not isinstance(child, Node):
-                    child = Node(place)
-                    node.children[part] = child
-                    node.keys[part] = place
-                node = child
-        return cls(file, root)
 
     def at(self, path: Path = (), *, key: bool = False) -> Location:
         """Return the place of ``path``, or the nearest place around it that is known.
