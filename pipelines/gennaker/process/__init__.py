@@ -1,0 +1,34 @@
+"""The one subprocess wrapper: argument lists only, a process group each, bounded output, no orphans.
+
+``run`` and ``capture`` are for short programs (git, a renderer), :class:`ChildProcess` for what is
+followed line by line (scripts). A child leads a session of its own, so that it and everything it
+starts end together: by TERM, and by KILL when that did not help. Nothing relies on the parent
+living: who knows ``(pid, started)`` of a group ends it later with :func:`end_group`.
+"""
+
+from __future__ import annotations
+
+from gennaker.process.child import (
+    ChildProcess,
+    Completed,
+    capture,
+    clean_environment,
+    describe_exit,
+    run,
+)
+from gennaker.process.groups import GRACE, end_group, find_start_time
+from gennaker.process.lines import MAX_LINE, Masking
+
+__all__ = [
+    "GRACE",
+    "MAX_LINE",
+    "ChildProcess",
+    "Completed",
+    "Masking",
+    "capture",
+    "clean_environment",
+    "describe_exit",
+    "end_group",
+    "find_start_time",
+    "run",
+]

@@ -1,0 +1,194 @@
+"""Process groups: who is in one, whether it still is the one we started, and how it is ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = [
+    "DRAIN",
+    "GRACE",
+    "GroupEnd",
+    "end_group",
+    "find_start_time",
+    "has_exited",
+    "signal_group",
+]
+
+GRACE = 5.0
+"""Seconds between TERM and KILL."""
+DRAIN = 1.0
+"""Seconds for what is left after KILL, or after the last process of the group."""
+
+
+class GroupEnd:
+    """The ending of one group: TERM, KILL after the grace, and a bound for who survives that."""
+
+    def __init__(self, group: int, grace: float = GRACE) -> None:
+        self._group = group
+        self._grace = grace
+        self._kill_at = float("inf")
+        self._killed = False
+        self.began = False
+
+    def begin(self) -> None:
+        """Send TERM; once."""
+        if not self.began:
+            self.began = True
+            self._kill_at = time.monotonic() + self._grace
+            signal_group(self._group, signal.SIGTERM)
+
+    def hurry(self) -> None:
+        """Send KILL with the next look."""
+        self.began = True
+        self._kill_at = min(self._kill_at, time.monotonic())
+
+    def is_over(self) -> bool:
+        """Whether nobody of the group lives; sends KILL when its time has come."""
+        if not self.began:
+            return False
+        if not _lives(self._group):
+            return True
+        now = time.monotonic()
+        if now >= self._kill_at and not self._killed:
+            self._killed = True
+            signal_group(self._group, signal.SIGKILL)
+        return now > self._kill_at + DRAIN  # it sleeps where no signal reaches it
+
+    def wait(self, reap: Callable[[], object] = lambda: None) -> None:
+        """Wait until it is over; ``reap`` is called between looks by who is the parent."""
+        reap()
+        while not self.is_over():
+            time.sleep(0.01)
+            reap()
+
+
+def find_start_time(pid: int) -> str:
+    """Return when a process started, empty when there is none.
+
+    With ``pid`` it names one process for good, also when the number is used again and after the
+    machine started anew. The text is opaque; it is compared for equality only.
+    """
+    facts = _read_facts(pid)
+    return "" if facts is None else facts.start
+
+
+def end_group(pid: int, started: str, *, grace: float = GRACE) -> bool:
+    """End the process group that a dead owner left behind, if it is still that one.
+
+    The group's leader may be gone while its children go on; then the group is ended when its
+    members are of the leader's session and younger than it.
+
+    Returns:
+        Whether there was anything to end.
+    """
+    if pid <= 1 or not started:
+        return False
+    found = find_start_time(pid)
+    if found and found != started:
+        return False
+    if not found and not any(_is_later(each.start, started) for each in _list_members(pid)):
+        return False
+    if not _lives(pid):
+        return False
+    end = GroupEnd(pid, grace)
+    end.begin()
+    end.wait()
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What the system says of one process."""
+
+    state: str
+    group: int
+    session: int
+    start: str
+
+
+def _read_facts(pid: int) -> _Facts | None:
+    if not Path("/proc/self/stat").exists():
+        return _ask_ps(pid)
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+    except OSError:
+        return None
+    # The name may hold anything, also ')': the fields begin after the last one.
+    words = text.rpartition(")")[2].split()
+    return _Facts(words[0], int(words[2]), int(words[3]), f"{words[19]}@{_boot()}")
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()[:8]
+    except OSError:
+        return "boot"
+
+
+def _ask_ps(pid: int) -> _Facts | None:
+    """The same where there is no /proc; ``ps`` has it in seconds."""
+    import subprocess  # not needed where there is /proc
+
+    done = subprocess.run(
+        ["ps", "-o", "state=,pgid=,sess=,lstart=", "-p", str(pid)],
+        capture_output=True,
+        check=False,
+        env={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C"},
+    )
+    words = done.stdout.decode(errors="replace").split(maxsplit=3)
+    if done.returncode != 0 or len(words) < 4:
+        return None
+    session = int(words[2]) if words[2].isdigit() else 0
+    return _Facts(words[0][:1], int(words[1]), session or int(words[1]), words[3].strip())
+
+
+def _list_members(group: int) -> list[_Facts]:
+    """The living processes of a group that are of its own session; none where there is no /proc."""
+    found = []
+    with suppress(OSError):
+        for each in Path("/proc").iterdir():
+            facts = _read_facts(int(each.name)) if each.name.isdigit() else None
+            if facts and facts.group == facts.session == group and facts.state not in "ZX":
+                found.append(facts)
+    return found
+
+
+def _is_later(start: str, first: str) -> bool:
+    ticks, _, boot = start.partition("@")
+    first_ticks, _, first_boot = first.partition("@")
+    if boot != first_boot or not (ticks.isdigit() and first_ticks.isdigit()):
+        return False
+    return int(ticks) >= int(first_ticks)
+
+
+def _lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    if not Path("/proc/self/stat").exists():
+        return not has_exited(group)
+    # Zombies take signals too: only who is not one lives.
+    return bool(_list_members(group))
+
+
+def signal_group(group: int, number: int) -> None:
+    """Send a signal to a whole group; one that is gone or not ours is left alone."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+def has_exited(pid: int) -> bool:
+    """Whether a child of ours ended; it is left to be reaped, so that its number stays taken."""
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
