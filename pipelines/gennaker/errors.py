@@ -143,9 +143,13 @@ class InvalidInput(GennakerError):
 
 
 class ExpressionError(InvalidInput):
-    """An expression that cannot be compiled, or whose evaluation fails; never a silent skip."""
+    """An expression that cannot be compiled, or whose evaluation fails; never a silent skip.
+
+    ``offset`` is where in its source (0-based), when that is known.
+    """
 
     code = "expression"
+    offset: int | None = None
 
 
 class MissingOutput(ExpressionError):
