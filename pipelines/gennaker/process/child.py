@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from gennaker.errors import PermanentError, StageError
-from gennaker.process.groups import DRAIN, GRACE, GroupEnd, find_start_time, has_exited
+from gennaker.process.groups import DRAIN, GRACE, GroupEnd, find_start_time, has_exited, signal_group
 from gennaker.process.lines import LineSplitter, Masking
 
 __all__ = ["ChildProcess", "Completed", "capture", "clean_environment", "describe_exit", "run"]
@@ -243,6 +243,11 @@ class ChildProcess:
             if pipe is not None:
                 with suppress(OSError):
                     pipe.close()
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the whole group, from any thread; nothing when it has ended."""
+        if not self._ended:
+            signal_group(self.pid, number)
 
     def kill(self) -> None:
         """End the group at once; for who does not follow it to its end."""
