@@ -128,7 +128,8 @@ class Command(click.Command):
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
-        self.shared = _global_options()
+        own = {name for each in self.params for name in each.opts}
+        self.shared = [each for each in _global_options() if not own & set(each.opts)]
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the command's own parameters, the global ones after them."""

@@ -22,6 +22,7 @@ __all__ = [
     "SHELLS",
     "complete_in_time",
     "complete_pipelines",
+    "complete_pipelines_and_runs",
     "complete_runs",
     "complete_stage_types",
     "complete_stages",
@@ -68,13 +69,25 @@ def complete_pipelines(
 
     if "/" in incomplete or incomplete.startswith("."):
         return [CompletionItem(incomplete, type="file")]
-    return _within_deadline(lambda: _list_pipelines(ctx.ensure_object(_settings_class())), incomplete)
+    return _within_deadline(
+        lambda: _list_pipelines(ctx.ensure_object(_settings_class())), incomplete
+    )
 
 
 def complete_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Return the ids of the latest runs, and ``@last``."""
     found = _within_deadline(lambda: _list_runs(ctx.ensure_object(_settings_class())), incomplete)
     return found + (["@last"] if "@last".startswith(incomplete) else [])
+
+
+def complete_pipelines_and_runs(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[Any]:
+    """Return what :func:`complete_pipelines` and :func:`complete_runs` do."""
+    return [
+        *complete_pipelines(ctx, param, incomplete),
+        *complete_runs(ctx, param, incomplete),
+    ]
 
 
 def complete_stages(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -105,17 +118,17 @@ def _list_pipelines(settings: Settings) -> Iterable[str]:
 
 
 def _list_runs(settings: Settings) -> Iterable[str]:
-    from gennaker_engine.cli.reading import open_journal
+    from gennaker_engine.cli.reading import read_journal
     from gennaker_engine.journal.port import RunFilter
 
-    with open_journal(settings) as journal:
+    with read_journal(settings) as journal:
         return [row.run for row in journal.list_runs(RunFilter(limit=50))]
 
 
 def _list_stages(settings: Settings, run: str) -> Iterable[str]:
-    from gennaker_engine.cli.reading import open_journal, resolve_run
+    from gennaker_engine.cli.reading import read_journal, resolve_run
 
-    with open_journal(settings) as journal:
+    with read_journal(settings) as journal:
         row = resolve_run(journal, run)
         definition = journal.load_events(row.run)[0].data["definition"]
         return [*definition["stages"], *definition.get("finally", {})]
@@ -135,5 +148,3 @@ def _within_deadline(ask: Callable[[], Iterable[str]], incomplete: str) -> list[
     thread.start()
     thread.join(DEADLINE)
     return [each for each in list(found) if each.startswith(incomplete)]
-
-

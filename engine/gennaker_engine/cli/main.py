@@ -99,7 +99,6 @@ def _usage_problem(error: click.UsageError) -> Problem:
     from difflib import get_close_matches
 
     from gennaker.errors import Problem
-
     from gennaker_engine.cli.app import COMMANDS
 
     path = error.ctx.command_path if error.ctx else _PROGRAM

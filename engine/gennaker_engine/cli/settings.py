@@ -18,7 +18,6 @@ from gennaker_engine.cli.render.console import Console
 if TYPE_CHECKING:
     from gennaker.plugins import Registry
     from gennaker.project import Project
-
     from gennaker_engine.runtime import Engine
 
 __all__ = ["Settings", "pass_settings"]

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TextIO
 
-__all__ = ["Ci", "Console", "Palette"]
+__all__ = ["PLAIN", "Ci", "Console", "Palette"]
 
 Ci = Literal["", "ci", "github", "gitlab"]
 
@@ -39,6 +39,10 @@ class Palette:
         if not self.enabled or not styles or not text:
             return text
         return f"\x1b[{';'.join(_CODES[style] for style in styles)}m{text}\x1b[0m"
+
+
+PLAIN = Palette(False)
+"""Styles nothing."""
 
 
 @dataclass

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gennaker.errors import Problem
-
 from gennaker_engine.cli.render.annotations import annotate_problem
 from gennaker_engine.cli.render.console import Console, Palette
 from gennaker_engine.cli.render.text import clean, clip, columns_of

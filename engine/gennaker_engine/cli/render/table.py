@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gennaker_engine.cli.render.console import Palette
+from gennaker_engine.cli.render.console import PLAIN, Palette
 from gennaker_engine.cli.render.text import clip, columns_of
 
 __all__ = ["render_table"]
@@ -17,7 +17,7 @@ def render_table(
     rows: Sequence[Sequence[str]],
     *,
     width: int | None = None,
-    paint: Palette = Palette(False),
+    paint: Palette = PLAIN,
 ) -> str:
     """Return the table.
 

@@ -1,0 +1,56 @@
+"""``gennaker graph``: the DAG of a pipeline, or of a run with its outcomes."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import click
+
+from gennaker_engine.cli.completion import complete_pipelines_and_runs
+from gennaker_engine.cli.options import command, output_option
+from gennaker_engine.cli.settings import Settings, pass_settings
+
+if TYPE_CHECKING:
+    from gennaker.drawing import GraphFormat
+    from gennaker.model import PipelineDefinition
+
+__all__ = ["graph_command"]
+
+_RUN = re.compile(r"@last|.+-\d+")
+
+
+@command("graph")
+@click.argument("subject", metavar="PIPELINE|RUN", shell_complete=complete_pipelines_and_runs)
+@output_option("text", "mermaid", "dot", "svg", "json")
+@pass_settings
+def graph_command(settings: Settings, subject: str, form: GraphFormat) -> None:
+    """Draw the DAG of a pipeline or of a run.
+
+    A run's stages carry their outcomes.
+    """
+    from gennaker.drawing import render_graph
+
+    if _RUN.fullmatch(subject):
+        definition, states = _read_run(settings, subject)
+        settings.console.out(render_graph(definition, form, states=states))
+        return
+    from gennaker.loader import find_pipeline
+
+    loaded = find_pipeline(settings.project, subject).check()
+    settings.console.out(render_graph(loaded.definition, form))
+
+
+def _read_run(settings: Settings, run: str) -> tuple[PipelineDefinition, dict[str, str]]:
+    from gennaker.model import PipelineDefinition
+    from gennaker_engine.cli.reading import load_progress, read_journal, resolve_run
+
+    with read_journal(settings) as journal:
+        row = resolve_run(journal, run)
+        created, progress = load_progress(journal, row.run)
+    states = {
+        name: step.outcome or step.state
+        for name, step in progress.steps.items()
+        if step.state != "pending"
+    }
+    return PipelineDefinition.model_validate(dict(created.definition)), states

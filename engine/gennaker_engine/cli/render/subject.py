@@ -1,0 +1,58 @@
+"""What an approval covers, for the person who decides: each stage, where it acts, what it plans."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gennaker_engine.cli.render.console import PLAIN, Palette
+from gennaker_engine.cli.render.text import clean
+from gennaker_engine.cli.render.wording import tell_value
+
+__all__ = ["render_subject"]
+
+_TONES = {"create": "green", "delete": "red", "replace": "yellow", "change": "yellow"}
+
+
+def render_subject(
+    subject: Sequence[Mapping[str, Any]],
+    plans: Mapping[str, Any] | None,
+    *,
+    paint: Palette = PLAIN,
+) -> list[str]:
+    """Return the lines.
+
+    Args:
+        subject: ``{id, uses, inputs, environment}`` of each stage.
+        plans: stage id to ``{changes: [{action, what, detail}]}`` or ``{error}``; None while they
+            are not known.
+        paint: styles the text.
+    """
+    lines: list[str] = []
+    for each in subject:
+        where = each.get("environment") or {}
+        place = f" in {where['name']}" if where.get("name") else ""
+        target = f" ({where['target']})" if where.get("target") else ""
+        name = paint(clean(str(each["id"])), "bold")
+        lines.append(f"{name}  {clean(str(each.get('uses', '')))}{place}{target}")
+        for key, value in (each.get("inputs") or {}).items():
+            lines.append(f"    {clean(key)}: {clean(tell_value(value))}")
+        lines.extend(f"    {line}" for line in _plan(plans, str(each["id"]), paint))
+    return lines or ["nothing that is known now"]
+
+
+def _plan(plans: Mapping[str, Any] | None, name: str, paint: Palette) -> list[str]:
+    if plans is None:
+        return []
+    plan = plans.get(name)
+    if plan is None:
+        return []
+    if plan.get("error"):
+        return [paint(f"cannot be planned: {clean(str(plan['error']))}", "yellow")]
+    lines = []
+    for change in plan.get("changes", ()):
+        action = str(change["action"])
+        detail = f"  {clean(str(change['detail']))}" if change.get("detail") else ""
+        told = paint(action, *([_TONES[action]] if action in _TONES else []))
+        lines.append(f"{told} {clean(str(change['what']))}{detail}")
+    return lines

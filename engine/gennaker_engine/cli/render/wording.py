@@ -1,0 +1,190 @@
+"""Events in words: one sentence each, for the audit trail and the plain lines of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gennaker_engine.cli.render.text import clean, tell_time
+from gennaker_engine.core import events as facts
+
+__all__ = ["tell_cause", "tell_event", "tell_value"]
+
+_LONGEST = 60
+
+
+def tell_event(event: facts.Event) -> str:
+    """Return what happened in one line: who or what first, then what it did."""
+    tell = _SENTENCES.get(event.type)
+    return clean(tell(event)) if tell is not None else event.type
+
+
+def tell_cause(cause: str, detail: Mapping[str, Any]) -> str:
+    """Return why a stage was skipped, with the facts that decided it."""
+    if cause == "upstream" and detail.get("stage"):
+        return f"upstream: {detail['stage']}"
+    if cause == "missing-output" and detail:
+        names = ".".join(str(detail[key]) for key in ("stage", "output") if key in detail)
+        return f"missing-output: {names}"
+    if cause == "condition" and detail.get("expression") is not None:
+        values = detail.get("values") or {}
+        told = ", ".join(f"{name} = {tell_value(value)}" for name, value in values.items())
+        return f"condition: {detail['expression']}" + (f" ({told})" if told else "")
+    return cause
+
+
+def tell_value(value: Any) -> str:
+    """Return a value as short JSON."""
+    import json
+
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def _short(digest: str) -> str:
+    return digest[:19]
+
+
+def _join(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={tell_value(value)}" for name, value in values.items())
+
+
+def _created(event: facts.RunCreated) -> str:
+    parts = [f"{event.actor} created {event.run}"]
+    if event.title:
+        parts.append(f"({event.title})")
+    parts.append(f"of {event.file or event.pipeline}, definition {_short(event.digest)}")
+    commit = event.source.get("commit") or event.source.get("digest")
+    if commit:
+        dirty = ", dirty" if event.source.get("dirty") else ""
+        parts.append(f"source {event.source.get('kind', '')} {str(commit)[:19]}{dirty}".strip())
+    if event.parameters:
+        parts.append(f"with {_join(event.parameters)}")
+    if event.retry_of:
+        parts.append(f"as a retry of {event.retry_of}")
+    if event.approved:
+        parts.append(f"approving unseen {', '.join(event.approved)}")
+    return " ".join(parts)
+
+
+def _abort(event: facts.AbortRequested) -> str:
+    who = event.actor or (f"stage {event.stage}" if event.stage else "the run")
+    again = ", finally too" if event.again else ""
+    return f"{who} asked to abort: {event.reason}{again}"
+
+
+def _ended(event: facts.RunEnded) -> str:
+    return f"the run ended: {event.outcome}" + (" (timed out)" if event.timed_out else "")
+
+
+def _resolved(event: facts.StageResolved) -> str:
+    where = f" in {event.environment['name']}" if event.environment else ""
+    effect = f", effect {event.effect}" if event.effect != "none" else ""
+    return f"{event.instance} has its inputs{where}{effect}"
+
+
+def _asked(event: facts.ApprovalRequested) -> str:
+    what = event.stage or f"environment {event.environment}"
+    covers = ", ".join(str(each["id"]) for each in event.subject) or "nothing"
+    until = f", until {tell_time(event.deadline)}" if event.deadline is not None else ""
+    moved = f"; asks again, as these moved: {', '.join(event.moved)}" if event.moved else ""
+    return (
+        f"{what} asks for {event.required} approval{'s' if event.required != 1 else ''} of "
+        f"{covers} ({_short(event.digest)}){until}{moved}"
+    )
+
+
+def _decided(event: facts.ApprovalDecided) -> str:
+    verb = "approved" if event.decision == "approve" else "rejected"
+    parts = [f"{event.actor} {verb} {event.gate} ({_short(event.digest)})"]
+    if event.unseen:
+        parts.append("before seeing it")
+    if event.origin:
+        parts.append(f"from {event.origin}")
+    if event.inputs:
+        parts.append(f"with {_join(event.inputs)}")
+    if event.comment:
+        parts.append(f'saying "{event.comment}"')
+    return " ".join(parts)
+
+
+def _started(event: facts.AttemptStarted) -> str:
+    again = f", delivery {event.delivery}" if event.delivery > 1 else ""
+    return f"{event.instance} started (attempt {event.attempt}{again})"
+
+
+def _waits(event: facts.AttemptWaiting) -> str:
+    kind = str(event.on.get("kind", ""))
+    until = f" until {tell_time(event.until)}" if event.until is not None else ""
+    deadline = f", at most until {tell_time(event.deadline)}" if event.deadline is not None else ""
+    return f"{event.instance} waits for a {kind}{until}{deadline}"
+
+
+def _attempt_ended(event: facts.AttemptEnded) -> str:
+    told = f"{event.instance} {event.outcome} (attempt {event.attempt})"
+    if event.reason:
+        told += f": {event.reason}"
+    return told + (
+        f"; next attempt at {tell_time(event.retry_at)}" if event.retry_at is not None else ""
+    )
+
+
+def _instance_ended(event: facts.InstanceEnded) -> str:
+    return f"{event.instance} {event.outcome}" + (f": {event.reason}" if event.reason else "")
+
+
+def _expanded(event: facts.StageExpanded) -> str:
+    number = len(event.instances)
+    return f"{event.stage} has {number} instance{'s' if number != 1 else ''}"
+
+
+def _adopted(event: facts.RunAdopted) -> str:
+    died = "; the process before ended without letting go" if event.died else ""
+    return f"{event.actor} drives the run in {event.owner}{died}"
+
+
+def _queued(event: facts.RunQueued) -> str:
+    behind = f" behind {', '.join(event.behind)}" if event.behind else ""
+    return f"the run waits in group {event.group}{behind}"
+
+
+_SENTENCES: Mapping[str, Callable[[Any], str]] = {
+    facts.RunCreated.type: _created,
+    facts.RunQueued.type: _queued,
+    facts.RunStarted.type: lambda event: "the run started",
+    facts.RunAdopted.type: _adopted,
+    facts.RunParked.type: lambda event: f"the run was parked: {event.reason}",
+    facts.AbortRequested.type: _abort,
+    facts.RunEnded.type: _ended,
+    facts.FinallyStarted.type: lambda event: (
+        f"the finally stages begin; they have until {tell_time(event.deadline)}"
+    ),
+    facts.StageExpanded.type: _expanded,
+    facts.StageSkipped.type: lambda event: (
+        f"{event.instance} skipped: {tell_cause(event.cause, event.detail)}"
+    ),
+    facts.StageResolved.type: _resolved,
+    facts.LockRequested.type: lambda event: (
+        f"{event.instance} waits for the lock of environment {event.environment}"
+    ),
+    facts.LockAcquired.type: lambda event: f"the run holds environment {event.environment}",
+    facts.LockReleased.type: lambda event: f"the run gave environment {event.environment} back",
+    facts.ApprovalRequested.type: _asked,
+    facts.ApprovalPlanned.type: lambda event: (
+        f"the plans of {event.gate} were found: {', '.join(event.plans) or 'none'}"
+    ),
+    facts.ApprovalDecided.type: _decided,
+    facts.ApprovalClosed.type: lambda event: f"{event.gate} is settled: {event.result}",
+    facts.AttemptStarted.type: _started,
+    facts.AttemptWaiting.type: _waits,
+    facts.AttemptResumed.type: lambda event: f"{event.instance} goes on",
+    facts.AttemptStopping.type: lambda event: (
+        f"{event.instance} is told to stop" + (f": {event.reason}" if event.reason else "")
+    ),
+    facts.StepCompleted.type: lambda event: f"{event.instance} finished its step {event.name!r}",
+    facts.GuardEntered.type: lambda event: f"{event.instance} holds {event.kind} {event.name}",
+    facts.GuardLeft.type: lambda event: f"{event.instance} let go of {event.kind} {event.name}",
+    facts.AttemptEnded.type: _attempt_ended,
+    facts.InstanceEnded.type: _instance_ended,
+    facts.StageEnded.type: lambda event: f"{event.stage} {event.outcome}",
+}

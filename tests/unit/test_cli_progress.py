@@ -1,0 +1,203 @@
+"""A run as a tree and as plain lines: pure functions of its events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gennaker_engine.cli.render.lines import LineRenderer
+from gennaker_engine.cli.render.progress import Progress
+from gennaker_engine.cli.render.tree import ASCII, render_tree, tell_outcome
+from gennaker_engine.cli.render.wording import tell_cause, tell_event
+from gennaker_engine.core import events as facts
+
+
+def create(**settings: Any) -> facts.RunCreated:
+    """The first event of a run of three stages and one finally stage."""
+    definition = {
+        "name": "shop",
+        "stages": {
+            "image": {"uses": "docker.build"},
+            "test": {"uses": "shell", "on_failure": "ignore"},
+            "go_live": {"uses": "approval"},
+        },
+        "finally": {"tell": {"uses": "shell"}},
+    }
+    values: dict[str, Any] = {
+        "at": 0.0,
+        "run": "shop-1",
+        "pipeline": "shop",
+        "number": 1,
+        "title": "Deploy 1.4.0",
+        "actor": "local:ann",
+        "definition": definition,
+        "digest": "sha256:" + "a" * 64,
+    }
+    return facts.RunCreated(**(values | settings))
+
+
+def ask(**settings: Any) -> facts.ApprovalRequested:
+    """An approval that is asked for."""
+    values: dict[str, Any] = {
+        "at": 5.0,
+        "gate": "go_live/1",
+        "stage": "go_live",
+        "message": "Ship it?",
+        "required": 2,
+        "subject": ({"id": "production", "uses": "kubernetes.deploy"},),
+        "digest": "sha256:" + "b" * 64,
+    }
+    return facts.ApprovalRequested(**(values | settings))
+
+
+RUNNING: list[facts.Event] = [
+    create(),
+    facts.RunStarted(at=1.0),
+    facts.AttemptStarted(at=1.0, instance="image", attempt=1),
+    facts.AttemptEnded(at=4.2, instance="image", attempt=1, outcome="succeeded"),
+    facts.StageExpanded(at=4.2, stage="test", instances=({"os": "a"}, {"os": "b"})),
+    facts.AttemptStarted(at=4.2, instance="test[0]", attempt=1),
+    facts.AttemptStarted(at=4.2, instance="test[1]", attempt=2),
+    facts.AttemptEnded(
+        at=5.0, instance="test[1]", attempt=2, outcome="failed", reason="exit 1", retry_at=12.0
+    ),
+    facts.AttemptStarted(at=4.4, instance="go_live", attempt=1),
+    facts.AttemptWaiting(
+        at=4.4, instance="go_live", attempt=1, on={"kind": "decision"}, deadline=64.4
+    ),
+]
+
+
+def test_the_tree_shows_every_stage_with_what_it_does() -> None:
+    """States, durations, attempts, matrix values, waits and finally, in the order written."""
+    assert render_tree(Progress.of(RUNNING), now=10.0, marks=ASCII) == [
+        "shop-1  Deploy 1.4.0  running  9.0s",
+        "|- + image       succeeded 3.2s",
+        "|- * test        running 5.8s",
+        '|  |- * test[0]  running 5.8s  os="a"',
+        '|  `- ~ test[1]  tries again in 2.0s  attempt 2  os="b"  exit 1',
+        "|- ~ go_live     waits for approval, 54s left",
+        "`- finally",
+        "   `- . tell",
+    ]
+
+
+def test_a_tree_that_is_too_high_leaves_out_what_matters_least() -> None:
+    """Pending goes first, then what succeeded; the rest is counted."""
+    lines = render_tree(Progress.of(RUNNING), now=10.0, marks=ASCII, height=8)
+    assert len(lines) <= 8
+    assert lines[-1] == "   … 1 pending, 1 succeeded not shown"
+
+
+def test_an_ended_run_says_how() -> None:
+    """Outcome, ignored failures and skip causes are shown."""
+    events = [
+        *RUNNING,
+        facts.AttemptEnded(at=6.0, instance="test[0]", attempt=1, outcome="succeeded"),
+        facts.AttemptEnded(at=13.0, instance="test[1]", attempt=3, outcome="failed", reason="no"),
+        facts.StageEnded(at=13.0, stage="test", outcome="failed"),
+        facts.StageSkipped(
+            at=13.0, instance="go_live", cause="upstream", detail={"stage": "image"}
+        ),
+        facts.RunEnded(at=14.0, outcome="succeeded"),
+    ]
+    lines = render_tree(Progress.of(events), now=99.0, marks=ASCII)
+    assert lines[0] == "shop-1  Deploy 1.4.0  succeeded  13s"
+    assert lines[2] == "|- x test        failed 8.8s  ignored"
+    assert lines[5] == "|- - go_live     skipped  upstream: image"
+
+
+def test_a_run_of_skips_has_nothing_to_do() -> None:
+    """All skipped is succeeded, said as such."""
+    events = [
+        create(),
+        *(
+            facts.StageSkipped(at=1.0, instance=name, cause="condition")
+            for name in ("image", "test", "go_live", "tell")
+        ),
+        facts.RunEnded(at=2.0, outcome="succeeded", nothing_to_do=True),
+    ]
+    assert tell_outcome(Progress.of(events)) == "nothing to do"
+
+
+def test_a_lock_is_waited_for_and_got() -> None:
+    """A stage that waits for an environment says which, and goes back to pending when it has it."""
+    events: list[facts.Event] = [
+        create(),
+        facts.LockRequested(at=1.0, environment="staging", instance="image"),
+    ]
+    progress = Progress.of(events)
+    assert render_tree(progress, now=2.0, marks=ASCII)[1].endswith("waits for environment staging")
+    progress.apply(facts.LockAcquired(at=3.0, environment="staging"))
+    assert progress.find("image").state == "pending"
+
+
+def test_lines_tell_what_happens_as_it_happens() -> None:
+    """One line an event that matters; log lines carry their stage."""
+    renderer = LineRenderer()
+    progress = Progress()
+    told: list[str] = []
+    for event in [*RUNNING[:4], ask()]:
+        progress.apply(event)
+        told += renderer.tell_event(event, progress)
+    told += renderer.tell_log("image", "step 1")
+    assert told == [
+        "shop-1 created: Deploy 1.4.0",
+        "image: started",
+        "image: succeeded in 3.2s",
+        "go_live: asks for approval of production",
+        "go_live: Ship it?",
+        "go_live: decide with: gennaker approve shop-1 go_live",
+        "image | step 1",
+    ]
+
+
+def test_github_gets_groups_and_annotations() -> None:
+    """The log of an attempt is one group when it ends; a failure is an annotation."""
+    renderer = LineRenderer(ci="github")
+    progress = Progress.of(RUNNING[:3])
+    assert renderer.tell_log("image", "step 1") == []
+    ended = facts.AttemptEnded(
+        at=4.2, instance="image", attempt=1, outcome="failed", reason="no such base"
+    )
+    progress.apply(ended)
+    assert renderer.tell_event(ended, progress) == [
+        "::group::log of image",
+        "step 1",
+        "::endgroup::",
+        "image: failed in 3.2s: no such base",
+        "::error title=image failed::image failed: no such base",
+    ]
+
+
+def test_every_event_has_a_sentence() -> None:
+    """The audit trail never falls back to an event's type."""
+    from gennaker_engine.cli.render import wording
+
+    assert {kind for kind, _ in facts.EVENT_TYPES} == set(wording._SENTENCES)
+
+
+def test_a_decision_is_told_with_everything_that_counts() -> None:
+    """Who, what, which digest, from where, with which inputs and comment."""
+    decided = facts.ApprovalDecided(
+        at=1.0,
+        gate="go_live/1",
+        decision="approve",
+        actor="local:ann",
+        origin="ship tty1",
+        digest="sha256:" + "b" * 64,
+        comment="looks\nfine",
+        inputs={"count": 2},
+        unseen=True,
+    )
+    assert tell_event(decided) == (
+        "local:ann approved go_live/1 (sha256:bbbbbbbbbbbb) before seeing it from ship tty1 "
+        'with count=2 saying "looks fine"'
+    )
+
+
+def test_a_skip_cause_carries_its_facts() -> None:
+    """Expression and values, stage and output are named."""
+    detail = {"expression": "params.go", "values": {"params.go": False}}
+    assert tell_cause("condition", detail) == "condition: params.go (params.go = false)"
+    assert tell_cause("missing-output", {"stage": "a", "output": "b"}) == "missing-output: a.b"
+    assert tell_cause("stopped", {}) == "stopped"
