@@ -1,0 +1,179 @@
+"""``docker.build``: an image from a Dockerfile, on a Docker engine, pushed when asked.
+
+Through the engine's classic builder, the one its Python client speaks. What only BuildKit has
+(``RUN --mount``) is refused by the engine with its own words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from gennaker.errors import PermanentError, StageError, TemporaryError
+from gennaker.paths import join_inside
+from gennaker.stage import (
+    Change,
+    Context,
+    Failed,
+    Outcome,
+    Plan,
+    PlanContext,
+    Stage,
+    StageInputs,
+    StageOutputs,
+    Succeeded,
+)
+from gennaker_stages.registry.credentials import CredentialsInput, find_credentials
+from gennaker_stages.registry.reference import parse_reference
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+__all__ = ["DockerBuild"]
+
+
+class DockerBuild(Stage):
+    """Build an image from a Dockerfile on a Docker engine and push it."""
+
+    name = "docker.build"
+    effect = "build"
+
+    class Inputs(StageInputs):
+        """What is built, how it is called and where it goes."""
+
+        context: str = Field(default=".", description="Folder that is sent, from the project root")
+        dockerfile: str = Field(default="Dockerfile", description="Relative to the context")
+        target: str | None = Field(default=None, description="Stage of the Dockerfile to build")
+        build_args: dict[str, str] = Field(default_factory=dict, description="Values for its ARGs")
+        tags: tuple[str, ...] = Field(
+            min_length=1, description="References of the image; the first gives its repository"
+        )
+        labels: dict[str, str] = Field(default_factory=dict, description="Labels")
+        cache: bool = Field(default=True, description="Whether layers may come from the cache")
+        cache_from: tuple[str, ...] = Field(default=(), description="Images to take layers from")
+        pull: bool = Field(default=False, description="Whether a newer base is looked for")
+        push: bool = Field(default=False, description="Whether the image is pushed to its tags")
+        credentials: CredentialsInput | None = Field(
+            default=None, description="For the registry; the Docker configuration unless given"
+        )
+
+    class Outputs(StageOutputs):
+        """The image that was built.
+
+        ``digest`` is the registry's manifest digest when it was pushed, else the image's id, by
+        which only this engine knows it.
+        """
+
+        digest: str
+        reference: str
+        image_id: str
+
+    def plan(self, inputs: Inputs, ctx: PlanContext) -> Plan:
+        """Say what would be built; digest and reference are known only by building."""
+        del ctx
+        changes = [Change("build", f"build {inputs.tags[0]}", f"from {inputs.context}")]
+        if inputs.push:
+            changes += [Change("run", f"push {each}") for each in inputs.tags]
+        return Plan(changes, desired=inputs.model_dump(mode="json", exclude={"credentials"}))
+
+    def run(self, inputs: Inputs, ctx: Context) -> Outcome:
+        """Build, tag, push."""
+        from gennaker_stages.docker.context import make_context
+        from gennaker_stages.docker.engine import connect_engine, translate_errors
+
+        tags = [parse_reference(each) for each in inputs.tags]
+        folder = join_inside(ctx.source, inputs.context)
+        with (
+            make_context(folder, inputs.dockerfile, inputs.context) as content,
+            connect_engine() as client,
+            translate_errors("build"),
+        ):
+            image_id = _build(client, inputs, ctx, content)
+            if isinstance(image_id, Failed):
+                return image_id
+            digest = image_id
+            for tag in tags:
+                name, version = _engine_name(tag.name), tag.tag or "latest"
+                client.api.tag(image_id, name, version)
+                if inputs.push:
+                    found = _push(client, name, version, tag.host, inputs, ctx)
+                    digest = found if tag is tags[0] else digest
+        reference = f"{tags[0].name}@{digest}" if inputs.push else inputs.tags[0]
+        return Succeeded({"digest": digest, "reference": reference, "image_id": image_id})
+
+
+def _build(
+    client: DockerClient, inputs: DockerBuild.Inputs, ctx: Context, content: Any
+) -> str | Failed:
+    lines = client.api.build(
+        fileobj=content,
+        custom_context=True,
+        dockerfile=inputs.dockerfile,
+        target=inputs.target,
+        buildargs=dict(inputs.build_args),
+        labels=dict(inputs.labels) or None,
+        nocache=not inputs.cache,
+        cache_from=list(inputs.cache_from) or None,
+        pull=inputs.pull,
+        rm=True,
+        forcerm=True,
+        decode=True,
+    )
+    image_id = None
+    for line in lines:
+        ctx.check_cancelled()
+        if "error" in line:
+            return Failed(f"the build failed: {str(line['error']).strip()}", code="build-failed")
+        if "stream" in line and line["stream"].strip():
+            ctx.log(line["stream"].rstrip("\n"), stream="stdout")
+        if "aux" in line and "ID" in line["aux"]:
+            image_id = line["aux"]["ID"]
+    if image_id is None:
+        raise StageError("the engine ended the build without an image", code="docker-error")
+    return str(image_id)
+
+
+def _push(
+    client: DockerClient,
+    name: str,
+    tag: str,
+    host: str,
+    inputs: DockerBuild.Inputs,
+    ctx: Context,
+) -> str:
+    found = find_credentials(host, inputs.credentials)
+    auth = {"username": found.username, "password": found.password.reveal()} if found else None
+    lines: Iterable[dict[str, Any]] = client.api.push(
+        name, tag=tag, stream=True, decode=True, auth_config=auth
+    )
+    digest = None
+    for line in lines:
+        ctx.check_cancelled()
+        if "error" in line:
+            _refuse_push(name, tag, str(line["error"]))
+        status = line.get("status", "")
+        if status and "progress" not in line:
+            ctx.log(f"{line['id']}: {status}" if "id" in line else status, stream="stdout")
+        digest = (line.get("aux") or {}).get("Digest", digest)
+    if digest is None:
+        raise StageError(f"the push of {name}:{tag} gave no digest", code="docker-error")
+    return str(digest)
+
+
+def _refuse_push(name: str, tag: str, said: str) -> None:
+    lower = said.lower()
+    # the engine gives no code here, only the registry's words
+    if "denied" in lower or "unauthorized" in lower or "no basic auth" in lower:
+        raise PermanentError(
+            f"not allowed to push {name}:{tag}: {said}",
+            code="registry-denied",
+            hint="give credentials from a secret, or log in with 'docker login'",
+        )
+    raise TemporaryError(f"cannot push {name}:{tag}: {said}", code="registry-unavailable")
+
+
+def _engine_name(name: str) -> str:
+    """The engine's own spelling: Docker Hub is the registry without a host."""
+    return name.removeprefix("docker.io/")
