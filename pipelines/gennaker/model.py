@@ -10,7 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+)
 
 from gennaker.durations import normalize_duration
 
@@ -52,12 +60,12 @@ class Parameter(Data):
 
     type: Literal["string", "integer", "number", "boolean"] = "string"
     default: Scalar | None = None
-    required: bool = False
+    required: StrictBool = False
     description: str | None = None
     choices: tuple[Scalar, ...] | None = None
     pattern: str | None = None
-    minimum: int | float | None = None
-    maximum: int | float | None = None
+    minimum: StrictInt | StrictFloat | None = None
+    maximum: StrictInt | StrictFloat | None = None
 
 
 def _read_retry(value: object) -> object:
@@ -80,9 +88,9 @@ def _read_names(value: object) -> object:
 class RetryPolicy(Data):
     """How often and when a stage is tried again; ``limit`` counts the *further* attempts."""
 
-    limit: Annotated[int, Field(ge=0, le=1000)]
+    limit: Annotated[int, Field(ge=0, le=1000, strict=True)]
     delay: Duration = "2s"
-    factor: Annotated[float, Field(ge=1, le=100)] = 2
+    factor: Annotated[float, Field(ge=1, le=100, strict=True)] = 2
     max_delay: Duration = "1m"
     on: tuple[Literal["failed", "errored"], ...] = ("failed", "errored")
 
@@ -94,7 +102,7 @@ class Concurrency(Data):
     """How many runs that share ``group`` may be active, and what happens to the others."""
 
     group: str
-    limit: Annotated[int, Field(ge=1)] = 1
+    limit: Annotated[int, Field(ge=1, strict=True)] = 1
     policy: Literal["queue", "supersede", "reject"] = "queue"
 
 
@@ -116,8 +124,8 @@ class Matrix(Data):
 
     include: list[dict[str, Any]] | str | None = None
     exclude: list[dict[str, Any]] | str | None = None
-    max_parallel: Annotated[int, Field(ge=1)] | None = None
-    fail_fast: bool = True
+    max_parallel: Annotated[int, Field(ge=1, strict=True)] | None = None
+    fail_fast: StrictBool = True
 
     @property
     def axes(self) -> Mapping[str, list[Any] | str]:

@@ -157,19 +157,41 @@ def read_model(
         exactly what was written.
     """
     problems: list[Problem] = []
+    removed: set[Path] = set()
     current: Any = data
     for _ in range(_ROUNDS):
         try:
             return model.model_validate(current), problems
         except ValidationError as error:
             found = translate_errors(error, current, subject)
-        problems.extend(problem for _path, problem in found)
+        # What was left out here is no news when it is then missing.
+        problems.extend(problem for path, problem in found if path not in removed)
         # Deeper and later ones first, so that indexes before them stay true.
         for path in sorted({path for path, _problem in found}, key=_sort_key, reverse=True):
+            value = stand_in(path)
+            if value is REMOVED and not _has(current, path):
+                # Nothing can stand for a missing field: the whole it belongs to goes.
+                path = path[:-1]
+                value = stand_in(path)
             if not path:
                 return None, problems
-            current = _replace(current, path, stand_in(path))
+            if value is REMOVED:
+                removed.add(path)
+            current = _replace(current, path, value)
     return None, problems
+
+
+def _has(data: Any, path: Path) -> bool:
+    for part in path:
+        inside = (
+            part in data
+            if isinstance(data, dict)
+            else isinstance(data, list) and isinstance(part, int) and part < len(data)
+        )
+        if not inside:
+            return False
+        data = data[part]
+    return True
 
 
 def _sort_key(path: Path) -> tuple[int, tuple[tuple[bool, str | int], ...]]:
@@ -186,11 +208,8 @@ def _replace(data: Any, path: Path, value: Any) -> Any:
                 copied[str(head)] = _replace(copied[str(head)], rest, value)
         elif value is not REMOVED:
             copied[str(head)] = value
-        elif head in copied:
-            del copied[str(head)]
         else:
-            # A field is missing and nothing can stand for it: nothing is left of the whole.
-            return {}
+            copied.pop(str(head), None)
         return copied
     if isinstance(data, list) and isinstance(head, int) and head < len(data):
         items = list(data)
@@ -243,7 +262,19 @@ def translate_errors(
     for path, errors in grouped.items():
         if not _is_covered(path, errors, grouped):
             found.extend((path, problem) for problem in _translate(path, errors, data, subject))
-    return found
+    return [each for each in found if not _is_misspelt(each, found)]
+
+
+def _is_misspelt(missing: tuple[Path, Problem], found: Sequence[tuple[Path, Problem]]) -> bool:
+    """Whether a missing field was written with a typo, which is told anyway."""
+    path, problem = missing
+    if problem.code != "missing-field":
+        return False
+    advice = f"did you mean {str(path[-1])!r}?"
+    return any(
+        other.code == "unknown-field" and other.hint == advice and at[:-1] == path[:-1]
+        for at, other in found
+    )
 
 
 def _find_path(error: Any, data: Any) -> Path:
