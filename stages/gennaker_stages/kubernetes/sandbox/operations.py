@@ -1,0 +1,510 @@
+"""The verbs on objects: get, list, create, update, patch, apply, delete; with ownership and validation.
+
+The heart of the sandbox: what the HTTP front (:mod:`.api`) and the simulated controllers call. Every
+method takes the store's lock itself.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import managed, patches
+from .clock import Clock, format_time
+from .decode import Findings, clone, decode, empty
+from .defaults import set_defaults
+from .fieldset import FieldSet
+from .problems import (
+    ApiProblem,
+    Cause,
+    bad_request,
+    conflict,
+    duplicate,
+    forbidden,
+    invalid,
+    not_found,
+)
+from .removal import Removal
+from .resources import Registry, Resource
+from .store import Store
+from .strategy import fold_string_data, prepare_create, prepare_update
+from .structured import find_mistakes
+from .validation import validate, validate_change
+
+__all__ = ["Operations", "WriteOptions"]
+
+Object = dict[str, Any]
+_STATUS = FieldSet.decode({"f:status": {}})
+_NOT_STATUS = FieldSet.decode({"f:spec": {}})
+_FIXED_METADATA = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
+_GENERATED = "bcdfghjklmnpqrstvwxz2456789"
+
+
+@dataclass(slots=True)
+class WriteOptions:
+    """Options of one write; ``warnings`` is filled by it.
+
+    ``field_validation`` is ``Strict``, ``Warn`` or ``Ignore``.
+    """
+
+    manager: str = "unknown"
+    dry_run: bool = False
+    force: bool = False
+    field_validation: str = "Warn"
+    subresource: str = ""
+    warnings: list[str] = field(default_factory=list)
+
+
+class Operations:
+    """Reads and writes of one cluster."""
+
+    def __init__(self, store: Store, registry: Registry, clock: Clock) -> None:
+        self.store = store
+        self.registry = registry
+        self.clock = clock
+        self.removal = Removal(store, registry, clock)
+
+    def get(self, resource: Resource, namespace: str, name: str) -> Object:
+        """Return one object as this version of its kind; raises ApiProblem 404."""
+        found = self.store.get(resource.storage, namespace, name)
+        if found is None:
+            raise not_found(resource.plural, name, resource.group)
+        return self.present(resource, found)
+
+    @staticmethod
+    def present(resource: Resource, obj: Object) -> Object:
+        """Return a stored object under the API version it was asked for."""
+        if obj.get("apiVersion") == resource.api_version:
+            return obj
+        return {**obj, "apiVersion": resource.api_version}
+
+    def create(
+        self, resource: Resource, namespace: str, body: Object, options: WriteOptions
+    ) -> Object:
+        """Store a new object and return it."""
+        obj = self._read(resource, body, options)
+        metadata = obj["metadata"]
+        self._settle_namespace(resource, metadata, namespace)
+        if metadata.pop("resourceVersion", ""):
+            raise ApiProblem(500, "", "resourceVersion should not be set on objects to be created")
+        if not metadata.get("name") and metadata.get("generateName"):
+            metadata["name"] = metadata["generateName"] + self._make_suffix()
+        with self.store.lock:
+            blank = self._blank(resource)
+            manager = managed.Manager(options.manager, "Update", resource.api_version)
+            metadata.pop("managedFields", None)
+            managers = managed.track_update(
+                blank,
+                obj,
+                resource.type,
+                managers={},
+                manager=manager,
+                now=format_time(self.clock.now()),
+                ignored=self._ignored(resource, ""),
+            )
+            return self._insert(resource, obj, managers, options)
+
+    def update(
+        self, resource: Resource, namespace: str, name: str, body: Object, options: WriteOptions
+    ) -> Object:
+        """Replace an object (or its status) and return it."""
+        obj = self._read(resource, body, options)
+        metadata = obj["metadata"]
+        self._settle_namespace(resource, metadata, namespace)
+        if metadata.get("name") != name:
+            raise bad_request(
+                f"the name of the object ({metadata.get('name', '')}) does not match the name on the"
+                f" URL ({name})"
+            )
+        with self.store.lock:
+            live = self.store.get(resource.storage, namespace, name)
+            if live is None:
+                raise not_found(resource.plural, name, resource.group)
+            if resource.custom is not None and not metadata.get("resourceVersion"):
+                text = "must be specified for an update"
+                cause = Cause(
+                    "FieldValueInvalid", "metadata.resourceVersion", f"Invalid value: 0: {text}"
+                )
+                raise invalid(resource.plural, resource.group, name, [cause])
+            return self._track_and_replace(resource, live, obj, options)
+
+    def change(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        function: Callable[[Object], Any],
+        options: WriteOptions,
+    ) -> Object:
+        """Update an object by what ``function`` returns for (a copy of) it: every kind of patch."""
+        with self.store.lock:
+            live = self.store.get(resource.storage, namespace, name)
+            if live is None:
+                raise not_found(resource.plural, name, resource.group)
+            patched = function(clone(self.present(resource, live)))
+            if not isinstance(patched, dict) or not isinstance(patched.get("metadata"), dict):
+                raise ApiProblem(422, "Invalid", "the patch does not give an object")
+            obj = self._read(resource, patched, options)
+            if obj["metadata"].get("name") != name:
+                cause = Cause.wrong(
+                    "metadata.name", obj["metadata"].get("name"), "field is immutable"
+                )
+                raise invalid(resource.kind, resource.group, name, [cause])
+            return self._track_and_replace(resource, live, obj, options)
+
+    def patch(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        patch: Any,
+        *,
+        form: str,
+        options: WriteOptions,
+    ) -> Object:
+        """Apply a ``json``, ``merge`` or ``strategic`` patch."""
+
+        def function(obj: Object) -> Any:
+            if form == "json":
+                return patches.apply_json_patch(obj, patch)
+            if form == "strategic":
+                return patches.strategic_merge(obj, patch, resource.type)
+            return patches.merge_patch(obj, patch)
+
+        return self.change(resource, namespace, name, function, options)
+
+    def apply(
+        self, resource: Resource, namespace: str, name: str, config: Object, options: WriteOptions
+    ) -> tuple[Object, bool]:
+        """Server-side apply; returns the object and whether it was created."""
+        self._check_config(resource, namespace, name, config)
+        manager = managed.Manager(
+            options.manager, "Apply", resource.api_version, options.subresource
+        )
+        now = format_time(self.clock.now())
+        with self.store.lock:
+            live = self.store.get(resource.storage, namespace, name)
+            if live is None and options.subresource:
+                raise not_found(resource.plural, name, resource.group)
+            if live is None and config["metadata"].get("uid"):
+                why = (
+                    f"uid mismatch: the provided object specified uid {config['metadata']['uid']},"
+                    " and no existing object was found"
+                )
+                raise conflict(resource.plural, name, resource.group, why)
+            blank = self._blank(resource)
+            before = self.present(resource, live) if live is not None else blank
+            bare = _without_managed_fields(before)
+            merged, managers = managed.apply(
+                bare,
+                config,
+                resource.type,
+                managers=managed.decode(before["metadata"].get("managedFields")),
+                manager=manager,
+                force=options.force,
+                now=now,
+                ignored=self._ignored(resource, options.subresource),
+                empty=blank,
+            )
+            strict = WriteOptions(field_validation="Ignore")
+            obj = self._read(resource, merged, strict)
+            if live is None:
+                self._settle_namespace(resource, obj["metadata"], namespace)
+                return self._insert(resource, obj, managers, options), True
+            return self._replace(resource, live, obj, managers, options), False
+
+    def delete(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        wishes: Object,
+        *,
+        dry_run: bool = False,
+    ) -> tuple[Object, bool]:
+        """Delete an object; returns it (as it is now) and whether it is gone already."""
+        with self.store.lock:
+            live = self.store.get(resource.storage, namespace, name)
+            if live is None:
+                raise not_found(resource.plural, name, resource.group)
+            return self.removal.delete(resource, live, wishes, dry_run=dry_run)
+
+    def write_status(self, resource: Resource, obj: Object, status: Object, manager: str) -> Object:
+        """Set the status of a stored object (what controllers do); no change writes nothing."""
+        return self._write_as_controller(resource, obj, {"status": status}, manager, "status")
+
+    def write_fields(self, resource: Resource, obj: Object, fields: Object, manager: str) -> Object:
+        """Set top-level fields (``spec``, ``metadata``) of a stored object, as a controller."""
+        return self._write_as_controller(resource, obj, fields, manager, "")
+
+    def _write_as_controller(
+        self, resource: Resource, obj: Object, fields: Object, manager: str, subresource: str
+    ) -> Object:
+        with self.store.lock:
+            metadata = obj["metadata"]
+            live = self.store.get(resource.storage, metadata.get("namespace", ""), metadata["name"])
+            if live is None or live["metadata"]["uid"] != metadata["uid"]:
+                return obj
+            options = WriteOptions(
+                manager=manager, subresource=subresource, field_validation="Ignore"
+            )
+            merged = {**live, **fields}
+            if subresource and metadata.get("annotations"):
+                merged["metadata"] = {**live["metadata"], "annotations": metadata["annotations"]}
+            changed = self._read(resource, merged, options)
+            return self._track_and_replace(resource, live, changed, options)
+
+    def _check_config(self, resource: Resource, namespace: str, name: str, config: Object) -> None:
+        metadata = config.setdefault("metadata", {})
+        expected = (resource.api_version, resource.kind)
+        if (config.get("apiVersion"), config.get("kind")) != expected:
+            if not config.get("apiVersion") or not config.get("kind"):
+                what = "apiVersion" if not config.get("apiVersion") else "kind"
+                raise bad_request(f"invalid object type: /, Kind=; {what} must be set")
+            raise bad_request(
+                f"the API version in the data ({config['apiVersion']}, {config['kind']}) does not"
+                f" match the expected API version ({resource.api_version}, {resource.kind})"
+            )
+        if "managedFields" in metadata and metadata["managedFields"] is not None:
+            raise bad_request("metadata.managedFields must be nil")
+        metadata.setdefault("name", name)
+        if metadata["name"] != name:
+            raise bad_request(
+                f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
+            )
+        if namespace and metadata.setdefault("namespace", namespace) != namespace:
+            raise bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request"
+            )
+        mistakes = find_mistakes(config, resource.type)
+        if mistakes:
+            told = (
+                mistakes[0]
+                if len(mistakes) == 1
+                else "errors:\n" + "\n".join(f"  {each}" for each in mistakes)
+            )
+            version = f"{resource.api_version}, Kind={resource.kind}"
+            place = f"{namespace}/{name}; {version}"
+            raise ApiProblem(500, "", f"failed to create typed patch object ({place}): {told}")
+
+    def _read(self, resource: Resource, body: Object, options: WriteOptions) -> Object:
+        """Return a body in stored form with defaults, or refuse it."""
+        for name, expected in (("apiVersion", resource.api_version), ("kind", resource.kind)):
+            if body.get(name, expected) != expected:
+                raise bad_request(
+                    f"{resource.kind} in version {resource.api_version.rpartition('/')[2]!r} cannot be"
+                    f" handled: {name} in the data ({body[name]}) does not match the expected {expected}"
+                )
+        findings = Findings()
+        obj: Object = decode(body, resource.type, findings)
+        prefix = f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}:'
+        if findings.wrong:
+            raise bad_request(f"{prefix} {findings.wrong[0]}")
+        if findings.unknown and options.field_validation != "Ignore":
+            told = [f'unknown field "{path}"' for path in findings.unknown]
+            if options.field_validation == "Strict":
+                text = ", ".join(told)
+                start = "" if resource.custom is not None else f"{prefix} "
+                raise bad_request(f"{start}strict decoding error: {text}")
+            options.warnings += told
+        ordered: Object = {"apiVersion": resource.api_version, "kind": resource.kind}
+        obj.pop("apiVersion", None)
+        obj.pop("kind", None)
+        ordered["metadata"] = obj.pop("metadata", None) or {}
+        ordered |= obj
+        if resource.kind == "Secret":
+            fold_string_data(ordered)
+        if resource.custom is None:
+            set_defaults(resource.kind, ordered)
+        return ordered
+
+    def _blank(self, resource: Resource) -> Object:
+        """Return an object of this kind in which nothing is set."""
+        blank: Object = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": {}}
+        if resource.custom is None:
+            blank |= empty(resource.type)
+        return blank | {"apiVersion": resource.api_version, "kind": resource.kind}
+
+    @staticmethod
+    def _ignored(resource: Resource, subresource: str) -> FieldSet:
+        if subresource == "status":
+            return _NOT_STATUS
+        return _STATUS if resource.has_status else FieldSet()
+
+    def _settle_namespace(self, resource: Resource, metadata: Object, namespace: str) -> None:
+        if not resource.namespaced:
+            metadata.pop("namespace", None)
+            return
+        if metadata.setdefault("namespace", namespace) != namespace:
+            raise bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request"
+            )
+
+    def _insert(
+        self, resource: Resource, obj: Object, managers: managed.Managers, options: WriteOptions
+    ) -> Object:
+        """Store a new object whose owners are known."""
+        metadata = obj["metadata"]
+        name, namespace = metadata.get("name", ""), metadata.get("namespace", "")
+        for field_name in (*_FIXED_METADATA, "generation", "selfLink"):
+            metadata.pop(field_name, None)
+        metadata["uid"] = str(uuid.uuid4())
+        metadata["creationTimestamp"] = format_time(self.clock.now())
+        if name and resource.namespaced:
+            self._admit_to_namespace(resource, namespace, name)
+        prepare_create(resource, obj, self.store.list("services"))
+        causes = validate(resource, obj)
+        if causes:
+            raise invalid(resource.kind, resource.group, name, causes)
+        if self.store.get(resource.storage, namespace, name) is not None:
+            raise duplicate(resource.plural, name, resource.group)
+        if managers:
+            metadata["managedFields"] = managed.encode(managers)
+        if options.dry_run:
+            return obj
+        return self.store.put(resource.storage, obj)
+
+    def _admit_to_namespace(self, resource: Resource, namespace: str, name: str) -> None:
+        home = self.store.get("namespaces", "", namespace)
+        if home is None:
+            raise not_found("namespaces", namespace)
+        if home["metadata"].get("deletionTimestamp"):
+            why = f"unable to create new content in namespace {namespace} because it is being terminated"
+            text = f"namespace {namespace} is being terminated"
+            causes = [
+                {"reason": "NamespaceTerminating", "message": text, "field": "metadata.namespace"}
+            ]
+            raise forbidden(resource.plural, name, resource.group, why, causes)
+
+    def _track_and_replace(
+        self, resource: Resource, live: Object, obj: Object, options: WriteOptions
+    ) -> Object:
+        self._keep_other_half(resource, live, obj, options.subresource)
+        given = obj["metadata"].pop("managedFields", None)
+        if given == [] or given == [{}]:
+            managers: managed.Managers = {}
+        else:
+            use = (
+                given
+                if given and not options.subresource
+                else live["metadata"].get("managedFields")
+            )
+            managers = managed.decode(use)
+        manager = managed.Manager(
+            options.manager, "Update", resource.api_version, options.subresource
+        )
+        before = _without_managed_fields(self.present(resource, live))
+        if managers or (live["metadata"].get("managedFields") and given is None):
+            managers = managed.track_update(
+                before,
+                obj,
+                resource.type,
+                managers=managers,
+                manager=manager,
+                now=format_time(self.clock.now()),
+                ignored=self._ignored(resource, options.subresource),
+            )
+        return self._replace(resource, live, obj, managers, options)
+
+    @staticmethod
+    def _keep_other_half(resource: Resource, live: Object, obj: Object, subresource: str) -> None:
+        """A status write changes nothing else; any other write leaves the status alone."""
+        if subresource == "status":
+            version, given = obj["metadata"].get("resourceVersion"), obj["metadata"]
+            status = obj.get("status")
+            metadata = clone(live["metadata"])
+            metadata.pop("managedFields", None)
+            # A status write of a built-in kind may carry annotations, and mostly labels, along.
+            free = () if resource.custom is not None else ("annotations", "labels")
+            for name in free:
+                if name == "labels" and resource.kind == "Deployment":
+                    continue
+                metadata.pop(name, None)
+                if name in given:
+                    metadata[name] = given[name]
+            keep = {
+                key: clone(value)
+                for key, value in live.items()
+                if key not in ("metadata", "status")
+            }
+            obj.clear()
+            obj |= keep | {"metadata": metadata}
+            if version:
+                metadata["resourceVersion"] = version
+            if status is not None:
+                obj["status"] = status
+        elif resource.has_status:
+            obj.pop("status", None)
+            if "status" in live:
+                obj["status"] = clone(live["status"])
+
+    def _replace(
+        self,
+        resource: Resource,
+        live: Object,
+        obj: Object,
+        managers: managed.Managers,
+        options: WriteOptions,
+    ) -> Object:
+        """Store the changed object whose owners are known; what changes nothing is not stored."""
+        self._keep_other_half(resource, live, obj, options.subresource)
+        metadata, before = obj["metadata"], live["metadata"]
+        name = before["name"]
+        self._check_identity(resource, metadata, before, name)
+        for field_name in (*_FIXED_METADATA, "generation"):
+            metadata.pop(field_name, None)
+            if field_name in before:
+                metadata[field_name] = before[field_name]
+        metadata.pop("managedFields", None)
+        if "generateName" in before:
+            metadata["generateName"] = before["generateName"]
+        prepare_update(resource, live, obj, self.store.list("services"))
+        if not options.subresource:
+            causes = validate(resource, obj) + validate_change(resource, live, obj)
+            if causes:
+                raise invalid(resource.kind, resource.group, name, causes)
+        metadata["resourceVersion"] = before["resourceVersion"]
+        entries = managed.encode(managers)
+        old_entries = before.get("managedFields", [])
+        bare = _without_managed_fields(self.present(resource, live))
+        if bare == obj and managed.same_but_times(old_entries, entries):
+            return self.present(resource, live)
+        if entries:
+            metadata["managedFields"] = entries
+        if options.dry_run:
+            return obj
+        leaving = before.get("deletionTimestamp") and not metadata.get("finalizers")
+        if leaving and self.removal.is_free(resource, obj):
+            self.removal.remove(resource, self.store.put(resource.storage, obj))
+            return obj
+        return self.store.put(resource.storage, obj)
+
+    @staticmethod
+    def _check_identity(resource: Resource, metadata: Object, before: Object, name: str) -> None:
+        uid = metadata.get("uid")
+        if uid and uid != before["uid"]:
+            why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {before['uid']}"
+            raise conflict(resource.plural, name, resource.group, why)
+        version = metadata.get("resourceVersion")
+        if version and version != before["resourceVersion"]:
+            why = (
+                "the object has been modified; please apply your changes to the latest version and try"
+                " again"
+            )
+            raise conflict(resource.plural, name, resource.group, why)
+
+    @staticmethod
+    def _make_suffix() -> str:
+        number = uuid.uuid4().int
+        letters = []
+        for _ in range(5):
+            number, rest = divmod(number, len(_GENERATED))
+            letters.append(_GENERATED[rest])
+        return "".join(letters)
+
+
+def _without_managed_fields(obj: Object) -> Object:
+    metadata = {key: value for key, value in obj["metadata"].items() if key != "managedFields"}
+    return {**obj, "metadata": metadata}

@@ -1,0 +1,193 @@
+"""JSON patch, merge patch and strategic merge patch. Pure; called by :mod:`.operations`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .decode import clone
+from .problems import ApiProblem, bad_request
+from .shapes import Type
+
+__all__ = ["apply_json_patch", "merge_patch", "strategic_merge"]
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """Return ``target`` after an RFC 7386 merge patch."""
+    if not isinstance(patch, dict):
+        return clone(patch)
+    merged = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge_patch(merged.get(key), value)
+    return merged
+
+
+def apply_json_patch(target: Any, operations: Any) -> Any:
+    """Return ``target`` after an RFC 6902 patch.
+
+    Raises:
+        ApiProblem: 400 for a malformed patch, 422 for one that does not fit the object.
+    """
+    if not isinstance(operations, list):
+        raise bad_request("error decoding patch: json: cannot unmarshal object into Go value")
+    document = clone(target)
+    for operation in operations:
+        document = _apply_one(document, operation)
+    return document
+
+
+def _apply_one(document: Any, operation: Any) -> Any:
+    name, path = operation.get("op"), operation.get("path", "")
+    if name in ("move", "copy"):
+        value = clone(_resolve(document, _split(operation["from"])))
+        if name == "move":
+            _edit(document, _split(operation["from"]), "remove", None)
+        _edit(document, _split(path), "add", value)
+    elif name == "test":
+        try:
+            found = _resolve(document, _split(path))
+        except ApiProblem:
+            found = None
+        if found != operation.get("value"):
+            raise _unprocessable(f"testing value {path} failed: test failed")
+    elif name in ("add", "replace", "remove"):
+        if not path and name != "remove":
+            return clone(operation.get("value"))
+        _edit(document, _split(path), name, clone(operation.get("value")))
+    else:
+        raise bad_request(f"Unexpected kind: {name or 'unknown'}")
+    return document
+
+
+def _split(path: str) -> list[str]:
+    return [part.replace("~1", "/").replace("~0", "~") for part in path.split("/")[1:]]
+
+
+def _resolve(document: Any, parts: list[str]) -> Any:
+    for part in parts:
+        try:
+            document = document[int(part)] if isinstance(document, list) else document[part]
+        except (KeyError, IndexError, ValueError, TypeError):
+            path = "/" + "/".join(parts)
+            raise _unprocessable(
+                f"the server rejected our request due to an error in our request: {path} is missing"
+            ) from None
+    return document
+
+
+def _edit(document: Any, parts: list[str], name: str, value: Any) -> None:
+    *parents, last = parts
+    place = _resolve(document, parents)
+    if isinstance(place, list):
+        if name == "add":
+            index = len(place) if last == "-" else _index(last, len(place))
+            place.insert(index, value)
+            return
+        index = _index(last, len(place) - 1)
+        if name == "remove":
+            del place[index]
+        else:
+            place[index] = value
+    elif isinstance(place, dict):
+        if name != "add" and last not in place:
+            raise _unprocessable(
+                "the server rejected our request due to an error in our request: "
+                f"/{'/'.join(parts)} is missing"
+            )
+        if name == "remove":
+            del place[last]
+        else:
+            place[last] = value
+    else:
+        raise _unprocessable(f"cannot {name} at /{'/'.join(parts)}")
+
+
+def _index(text: str, most: int) -> int:
+    if not text.isdigit() or int(text) > most:
+        raise _unprocessable(f"invalid array index {text}")
+    return int(text)
+
+
+def _unprocessable(message: str) -> ApiProblem:
+    return ApiProblem(422, "Invalid", message)
+
+
+def strategic_merge(target: Any, patch: Any, kind: Type) -> Any:
+    """Return ``target`` after a strategic merge patch, by the merge keys of its type.
+
+    Raises:
+        ApiProblem: 400 when an item lacks its merge key.
+    """
+    if not isinstance(patch, dict):
+        return clone(patch)
+    if patch.get("$patch") == "replace":
+        return {key: clone(value) for key, value in patch.items() if key != "$patch"}
+    merged = dict(target) if isinstance(target, dict) else {}
+    retained = patch.get("$retainKeys")
+    if retained is not None:
+        merged = {key: value for key, value in merged.items() if key in retained}
+    for key, value in patch.items():
+        if key in ("$patch", "$retainKeys"):
+            continue
+        if key.startswith("$deleteFromPrimitiveList/"):
+            name = key.partition("/")[2]
+            merged[name] = [each for each in merged.get(name, []) if each not in value]
+        elif key.startswith("$setElementOrder/"):
+            continue
+        elif value is None or (isinstance(value, dict) and value.get("$patch") == "delete"):
+            merged.pop(key, None)
+        else:
+            merged[key] = _merge_value(merged.get(key), value, kind.child(key))
+    for key, order in patch.items():
+        if key.startswith("$setElementOrder/"):
+            name = key.partition("/")[2]
+            if isinstance(merged.get(name), list):
+                merged[name] = _sort(merged[name], order, kind.child(name))
+    return merged
+
+
+def _merge_value(target: Any, patch: Any, kind: Type) -> Any:
+    if isinstance(patch, dict):
+        return strategic_merge(target, patch, kind)
+    if isinstance(patch, list) and kind.kind == "list" and kind.patch_key:
+        if kind.patch_key == "-":
+            merged = list(target or [])
+            return merged + [clone(each) for each in patch if each not in merged]
+        return _merge_list(list(target or []), patch, kind)
+    return clone(patch)
+
+
+def _merge_list(target: list[Any], patch: list[Any], kind: Type) -> list[Any]:
+    key = kind.patch_key or ""
+    merged = target
+    if any(isinstance(item, dict) and item.get("$patch") == "replace" for item in patch):
+        return [clone(item) for item in patch if "$patch" not in item]
+    for item in patch:
+        if not isinstance(item, dict) or key not in item:
+            raise bad_request(f"map: {item} does not contain declared merge key: {key}")
+        place = next((i for i, each in enumerate(merged) if each.get(key) == item[key]), None)
+        if item.get("$patch") == "delete":
+            merged = [each for each in merged if each.get(key) != item[key]]
+        elif place is None:
+            # What is new comes first in the order that kubectl sends; without one it is appended.
+            merged = [*merged, strategic_merge({}, item, kind.element or kind)]
+        else:
+            changed = strategic_merge(merged[place], item, kind.element or kind)
+            merged = [*merged[:place], changed, *merged[place + 1 :]]
+    return merged
+
+
+def _sort(items: list[Any], order: list[Any], kind: Type) -> list[Any]:
+    key = kind.patch_key or ""
+
+    def ident(item: Any) -> Any:
+        return item.get(key) if isinstance(item, dict) else item
+
+    places = {str(ident(each)): index for index, each in enumerate(order)}
+    listed = sorted(
+        (each for each in items if str(ident(each)) in places), key=lambda e: places[str(ident(e))]
+    )
+    following = iter(listed)
+    return [next(following) if str(ident(each)) in places else each for each in items]

@@ -1,0 +1,167 @@
+"""What the API server itself sets on objects of some kinds, beyond defaults: addresses, labels, status.
+
+Called by :mod:`.operations` right before an object is validated and stored.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+from typing import Any
+
+from .decode import clone, empty
+from .resources import Resource
+
+__all__ = ["fold_string_data", "prepare_create", "prepare_update"]
+
+Object = dict[str, Any]
+
+
+def fold_string_data(obj: Object) -> None:
+    """Move a Secret's ``stringData`` into ``data``, as the API server does on reading."""
+    plain = obj.pop("stringData", None)
+    if plain:
+        data = obj.setdefault("data", {})
+        for key, value in plain.items():
+            data[key] = base64.b64encode(value.encode()).decode()
+
+
+def prepare_create(resource: Resource, obj: Object, services: Iterable[Object]) -> None:
+    """Complete a new object in place; it has its uid already."""
+    if resource.counts_generation:
+        obj["metadata"]["generation"] = 1
+    if resource.has_status:
+        field = resource.type.fields.get("status")
+        if resource.custom is not None or field is None:
+            obj.pop("status", None)
+        else:
+            obj["status"] = empty(field.type)
+            if field.empty != "=":
+                del obj["status"]
+    kind = resource.kind
+    if kind == "Namespace":
+        obj["spec"]["finalizers"] = ["kubernetes"]
+        obj["status"] = {"phase": "Active"}
+    elif kind == "Pod":
+        spec = obj["spec"]
+        spec.setdefault("serviceAccountName", "default")
+        spec.setdefault("serviceAccount", spec["serviceAccountName"])
+        spec.setdefault("priority", 0)
+        spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
+        obj["status"] = {"phase": "Pending", "qosClass": find_quality(spec)}
+    elif kind in ("PersistentVolumeClaim", "PersistentVolume"):
+        obj["status"] = {"phase": "Pending"}
+    elif kind == "Job":
+        _prepare_job(obj)
+    elif kind == "Service":
+        allocate(obj, services)
+    elif kind == "CustomResourceDefinition":
+        obj["status"] = {
+            "conditions": None,
+            "acceptedNames": {"plural": "", "kind": ""},
+            "storedVersions": [
+                version["name"] for version in obj["spec"]["versions"] if version.get("storage")
+            ],
+        }
+
+
+def prepare_update(
+    resource: Resource, old: Object, new: Object, services: Iterable[Object]
+) -> None:
+    """Complete a changed object in place: generation, and what an update does not clear."""
+    if resource.kind == "Service":
+        for field in (
+            "clusterIP",
+            "clusterIPs",
+            "ipFamilies",
+            "ipFamilyPolicy",
+            "healthCheckNodePort",
+        ):
+            if field in old["spec"] and new["spec"].get("type") != "ExternalName":
+                new["spec"].setdefault(field, clone(old["spec"][field]))
+        _keep_node_ports(old, new)
+        allocate(new, services)
+    if resource.kind == "Job" and "selector" not in new["spec"] and "selector" in old["spec"]:
+        new["spec"]["selector"] = clone(old["spec"]["selector"])
+    if resource.kind == "PersistentVolumeClaim" and "volumeName" in old["spec"]:
+        new["spec"].setdefault("volumeName", old["spec"]["volumeName"])
+    if resource.kind == "PersistentVolumeClaim" and "storageClassName" in old["spec"]:
+        new["spec"].setdefault("storageClassName", old["spec"]["storageClassName"])
+    if resource.kind == "Namespace":
+        new["spec"] = clone(old["spec"])
+    if resource.counts_generation and _counts(resource, old) != _counts(resource, new):
+        new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
+
+
+def _counts(resource: Resource, obj: Object) -> Any:
+    ignored = ("metadata", "status") if resource.has_status else ("metadata",)
+    counted = {key: value for key, value in obj.items() if key not in ignored}
+    if resource.kind == "Deployment":
+        # The one kind whose annotations count too.
+        counted["annotations"] = obj["metadata"].get("annotations")
+    return counted
+
+
+def find_quality(spec: Object) -> str:
+    """Return a pod's quality of service class."""
+    resources = [each["resources"] for each in spec.get("containers") or []]
+    if not any(each.get("limits") or each.get("requests") for each in resources):
+        return "BestEffort"
+    guaranteed = all(
+        {"cpu", "memory"} <= each.get("limits", {}).keys()
+        and each.get("requests") == each.get("limits")
+        for each in resources
+    )
+    return "Guaranteed" if guaranteed else "Burstable"
+
+
+def _prepare_job(obj: Object) -> None:
+    spec, uid, name = obj["spec"], obj["metadata"]["uid"], obj["metadata"]["name"]
+    if spec.get("manualSelector"):
+        return
+    labels = spec["template"]["metadata"].setdefault("labels", {})
+    for prefix in ("batch.kubernetes.io/", ""):
+        labels[f"{prefix}controller-uid"] = uid
+        labels[f"{prefix}job-name"] = name
+    spec["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}
+
+
+def allocate(obj: Object, services: Iterable[Object]) -> None:
+    """Give a Service its addresses and node ports."""
+    spec = obj["spec"]
+    kind = spec.get("type")
+    if kind == "ExternalName":
+        for field in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
+            spec.pop(field, None)
+        return
+    others = [each["spec"] for each in services if each["metadata"] is not obj["metadata"]]
+    if not spec.get("clusterIP"):
+        taken = {each.get("clusterIP") for each in others}
+        free = (f"10.96.{n // 250}.{n % 250 + 1}" for n in range(1, 60_000))
+        spec["clusterIP"] = next(address for address in free if address not in taken)
+    spec.setdefault("clusterIPs", [spec["clusterIP"]])
+    spec.setdefault("ipFamilies", ["IPv4"])
+    spec.setdefault("ipFamilyPolicy", "SingleStack")
+    wanted = kind == "NodePort" or (
+        kind == "LoadBalancer" and spec.get("allocateLoadBalancerNodePorts", True)
+    )
+    if wanted:
+        used = {port.get("nodePort") for each in [*others, spec] for port in each.get("ports", [])}
+        ports = (n for n in range(30_000, 32_768) if n not in used)
+        for port in spec.get("ports", []):
+            if not port.get("nodePort"):
+                port["nodePort"] = next(ports)
+
+
+def _keep_node_ports(old: Object, new: Object) -> None:
+    if new["spec"].get("type") not in ("NodePort", "LoadBalancer"):
+        return
+    known = {
+        (port.get("port"), port.get("protocol")): port["nodePort"]
+        for port in old["spec"].get("ports", [])
+        if port.get("nodePort")
+    }
+    for port in new["spec"].get("ports", []):
+        kept = known.get((port.get("port"), port.get("protocol")))
+        if kept and not port.get("nodePort"):
+            port["nodePort"] = kept
