@@ -8,4 +8,5 @@ pytest_plugins = [
     "tests.fixtures.registry",
     "tests.fixtures.docker_engine",
     "tests.fixtures.git_repository",
+    "tests.fixtures.http_server",
 ]
