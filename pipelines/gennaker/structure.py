@@ -18,11 +18,13 @@ from gennaker.suggestions import suggest
 from gennaker.yamltext.marks import Path, Places
 
 __all__ = [
+    "EXPECTED",
     "REMOVED",
     "Subject",
     "describe_type",
     "drop_nulls",
     "find_nulls",
+    "find_path",
     "name_path",
     "read_model",
     "translate_errors",
@@ -30,7 +32,7 @@ __all__ = [
 
 M = TypeVar("M", bound=BaseModel)
 
-_EXPECTED: Mapping[str, str] = {
+EXPECTED: Mapping[str, str] = {
     "string_type": "a string",
     "string_sub_type": "a string",
     "int_type": "an integer",
@@ -53,6 +55,7 @@ _EXPECTED: Mapping[str, str] = {
     "dataclass_type": "a mapping",
     "none_required": "null",
 }
+"""Pydantic's word for a value of the wrong kind, to ours for the kind it must be."""
 
 _LIMITS: Mapping[str, tuple[str, str]] = {
     "greater_than": ("gt", "more than"),
@@ -245,7 +248,7 @@ def _drop_nulls(data: Any, path: Path, skip: Callable[[Path], bool]) -> Any:
 
 
 def translate_errors(
-    error: ValidationError, data: Any, subject: Subject
+    error: ValidationError, data: Any, subject: Subject, *, keep: Sequence[Any] | None = None
 ) -> list[tuple[Path, Problem]]:
     """Return one problem for each value that is wrong, with its path in ``data``.
 
@@ -253,10 +256,11 @@ def translate_errors(
         error: what pydantic raised for ``data``.
         data: what was read, plain data.
         subject: what it is, for words and places.
+        keep: those of pydantic's errors to translate, all unless given.
     """
     grouped: dict[Path, list[Any]] = {}
-    for each in error.errors(include_url=False):
-        path = _find_path(each, data)
+    for each in error.errors(include_url=False) if keep is None else keep:
+        path = find_path(each, data)
         grouped.setdefault(path, []).append(each)
     found: list[tuple[Path, Problem]] = []
     for path, errors in grouped.items():
@@ -277,8 +281,8 @@ def _is_misspelt(missing: tuple[Path, Problem], found: Sequence[tuple[Path, Prob
     )
 
 
-def _find_path(error: Any, data: Any) -> Path:
-    """Drop from pydantic's location what names a branch of a union, not a part of the data."""
+def find_path(error: Any, data: Any) -> Path:
+    """Return an error's path in ``data``: its location without the names of a union's branches."""
     path: list[str | int] = []
     node = data
     for part in error["loc"]:
@@ -296,7 +300,7 @@ def _find_path(error: Any, data: Any) -> Path:
 
 def _is_covered(path: Path, errors: list[Any], grouped: Mapping[Path, list[Any]]) -> bool:
     """Whether a deeper problem says it better: one branch of a union fitted but for a part."""
-    if not all(each["type"] in _EXPECTED for each in errors):
+    if not all(each["type"] in EXPECTED for each in errors):
         return False
     return any(len(other) > len(path) and other[: len(path)] == path for other in grouped)
 
@@ -323,10 +327,10 @@ def _translate(path: Path, errors: list[Any], data: Any, subject: Subject) -> li
             else f"{_name(path, subject)}: {own.message}"
         )
         return [Problem(own.code, message, location, own.hint)]
-    expected = list(dict.fromkeys(_EXPECTED[e["type"]] for e in errors if e["type"] in _EXPECTED))
+    expected = list(dict.fromkeys(EXPECTED[e["type"]] for e in errors if e["type"] in EXPECTED))
     name = _name(path, subject)
     value = _get(data, path)
-    if (expected and len(expected) == len({e["type"] for e in errors})) or kind in _EXPECTED:
+    if (expected and len(expected) == len({e["type"] for e in errors})) or kind in EXPECTED:
         return [
             Problem(
                 "wrong-type",

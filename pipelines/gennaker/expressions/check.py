@@ -39,7 +39,7 @@ from gennaker.expressions.template import Template
 from gennaker.expressions.types import BOOL, DYN, INT, STRING, Type, TypeScope
 from gennaker.expressions.values import NUMBERS, kind_of
 
-__all__ = ["ExpressionProblem", "check_expression", "check_template"]
+__all__ = ["ExpressionProblem", "check_expression", "check_template", "find_type"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,11 @@ def check_template(template: Template, types: TypeScope) -> list[ExpressionProbl
 def check_expression(expression: Expression, types: TypeScope) -> list[ExpressionProblem]:
     """Return what is wrong with an expression, such as an ``if``, that stands where ``types`` says."""
     return _check(expression, types, types)
+
+
+def find_type(expression: Expression, types: TypeScope) -> Type:
+    """Return the type an expression's value will have, ``dyn`` where that is not known."""
+    return _Checker(types).visit(expression.tree)
 
 
 def _check(
