@@ -35,7 +35,8 @@ def set_value(values: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]
     Raises:
         InvalidInput: code ``helm-key``.
     """
-    return _set(dict(values), _split(key), value, key)
+    changed: dict[str, Any] = _set(dict(values), _split(key), value)
+    return changed
 
 
 def _split(key: str) -> list[str | int]:
@@ -63,15 +64,15 @@ def _split(key: str) -> list[str | int]:
     return parts
 
 
-def _set(into: Any, parts: list[str | int], value: Any, key: str) -> Any:
+def _set(into: Any, parts: list[str | int], value: Any) -> Any:
     if not parts:
         return value
     first, rest = parts[0], parts[1:]
     if isinstance(first, int):
         several = list(into) if isinstance(into, list) else []
         several += [None] * (first + 1 - len(several))
-        several[first] = _set(several[first], rest, value, key)
+        several[first] = _set(several[first], rest, value)
         return several
     mapping = dict(into) if isinstance(into, Mapping) else {}
-    mapping[first] = _set(mapping.get(first), rest, value, key)
+    mapping[first] = _set(mapping.get(first), rest, value)
     return mapping

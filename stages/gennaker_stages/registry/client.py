@@ -12,8 +12,9 @@ import ipaddress
 import json
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode, urljoin
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode, urljoin, urlsplit
 
 from gennaker.errors import PermanentError, TemporaryError
 from gennaker_stages.registry.reference import ImageReference
@@ -32,7 +33,21 @@ ACCEPTED_MANIFESTS = (
 )
 MAX_BLOB = 4 << 30
 MAX_MANIFEST = 4 << 20
+TIMEOUT = (5.0, 120.0)
+_ACCEPT = {"Accept": ", ".join(ACCEPTED_MANIFESTS)}
+_PUSH = "pull,push"
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """What is sent; ``actions`` is what a token must allow for it."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    actions: str = "pull"
 
 
 class RegistryClient:
@@ -46,7 +61,8 @@ class RegistryClient:
         self._credentials = credentials
         host = "registry-1.docker.io" if image.host == "docker.io" else image.host
         scheme = "http" if _is_loopback(host) else "https"
-        self._base = f"{scheme}://{host}/v2/{image.repository}"
+        self._origin = f"{scheme}://{host}"
+        self._base = f"{self._origin}/v2/{image.repository}"
         self._authorization: str | None = None
 
     def pull_manifest(self, reference: str) -> tuple[bytes, str]:
@@ -56,10 +72,7 @@ class RegistryClient:
             PermanentError: code ``image-missing``.
         """
         answer = self._send(
-            "GET",
-            f"{self._base}/manifests/{reference}",
-            headers={"Accept": ", ".join(ACCEPTED_MANIFESTS)},
-            max_bytes=MAX_MANIFEST,
+            _Message("GET", f"{self._base}/manifests/{reference}", _ACCEPT), max_bytes=MAX_MANIFEST
         )
         if answer.status == 404:
             raise PermanentError(
@@ -78,7 +91,8 @@ class RegistryClient:
 
     def pull_blob(self, digest: str) -> bytes:
         """Return a blob's bytes, checked against the digest."""
-        answer = self._send("GET", f"{self._base}/blobs/{digest}", max_bytes=MAX_BLOB, redirects=3)
+        message = _Message("GET", f"{self._base}/blobs/{digest}")
+        answer = self._send(message, max_bytes=MAX_BLOB, redirects=3)
         self._check(answer, (200,), "pull")
         if _digest(answer.body) != digest:
             raise PermanentError(
@@ -88,19 +102,23 @@ class RegistryClient:
 
     def push_blob(self, digest: str, content: bytes) -> bool:
         """Push a blob unless the registry has it; return whether it was sent."""
-        known = self._send("HEAD", f"{self._base}/blobs/{digest}", actions="pull,push")
+        known = self._send(
+            _Message("HEAD", f"{self._base}/blobs/{digest}", actions=_PUSH), redirects=3
+        )
         if known.status == 200:
             return False
-        opened = self._send("POST", f"{self._base}/blobs/uploads/", actions="pull,push")
+        opened = self._send(_Message("POST", f"{self._base}/blobs/uploads/", actions=_PUSH))
         self._check(opened, (202,), "push to")
         location = urljoin(self._base + "/", opened.headers.get("location", ""))
         mark = "&" if "?" in location else "?"
         done = self._send(
-            "PUT",
-            f"{location}{mark}{urlencode({'digest': digest})}",
-            headers={"Content-Type": "application/octet-stream"},
-            body=content,
-            actions="pull,push",
+            _Message(
+                "PUT",
+                f"{location}{mark}{urlencode({'digest': digest})}",
+                {"Content-Type": "application/octet-stream"},
+                content,
+                _PUSH,
+            )
         )
         self._check(done, (201, 204), "push to")
         return True
@@ -108,11 +126,13 @@ class RegistryClient:
     def push_manifest(self, tag: str, content: bytes, media_type: str) -> str:
         """Push a manifest's exact bytes under a tag (or digest) and return its digest."""
         done = self._send(
-            "PUT",
-            f"{self._base}/manifests/{tag}",
-            headers={"Content-Type": media_type},
-            body=content,
-            actions="pull,push",
+            _Message(
+                "PUT",
+                f"{self._base}/manifests/{tag}",
+                {"Content-Type": media_type},
+                content,
+                _PUSH,
+            )
         )
         self._check(done, (201,), "push to")
         digest = _digest(content)
@@ -125,49 +145,59 @@ class RegistryClient:
 
     def find_digest(self, reference: str) -> str | None:
         """Return the digest a tag names now, None when there is no such tag."""
-        answer = self._send(
-            "HEAD",
-            f"{self._base}/manifests/{reference}",
-            headers={"Accept": ", ".join(ACCEPTED_MANIFESTS)},
-        )
+        answer = self._send(_Message("HEAD", f"{self._base}/manifests/{reference}", _ACCEPT))
         if answer.status == 404:
             return None
         self._check(answer, (200,), "read")
         return answer.headers.get("docker-content-digest")
 
-    def _send(
+    def _send(self, message: _Message, *, max_bytes: int = 1 << 20, redirects: int = 0) -> Response:
+        answer = self._send_once(message, max_bytes, redirects)
+        if answer.status == 401 and self._is_own(message.url):
+            self._authorization = self._authenticate(answer, message.actions)
+            if self._authorization is not None:
+                answer = self._send_once(message, max_bytes, redirects)
+        return answer
+
+    def _send_once(self, message: _Message, max_bytes: int, redirects: int) -> Response:
+        headers = dict(message.headers)
+        # An upload may go on elsewhere (a store of blobs): credentials do not follow it there.
+        if self._authorization is not None and self._is_own(message.url):
+            headers["Authorization"] = self._authorization
+        return self._request(
+            message.method, message.url, headers, message.body, max_bytes, redirects
+        )
+
+    def _request(
         self,
         method: str,
         url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str],
         body: bytes | None = None,
-        actions: str = "pull",
         max_bytes: int = 1 << 20,
         redirects: int = 0,
     ) -> Response:
         from gennaker.http import request
 
-        def send() -> Response:
-            sent = dict(headers or {})
-            if self._authorization is not None:
-                sent["Authorization"] = self._authorization
+        try:
             return request(
                 method,
                 url,
-                headers=sent,
+                headers=headers,
                 body=body,
-                timeout=(5.0, 120.0),
+                timeout=TIMEOUT,
                 max_bytes=max_bytes,
                 redirects=redirects,
             )
+        except TemporaryError as error:
+            raise TemporaryError(
+                f"the registry {self.image.host} does not answer: {error.message}",
+                code="registry-unavailable",
+                hint=error.hint,
+            ) from error
 
-        answer = send()
-        if answer.status == 401:
-            self._authorization = self._authenticate(answer, actions)
-            if self._authorization is not None:
-                answer = send()
-        return answer
+    def _is_own(self, url: str) -> bool:
+        return url.startswith(f"{self._origin}/")
 
     def _authenticate(self, answer: Response, actions: str) -> str | None:
         challenge = answer.headers.get("www-authenticate", "")
@@ -176,26 +206,28 @@ class RegistryClient:
         if kind.lower() != "bearer":
             return basic
         facts = dict(_CHALLENGE.findall(rest))
-        realm = facts.get("realm", "")
-        if not realm.startswith("https://") and not realm.startswith("http://127.0.0.1"):
+        realm = urlsplit(facts.get("realm", ""))
+        if realm.scheme != "https" and not (
+            realm.scheme == "http" and _is_loopback(realm.netloc) and _is_loopback(self.image.host)
+        ):
             raise PermanentError(
-                f"the registry {self.image.host} sends credentials to {realm!r}, which is not HTTPS",
+                f"the registry {self.image.host} asks for its credentials to be sent to "
+                f"{facts.get('realm', '')!r}, which is not HTTPS",
                 code="registry-auth",
             )
-        from gennaker.http import request
-
         scope = f"repository:{self.image.repository}:{actions}"
         query = urlencode({"service": facts.get("service", ""), "scope": facts.get("scope", scope)})
-        token = request(
-            "GET",
-            f"{realm}?{query}",
-            headers={"Authorization": basic} if basic else {},
-            timeout=(5.0, 30.0),
-            max_bytes=1 << 20,
+        token = self._request(
+            "GET", f"{realm.geturl()}?{query}", {"Authorization": basic} if basic else {}
         )
         self._check(token, (200,), "log in to")
-        data: dict[str, Any] = json.loads(token.body)
-        return f"Bearer {data.get('token') or data.get('access_token')}"
+        data = token.json()
+        found = (data.get("token") or data.get("access_token")) if isinstance(data, dict) else None
+        if not isinstance(found, str):
+            raise PermanentError(
+                f"the registry {self.image.host} gave no token", code="registry-auth"
+            )
+        return f"Bearer {found}"
 
     def _check(self, answer: Response, wanted: tuple[int, ...], what: str) -> None:
         if answer.status in wanted:

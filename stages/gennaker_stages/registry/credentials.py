@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
@@ -14,6 +16,9 @@ from gennaker.errors import PermanentError
 from gennaker.stage import Secret, StageInputs
 
 __all__ = ["Credentials", "CredentialsInput", "find_credentials"]
+
+DOCKER_HUB = "https://index.docker.io/v1/"
+_HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class CredentialsInput(StageInputs):
@@ -39,6 +44,9 @@ class Credentials:
 def find_credentials(host: str, given: CredentialsInput | None) -> Credentials | None:
     """Return the credentials for a registry host, None for an anonymous request.
 
+    Without given ones, they are looked for as ``docker`` does: ``credHelpers``, ``credsStore`` and
+    ``auths`` of ``config.json`` in ``DOCKER_CONFIG`` or ``~/.docker``.
+
     Raises:
         PermanentError: code ``docker-config`` when the Docker configuration cannot be read.
     """
@@ -47,18 +55,40 @@ def find_credentials(host: str, given: CredentialsInput | None) -> Credentials |
     folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
     path = folder / "config.json"
     try:
-        config = json.loads(path.read_text())
-        auths = config.get("auths") or {}
-        entry = auths.get(host) or auths.get(f"https://{host}") or {}
-        if "auth" not in entry:
-            return None
-        username, _, password = base64.b64decode(entry["auth"]).decode().partition(":")
-    except FileNotFoundError:
+        return _read_config(json.loads(path.read_text()), host)
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise PermanentError(
             f"the Docker configuration {str(path)!r} cannot be read: {type(error).__name__}",
             code="docker-config",
             hint="log in again, or give credentials from a secret",
         ) from None
+
+
+def _read_config(config: dict[str, Any], host: str) -> Credentials | None:
+    names = (DOCKER_HUB, host) if host == "docker.io" else (host, f"https://{host}")
+    helpers = config.get("credHelpers") or {}
+    program = next((helpers[name] for name in names if name in helpers), config.get("credsStore"))
+    if program:
+        return _ask_helper(str(program), names)
+    auths = config.get("auths") or {}
+    entry = next((auths[name] for name in names if name in auths), None) or {}
+    if not entry.get("auth"):
+        return None
+    username, _, password = base64.b64decode(entry["auth"]).decode().partition(":")
     return Credentials(username, Secret(password.rstrip("\0")))
+
+
+def _ask_helper(program: str, names: tuple[str, ...]) -> Credentials | None:
+    """Ask ``docker-credential-PROGRAM``; one that knows nothing of the host ends with an error."""
+    if not _HELPER.fullmatch(program):
+        raise ValueError(program)
+    from gennaker.process import run
+
+    for name in names:
+        done = run([f"docker-credential-{program}", "get"], stdin=name.encode(), timeout=30)
+        if done.code == 0:
+            found = json.loads(done.stdout)
+            return Credentials(found["Username"], Secret(found["Secret"]))
+    return None
