@@ -13,7 +13,17 @@ from gennaker.yamltext.composer import Composer
 from gennaker.yamltext.document import MANIFEST_LIMITS, Document, Limits, Schema
 from gennaker.yamltext.marks import Marks, PlaceMap, Places
 
-__all__ = ["MANIFEST_LIMITS", "Document", "Limits", "Marks", "PlaceMap", "Places", "Schema", "compose", "compose_all"]
+__all__ = [
+    "MANIFEST_LIMITS",
+    "Document",
+    "Limits",
+    "Marks",
+    "PlaceMap",
+    "Places",
+    "Schema",
+    "compose",
+    "compose_all",
+]
 
 
 def compose(

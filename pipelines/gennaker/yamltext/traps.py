@@ -102,6 +102,13 @@ def explain_syntax_error(text: str, file: str, *, problem: str, line: int, colum
     trap = _find_trap(source, problem, column)
     if trap is not None:
         return Problem("yaml-trap", trap[0], location, trap[1])
+    above = lines[line - 2] if line > 1 else ""
+    if "expected ','" in problem and (" #" in above or " #" in source):
+        # The comment may have swallowed the rest of a value, and its bracket.
+        hint = (
+            "' #' starts a comment: put a value that contains it in quotes, and close the bracket"
+        )
+        return Problem("yaml-syntax", _reword(problem), location, hint)
     return Problem("yaml-syntax", _reword(problem), location, _advise(problem, source, column))
 
 
@@ -126,7 +133,7 @@ def _find_trap(source: str, problem: str, column: int) -> tuple[str, str] | None
             "': ' in an unquoted expression is read as the start of a mapping",
             'put the whole value in quotes: "${{ … }}"',
         )
-    if "expected ','" in problem and "${{" in source:
+    if "expected ','" in problem and before.endswith("$") and source[column - 1 :].startswith("{{"):
         return (
             "an unquoted '${{' inside '{ }' or '[ ]' is read as the start of a mapping",
             'put the expression in quotes: "${{ … }}"',
