@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Code", "Group", "Text", "Words", "print_code", "quote"]
+__all__ = ["Code", "Group", "Text", "Words", "literal", "plain", "print_code", "quote"]
 
 WIDTH = 88
 
@@ -117,4 +117,9 @@ def literal(value: Any) -> Code:
         return Group("{", tuple((f"{quote(name)}: ", literal(v)) for name, v in value.items()), "}")
     if isinstance(value, Sequence):
         return Group("[", tuple(("", literal(each)) for each in value), "]")
-    return Text(repr(value))
+    return Text(plain(value))
+
+
+def plain(value: Any) -> str:
+    """Return the code of a number, a boolean or None as the formatter writes it (``1e16``)."""
+    return repr(value).replace("e+", "e")

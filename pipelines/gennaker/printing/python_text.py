@@ -10,7 +10,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from gennaker.dsl import StageHandle
-from gennaker.printing.code import Code, Group, Text, Words, print_code, quote
+from gennaker.printing.code import Code, Group, Text, Words, literal, plain, print_code, quote
 from gennaker.references import Reference
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class _Printer:
             elif key == "if" and isinstance(value, str):
                 yield prefix, self._reference(value) or Words(value)
             elif key == "retry" and set(value) == {"limit"}:
-                yield prefix, Text(repr(value["limit"]))
+                yield prefix, Text(plain(value["limit"]))
             else:
                 yield prefix, self._value(value)
 
@@ -155,9 +155,9 @@ class _Printer:
             else:
                 odd[name] = value
                 continue
-            yield prefix, self._value(value) if references else _plain(value)
+            yield prefix, self._value(value) if references else literal(value)
         if odd:
-            yield "**", self._value(odd) if references else _plain(odd)
+            yield "**", self._value(odd) if references else literal(odd)
 
     def _value(self, value: Any) -> Code:
         if isinstance(value, str):
@@ -167,7 +167,7 @@ class _Printer:
             return Group("{", tuple(items), "}")
         if isinstance(value, list | tuple):
             return Group("[", tuple(("", self._value(each)) for each in value), "]")
-        return Text(repr(value))
+        return Text(plain(value))
 
     def _text(self, text: str) -> Code:
         whole = _TEMPLATE.fullmatch(text)
@@ -280,12 +280,6 @@ def _strips(name: str) -> bool:
 
 def _braces(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
-
-
-def _plain(value: Any) -> Code:
-    from gennaker.printing.code import literal
-
-    return literal(value)
 
 
 def _import(module: str, names: list[str]) -> str:
