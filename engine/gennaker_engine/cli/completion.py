@@ -126,7 +126,8 @@ def _list_runs(settings: Settings) -> Iterable[str]:
 
 
 def _list_stages(settings: Settings, run: str) -> Iterable[str]:
-    from gennaker_engine.cli.reading import read_journal, resolve_run
+    from gennaker_engine.cli.reading import read_journal
+    from gennaker_engine.journal.lookup import resolve_run
 
     with read_journal(settings) as journal:
         row = resolve_run(journal, run)

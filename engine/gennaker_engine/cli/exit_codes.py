@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 __all__ = [
     "ABORTED",
@@ -50,13 +49,13 @@ _OF_OUTCOME = {"succeeded": SUCCEEDED, "failed": FAILED, "aborted": ABORTED, "er
 _FROM_BEST = (SUCCEEDED, WAITING, ABORTED, FAILED, TIMED_OUT, ERRORED, PARKED, INTERRUPTED)
 
 
-def code_of_run(view: Mapping[str, Any]) -> int:
-    """Return the exit code of a run from its ``state``, ``outcome`` and ``timed_out``."""
-    if view.get("timed_out"):
+def code_of_run(state: str, outcome: str | None, *, timed_out: bool) -> int:
+    """Return the exit code of a run; one that has not ended was left waiting."""
+    if timed_out:
         return TIMED_OUT
-    if view["state"] != "ended":
+    if state != "ended":
         return WAITING
-    return _OF_OUTCOME.get(str(view["outcome"]), ERRORED)
+    return _OF_OUTCOME.get(str(outcome), ERRORED)
 
 
 def worst_code(codes: list[int]) -> int:

@@ -75,7 +75,6 @@ class Follower:
         console: where to show them.
         actor: who decides and cancels here.
         may_decide: whether this person may decide a gate of a run, None to ask nobody.
-        quiet: whether to show nothing but messages (machine output was asked for).
     """
 
     def __init__(
@@ -107,10 +106,14 @@ class Follower:
         os.set_blocking(self._wake_write, False)
         self._thread = threading.Thread(target=self._work, name="terminal", daemon=True)
 
-    def seed(self, run: str, events: Sequence[tuple[int, facts.Event]]) -> None:
-        """Take in what happened to a run before this process drives it."""
-        self.progress[run] = Progress.of(event for _, event in events)
-        self._versions[run] = events[-1][0] if events else 0
+    def seed(self, run: str, events: Sequence[tuple[int, facts.Event]], *, tell: bool) -> None:
+        """Take in what happened to a run before this process drives it; told when it is news."""
+        progress = self.progress[run] = Progress()
+        for number, event in events:
+            progress.apply(event)
+            self._versions[run] = number
+            if tell and not self._console.live:
+                self._pending.extend(self._lines.tell_event(event, progress))
 
     def on_events(self, run: Run, events: Sequence[facts.Event]) -> None:
         """Take in new events of a run; called by the engine, returns at once."""
@@ -330,11 +333,10 @@ def read_inputs(declared: Mapping[str, Any], texts: Mapping[str, str]) -> dict[s
         InvalidInput: with every problem.
     """
     from gennaker.model import Parameter
-    from gennaker.parameters import check_parameters
+    from gennaker.parameters import resolve_parameters
 
-    return check_parameters(
-        {name: Parameter.model_validate(each) for name, each in declared.items()}, texts
-    )
+    known = {name: Parameter.model_validate(each) for name, each in declared.items()}
+    return resolve_parameters(known, texts, noun="input")
 
 
 def describe_origin() -> str:

@@ -12,10 +12,12 @@ from gennaker_engine.cli.completion import complete_pipelines, complete_runs, co
 
 __all__ = [
     "command",
+    "no_follow_option",
     "output_option",
     "parameter_option",
     "pipeline_argument",
     "run_argument",
+    "split_pairs",
     "stage_argument",
 ]
 
@@ -65,6 +67,12 @@ parameter_option = click.option(
     help="Give a value; may be repeated.",
 )
 """``-p name=value``, repeated; the values arrive as texts."""
+
+
+no_follow_option = click.option(
+    "--no-follow", is_flag=True, help="Record it only, and say how to go on."
+)
+"""``--no-follow``, for what takes a run over that no process drives."""
 
 
 def split_pairs(pairs: tuple[str, ...]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gennaker.errors import InvalidInput
 
@@ -17,9 +17,15 @@ if TYPE_CHECKING:
     from gennaker_engine.cli.render.progress import Progress
     from gennaker_engine.cli.settings import Settings
     from gennaker_engine.core.events import Event, RunCreated
-    from gennaker_engine.journal.port import Journal, RunRow
+    from gennaker_engine.journal.port import Journal
 
-__all__ = ["has_state", "load_events", "load_progress", "read_journal", "resolve_run"]
+__all__ = [
+    "has_state",
+    "load_events",
+    "load_progress",
+    "load_view",
+    "read_journal",
+]
 
 
 @contextmanager
@@ -33,8 +39,7 @@ def read_journal(settings: Settings) -> Iterator[Journal]:
 
     if not has_state(settings):
         raise _no_run()
-    url = settings.project.state_url(settings.state)
-    journal = open_journal(url, project=settings.project.root)
+    journal = open_journal(settings.state_url, project=settings.project.root)
     try:
         yield journal
     finally:
@@ -43,49 +48,13 @@ def read_journal(settings: Settings) -> Iterator[Journal]:
 
 def has_state(settings: Settings) -> bool:
     """Return whether there is a state to look at; one behind a server is taken to be there."""
-    scheme, _, path = settings.project.state_url(settings.state).partition(":///")
+    scheme, _, path = settings.state_url.partition(":///")
     return scheme != "sqlite" or not path or Path(path).exists()
 
 
 def _no_run() -> InvalidInput:
     return InvalidInput(
         "there is no run yet", code="unknown-run", hint="start one with 'gennaker run PIPELINE'"
-    )
-
-
-def resolve_run(journal: Journal, reference: str) -> RunRow:
-    """Return the run that ``shop-42``, a unique prefix, or ``@last`` names.
-
-    Raises:
-        InvalidInput: code ``unknown-run`` or ``ambiguous-run``, naming what there is.
-    """
-    from gennaker_engine.journal.port import RunFilter
-
-    if reference == "@last":
-        newest = journal.list_runs(RunFilter(limit=1))
-        if not newest:
-            raise _no_run()
-        return newest[0]
-    exact = journal.find_run(reference)
-    if exact is not None:
-        return exact
-    found = journal.find_runs_by_prefix(reference, limit=10) if reference else []
-    if len(found) == 1:
-        return found[0]
-    if found:
-        names = ", ".join(row.run for row in found[:5]) + (", …" if len(found) > 5 else "")
-        raise InvalidInput(
-            f"{reference!r} is the beginning of several runs: {names}",
-            code="ambiguous-run",
-            hint="write more of it",
-        )
-    from gennaker.suggestions import suggest
-
-    recent = [row.run for row in journal.list_runs(RunFilter(limit=50))]
-    raise InvalidInput(
-        f"there is no run {reference!r}",
-        code="unknown-run",
-        hint=suggest(reference, recent, otherwise="'gennaker runs' lists them"),
     )
 
 
@@ -108,3 +77,11 @@ def load_progress(journal: Journal, run: str) -> tuple[RunCreated, Progress]:
     created = events[0]
     assert isinstance(created, RunCreated)  # the first event of every run
     return created, Progress.of(events)
+
+
+def load_view(journal: Journal, run: str) -> dict[str, Any]:
+    """Return a run as versioned JSON data, the holder of what it waits for told too."""
+    from gennaker_engine.core.run import Run
+    from gennaker_engine.core.view import describe_run
+
+    return describe_run(Run.replay(event for _, event in load_events(journal, run)))

@@ -5,7 +5,6 @@ Every command gets one :class:`Settings`; nothing is read or imported before a c
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from gennaker.plugins import Registry
     from gennaker.project import Project
     from gennaker_engine.runtime import Engine
+    from gennaker_engine.storage.folder import StateFolder
 
 __all__ = ["Settings", "pass_settings"]
 
@@ -79,14 +79,25 @@ class Settings:
             self._engine = None
 
     @property
+    def state_url(self) -> str:
+        """The address of the state."""
+        return self.project.state_url(self.state)
+
+    @cached_property
+    def state_folder(self) -> StateFolder:
+        """Where logs and artifacts of the state are."""
+        from gennaker_engine.journal.opening import find_state_folder
+        from gennaker_engine.storage.folder import StateFolder
+
+        root = self.project.root
+        return StateFolder(root, find_state_folder(self.state_url, project=root))
+
+    @property
     def actor(self) -> str:
         """Who acts here: ``local:NAME`` of the operating-system user; nobody has checked it."""
-        import pwd
+        from gennaker_engine.journal.ownership import find_user
 
-        try:
-            return f"local:{pwd.getpwuid(os.getuid()).pw_name}"
-        except KeyError:
-            return f"local:{os.getuid()}"
+        return f"local:{find_user()}"
 
 
 pass_settings = click.make_pass_decorator(Settings)

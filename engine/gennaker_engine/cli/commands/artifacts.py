@@ -40,8 +40,9 @@ def artifacts_command(
     ARTIFACT is a name of the list, like image.layout, or a digest. A folder is written as a folder;
     nothing that exists is overwritten.
     """
-    from gennaker_engine.cli.reading import load_events, read_journal, resolve_run
+    from gennaker_engine.cli.reading import load_events, read_journal
     from gennaker_engine.cli.render.data import Listing, print_listing
+    from gennaker_engine.journal.lookup import resolve_run
 
     with read_journal(settings) as journal:
         row = resolve_run(journal, run)
@@ -103,7 +104,6 @@ def _fetch(settings: Settings, found: list[dict[str, Any]], name: str, target: P
     from gennaker.stage import Artifact
     from gennaker.suggestions import suggest
     from gennaker_engine.storage.artifacts import ArtifactFolder
-    from gennaker_engine.storage.folder import StateFolder
 
     chosen = next((each for each in found if name in (each["name"], each["digest"])), None)
     if chosen is None:
@@ -117,7 +117,7 @@ def _fetch(settings: Settings, found: list[dict[str, Any]], name: str, target: P
         raise InvalidInput(
             f"{str(path)!r} exists already", code="exists", hint="name another place with --to"
         )
-    store = ArtifactFolder(StateFolder(settings.project.root).artifacts)
+    store = ArtifactFolder(settings.state_folder.artifacts)
     store.lay(Artifact(**{key: chosen[key] for key in _KEYS}), path)
     settings.console.err(f"wrote {path}")
 

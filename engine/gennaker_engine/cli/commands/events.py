@@ -17,8 +17,9 @@ def events_command(settings: Settings, run: str, form: str) -> None:
 
     One line an event in words; with -o json or yaml the events as they are stored.
     """
-    from gennaker_engine.cli.reading import load_events, read_journal, resolve_run
+    from gennaker_engine.cli.reading import load_events, read_journal
     from gennaker_engine.cli.render.text import tell_time
+    from gennaker_engine.journal.lookup import resolve_run
 
     console = settings.console
     with read_journal(settings) as journal:

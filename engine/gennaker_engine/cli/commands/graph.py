@@ -43,7 +43,8 @@ def graph_command(settings: Settings, subject: str, form: GraphFormat) -> None:
 
 def _read_run(settings: Settings, run: str) -> tuple[PipelineDefinition, dict[str, str]]:
     from gennaker.model import PipelineDefinition
-    from gennaker_engine.cli.reading import load_progress, read_journal, resolve_run
+    from gennaker_engine.cli.reading import load_progress, read_journal
+    from gennaker_engine.journal.lookup import resolve_run
 
     with read_journal(settings) as journal:
         row = resolve_run(journal, run)

@@ -46,12 +46,12 @@ def logs_command(
 
     STAGE is a stage, or one instance of its matrix: test or test[0].
     """
-    from gennaker_engine.cli.reading import load_progress, read_journal, resolve_run
-    from gennaker_engine.storage.folder import StateFolder
+    from gennaker_engine.cli.reading import load_progress, read_journal
+    from gennaker_engine.journal.lookup import resolve_run
     from gennaker_engine.storage.logs import LogStore
 
     begin = read_since(since, time.time()) if since is not None else None
-    store = LogStore(StateFolder(settings.project.root).logs)
+    store = LogStore(settings.state_folder.logs)
     with read_journal(settings) as journal:
         row = resolve_run(journal, run)
         progress = load_progress(journal, row.run)[1]

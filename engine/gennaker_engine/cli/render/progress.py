@@ -94,6 +94,7 @@ class Progress:
         self.run = ""
         self.pipeline = ""
         self.title = ""
+        self.actor = ""
         self.state = "pending"
         self.outcome: str | None = None
         self.timed_out = False
@@ -133,9 +134,18 @@ class Progress:
         """The approvals that nobody has settled yet, in the order they were asked for."""
         return [gate for gate in self.gates.values() if gate.result is None]
 
+    def find_gate(self, stage: str) -> Gate | None:
+        """Return the open gate that a stage names: its own, or one that covers it."""
+        for gate in self.open_gates:
+            covered = {stage_of(str(each["id"])) for each in gate.asked.subject}
+            own = gate.asked.stage
+            if own == stage or (own is None and stage_of(stage) in covered):
+                return gate
+        return None
+
     def _create(self, event: facts.RunCreated) -> None:
         self.run, self.pipeline, self.title = event.run, event.pipeline, event.title
-        self.created_at = event.at
+        self.created_at, self.actor = event.at, event.actor
         for key, final in (("stages", False), ("finally", True)):
             for name, stage in event.definition.get(key, {}).items():
                 self.steps[name] = Step(

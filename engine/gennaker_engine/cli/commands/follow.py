@@ -1,0 +1,100 @@
+"""``gennaker resume``, ``retry`` and ``cancel``: what is done to a run as a whole."""
+
+from __future__ import annotations
+
+import click
+
+from gennaker_engine.cli.completion import complete_runs
+from gennaker_engine.cli.options import (
+    command,
+    no_follow_option,
+    output_option,
+    run_argument,
+)
+from gennaker_engine.cli.settings import Settings, pass_settings
+
+__all__ = ["cancel_command", "resume_command", "retry_command"]
+
+
+@command("resume")
+@click.argument("run", metavar="[RUN]", required=False, shell_complete=complete_runs)
+@click.option("--detach-on-wait", is_flag=True, help="Leave when the run only waits; exit code 6.")
+@output_option("text", "json", "yaml", "name")
+@pass_settings
+def resume_command(settings: Settings, *, run: str | None, detach_on_wait: bool, form: str) -> int:
+    """Go on with a run that no process drives.
+
+    Without RUN: every run that has not ended and that no process drives.
+    """
+    from gennaker_engine.cli.driving import Driving, drive_runs, print_run
+    from gennaker_engine.cli.exit_codes import code_of_run
+    from gennaker_engine.cli.reading import load_progress
+    from gennaker_engine.journal.lookup import resolve_run
+
+    journal = settings.open_engine().journal
+    if run is None:
+        left = _list_left(settings)
+        if not left:
+            settings.console.err("no run is left to go on with")
+            return 0
+        return drive_runs(settings, left, Driving(form, detach_on_wait))
+    row = resolve_run(journal, run)
+    if row.state == "ended":
+        settings.console.err(f"{row.run} has ended: {row.outcome}")
+        print_run(settings, row.run, form)
+        progress = load_progress(journal, row.run)[1]
+        return code_of_run(row.state, row.outcome, timed_out=progress.timed_out)
+    return drive_runs(settings, [row.run], Driving(form, detach_on_wait))
+
+
+def _list_left(settings: Settings) -> list[str]:
+    """Return the runs that nobody drives, oldest first, as they may wait for one another."""
+    from gennaker_engine.journal.port import RunFilter
+
+    journal = settings.open_engine().journal
+    rows = journal.list_runs(RunFilter(states=("pending", "waiting", "running"), limit=10_000))
+    left = [row for row in rows if journal.find_owner(row.run) is None]
+    return [row.run for row in sorted(left, key=lambda row: (row.created_at, row.number))]
+
+
+@command("retry")
+@run_argument
+@no_follow_option
+@output_option("text", "json", "yaml", "name")
+@pass_settings
+def retry_command(settings: Settings, *, run: str, no_follow: bool, form: str) -> int:
+    """Start a new run that reuses what succeeded.
+
+    It has the same definition, parameters and source; approvals and finally stages run again.
+    """
+    from gennaker_engine.cli.driving import Driving, drive_runs, print_run
+    from gennaker_engine.journal.lookup import resolve_run
+
+    engine = settings.open_engine()
+    row = resolve_run(engine.journal, run)
+    new = engine.create_retry(row.run, actor=settings.actor)
+    if no_follow:
+        settings.console.err(f"{new} is created; start it with: gennaker resume {new}")
+        print_run(settings, new, form)
+        return 0
+    return drive_runs(settings, [new], Driving(form, new=True))
+
+
+@command("cancel")
+@run_argument
+@no_follow_option
+@output_option("text", "json", "yaml", "name")
+@pass_settings
+def cancel_command(settings: Settings, *, run: str, no_follow: bool, form: str) -> int:
+    """Abort a run; its finally stages still run.
+
+    A second time aborts the finally stages too.
+    """
+    from gennaker_engine.cli.driving import record_and_follow
+    from gennaker_engine.core.messages import Cancel
+    from gennaker_engine.journal.lookup import resolve_run
+
+    row = resolve_run(settings.open_engine().journal, run)
+    return record_and_follow(
+        settings, row.run, Cancel(actor=settings.actor), form=form, follow=not no_follow
+    )

@@ -1,0 +1,188 @@
+"""``gennaker status``: one run, what it waits for and who holds that, once or as it changes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from gennaker_engine.cli.options import command, output_option, run_argument
+from gennaker_engine.cli.settings import Settings, pass_settings
+
+if TYPE_CHECKING:
+    from gennaker_engine.cli.render.console import Palette
+    from gennaker_engine.cli.render.progress import Gate, Progress
+    from gennaker_engine.core.events import RunCreated
+    from gennaker_engine.journal.port import Claim, Journal
+
+__all__ = ["status_command"]
+
+_POLL = 0.2
+"""Seconds between two looks while watching."""
+
+
+@command("status")
+@run_argument
+@click.option("--watch", is_flag=True, help="Show it again as it changes, until it has ended.")
+@output_option("table", "json", "yaml", "name")
+@pass_settings
+def status_command(settings: Settings, *, run: str, watch: bool, form: str) -> None:
+    """Show one run and what it waits for.
+
+    With who holds the lock it waits for, who may approve, and what an approval covers.
+    """
+    from gennaker_engine.cli.reading import read_journal
+    from gennaker_engine.journal.lookup import resolve_run
+
+    with read_journal(settings) as journal:
+        row = resolve_run(journal, run)
+        if form == "table":
+            show = _watch if watch else _show
+            show(settings, journal, row.run)
+            return
+        if watch:
+            _wait_for_end(journal, row.run)
+        if form == "name":
+            settings.console.out(row.run)
+        else:
+            _print_data(settings, journal, row.run, form)
+
+
+def _print_data(settings: Settings, journal: Journal, run: str, form: str) -> None:
+    from gennaker_engine.cli.reading import load_view
+    from gennaker_engine.cli.render.data import to_json, to_yaml
+
+    view = load_view(journal, run)
+    settings.console.out(to_yaml(view) if form == "yaml" else to_json(view))
+
+
+def _wait_for_end(journal: Journal, run: str) -> None:
+    while True:
+        row = journal.find_run(run)
+        if row is None or row.state == "ended":
+            return
+        time.sleep(_POLL)
+
+
+def _show(settings: Settings, journal: Journal, run: str) -> None:
+    from gennaker_engine.cli.reading import load_progress
+    from gennaker_engine.cli.render.tree import render_tree
+
+    console, now = settings.console, time.time()
+    created, progress = load_progress(journal, run)
+    width = console.width if console.out_is_terminal else None
+    console.out("\n".join(render_tree(progress, now=now, width=width, paint=console.paint)))
+    console.out("")
+    owner = journal.find_owner(run) if progress.state != "ended" else None
+    for name, value in _facts(created, progress, owner):
+        console.out(f"{console.paint(name + ':', 'bold')} {value}")
+    claims = journal.read_claims(f"lock/{created.scope}/")
+    for line in render_waits(progress, claims, now=now, paint=console.paint):
+        console.out(line)
+
+
+def _facts(created: RunCreated, progress: Progress, owner: str | None) -> Sequence[tuple[str, str]]:
+    from gennaker_engine.cli.render.text import clean, tell_time
+    from gennaker_engine.cli.render.wording import tell_value
+
+    source = created.source
+    told = str(source.get("commit") or source.get("digest") or "")[:19]
+    if source.get("dirty"):
+        told += " (dirty)"
+    facts = [
+        ("created", f"{tell_time(created.at)} by {created.actor}"),
+        ("definition", created.digest[:19]),
+    ]
+    if told:
+        facts.append(("source", f"{source.get('kind', '')} {told}".strip()))
+    if created.parameters:
+        values = ", ".join(
+            f"{key}={tell_value(value)}" for key, value in created.parameters.items()
+        )
+        facts.append(("parameters", clean(values)))
+    if created.retry_of:
+        facts.append(("retry of", created.retry_of))
+    if progress.state != "ended":
+        facts.append(("driven by", owner or f"nobody; go on with: gennaker resume {progress.run}"))
+    return facts
+
+
+def render_waits(
+    progress: Progress, claims: Sequence[Claim], *, now: float, paint: Palette
+) -> list[str]:
+    """Return what a run waits for: open approvals with what they cover, locks with their holder."""
+    from gennaker_engine.cli.render.text import tell_ago
+
+    lines: list[str] = []
+    for gate in progress.open_gates:
+        lines += ["", *_render_gate(progress, gate, now, paint)]
+    for environment, instance in progress.locks.items():
+        holders = [
+            claim
+            for claim in claims
+            if claim.key.rpartition("/")[2] == environment and claim.holding
+        ]
+        for claim in holders:
+            lines.append("")
+            lines.append(
+                f"{instance} waits for environment {environment}, which {claim.run} holds "
+                f"(taken {tell_ago(claim.since, now)})"
+            )
+    return lines
+
+
+def _render_gate(progress: Progress, gate: Gate, now: float, paint: Palette) -> list[str]:
+    from gennaker_engine.cli.render.subject import render_subject
+    from gennaker_engine.cli.render.text import clean, tell_ago, tell_span
+
+    asked = gate.asked
+    lines = [
+        f"{paint(clean(gate.title), 'bold')} waits for approval, asked {tell_ago(asked.at, now)}"
+    ]
+    if asked.message:
+        lines.append(f"  {clean(asked.message)}")
+    who = ", ".join(asked.approvers) or "anyone"
+    lines.append(f"  {gate.approvals} of {asked.required} given; may approve: {who}")
+    if asked.deadline is not None:
+        lines.append(f"  expires in {tell_span(asked.deadline - now)}")
+    lines.append("  covers:")
+    lines += [f"    {line}" for line in render_subject(asked.subject, gate.plans, paint=paint)]
+    lines.append(f"  decide with: gennaker approve {progress.run} {gate.stage}")
+    return lines
+
+
+def _watch(settings: Settings, journal: Journal, run: str) -> None:
+    """Draw the tree again on a terminal, write plain lines elsewhere, until the run has ended."""
+    from gennaker_engine.cli.reading import load_events
+    from gennaker_engine.cli.render.lines import LineRenderer
+    from gennaker_engine.cli.render.progress import Progress
+    from gennaker_engine.cli.render.screen import Screen
+    from gennaker_engine.cli.render.tree import render_tree
+
+    console = settings.console
+    live = console.live and console.out_is_terminal
+
+    def write(text: str) -> None:
+        console.stdout.write(text)
+        console.stdout.flush()
+
+    screen, lines, progress = Screen(write), LineRenderer(paint=console.paint), Progress()
+    seen, token = 0, None
+    while True:
+        now_token = journal.change_token()
+        if seen == 0 or now_token != token:
+            token = now_token
+            for number, event in load_events(journal, run, after=seen):
+                seen = number
+                progress.apply(event)
+                told = [] if live else lines.tell_event(event, progress)
+                if told:
+                    write("\n".join(told) + "\n")
+        if live:
+            size = {"width": console.width - 1, "height": console.height}
+            screen.draw(render_tree(progress, now=time.time(), paint=console.paint, **size))
+        if progress.state == "ended":
+            return
+        time.sleep(_POLL)
