@@ -22,9 +22,7 @@ def deliver(name: str, build: Callable[..., Any]) -> Pipeline:
         registry = pipeline.parameter(
             "registry", default="registry.test", description="Where the image belongs"
         )
-        base = pipeline.parameter(
-            "base", default="scratch", description="The image to build on"
-        )
+        base = pipeline.parameter("base", default="scratch", description="The image to build on")
         push = pipeline.parameter(
             "push", type="boolean", default=False, description="Whether the image is pushed"
         )
@@ -87,7 +85,15 @@ def build_without_docker(base: Any, **keys: Any) -> Any:
         base=base,
         files={"/www": "app/www", "/etc/httpd.conf": "app/httpd.conf"},
         command=[
-            "/bin/busybox", "httpd", "-f", "-p", "8080", "-c", "/etc/httpd.conf", "-h", "/www",
+            "/bin/busybox",
+            "httpd",
+            "-f",
+            "-p",
+            "8080",
+            "-c",
+            "/etc/httpd.conf",
+            "-h",
+            "/www",
         ],
         ports=[8080],
         **keys,
