@@ -294,10 +294,15 @@ class PlanContext(Protocol):
     environment: Environment | None
     project: Path
     """The project root, as it is now (a plan of a run that exists reads the run's source)."""
-    source: Path
     artifacts: ArtifactStore
-    cache: Path
-    """A folder the stage type may keep caches in; never needed for correctness."""
+
+    @property
+    def source(self) -> Path:
+        """The source tree, read-only."""
+
+    @property
+    def cache(self) -> Path:
+        """A folder the stage type may keep caches in; never needed for correctness."""
 
     def connect(self) -> Any:
         """Return what the environment's target plugin connects to (its documented type)."""
@@ -313,12 +318,14 @@ class Context(PlanContext, Protocol):
     delivery: int
     key: str
     """The idempotency key ``run/instance/attempt``, the same for every delivery of the attempt."""
-    workspace: Path
-    """A scratch folder, empty at every call."""
     resumed: Json
     """The ``state`` of the ``Waiting`` that ended the last call, None at the first."""
     event: Json
     """What ended the wait: ``{"decisions": [...], "inputs": {...}}``, ``{"timer": …}`` or None."""
+
+    @property
+    def workspace(self) -> Path:
+        """A scratch folder, empty at every call."""
 
     def log(self, text: str, *, stream: Literal["stdout", "stderr", "system"] = "system") -> None:
         """Write text to the attempt's log; secrets are masked, lines are bounded."""

@@ -11,11 +11,16 @@ __all__ = ["StateFolder"]
 
 
 class StateFolder:
-    """Where the state of one project lives; folders are 0700, files 0600."""
+    """Where the state of one project lives; folders are 0700, files 0600.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        root: the project's root.
+        folder: the state folder, ``.gennaker`` in the root unless the state is elsewhere.
+    """
+
+    def __init__(self, root: Path, folder: Path | None = None) -> None:
         self.root = root
-        self.folder = root / ".gennaker"
+        self.folder = folder or root / ".gennaker"
         self.logs = self.folder / "logs"
         self.artifacts = self.folder / "artifacts"
         self.sources = self.folder / "sources"
