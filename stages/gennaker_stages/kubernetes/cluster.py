@@ -135,6 +135,8 @@ class Cluster:
 
         An event of type ERROR with code 410 means that the version is too old: list again.
         """
+        import urllib3
+
         query = [
             ("watch", "true"),
             ("resourceVersion", version),
@@ -151,6 +153,10 @@ class Cluster:
                 for line in lines:
                     if line.strip():
                         yield json.loads(line)
+        except (urllib3.exceptions.HTTPError, ValueError) as error:
+            raise TemporaryError(
+                f"the {what} broke off ({_explain(error)})", code="cluster-unreachable"
+            ) from error
         finally:
             answer.close()
             answer.release_conn()
