@@ -6,7 +6,7 @@ bounded time and memory. Nothing here reaches attributes of Python objects, file
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 # Loading these registers their functions.
@@ -14,7 +14,7 @@ from gennaker.errors import ExpressionError, MissingOutput
 from gennaker.expressions import functions_data, functions_text, functions_time  # noqa: F401
 from gennaker.expressions.functions import STATUS, TYPE_NAMES, call
 from gennaker.expressions.limits import Budget, LimitError
-from gennaker.expressions.moments import Duration
+from gennaker.expressions.lookup import AbsentValue, absent_key, get, has
 from gennaker.expressions.nodes import (
     Call,
     Chain,
@@ -44,7 +44,6 @@ from gennaker.expressions.operators import (
 )
 from gennaker.expressions.parser import ROOTS
 from gennaker.expressions.scope import Scope
-from gennaker.expressions.semver import SemVer
 from gennaker.expressions.suggest import hyphenated, suggest
 from gennaker.expressions.values import (
     OptionalValue,
@@ -61,25 +60,6 @@ __all__ = ["evaluate"]
 _NONE = OptionalValue(False)
 
 
-class _Absent(ExpressionError):
-    """A key or index that is not there; its hint is made only when nobody handles it."""
-
-    code = "missing-key"
-
-    def __init__(self, message: str, key: object = None, names: Iterable[object] = ()) -> None:
-        super().__init__(message)
-        self.key = key
-        self.names = names
-
-    def told(self) -> ExpressionError:
-        """Return the error as people see it, with the names that are there."""
-        names = [name for name in self.names if isinstance(name, str)]
-        hint = suggest(self.key, names) if isinstance(self.key, str) else None
-        error = ExpressionError(self.message, code=self.code, hint=hint)
-        error.offset = self.offset
-        return error
-
-
 def evaluate(root: Node, scope: Scope, budget: Budget) -> object:
     """Return the value of ``root``; not yet plain data.
 
@@ -90,7 +70,7 @@ def evaluate(root: Node, scope: Scope, budget: Budget) -> object:
     """
     try:
         return _Evaluator(scope, budget).visit(root)
-    except _Absent as error:
+    except AbsentValue as error:
         raise error.told() from None
     except RecursionError:
         raise LimitError("the expression or a value in it is nested too deep") from None
@@ -149,7 +129,7 @@ class _Evaluator:
             try:
                 return operand[field]
             except KeyError:
-                raise _absent_key(field, operand) from None
+                raise absent_key(field, operand) from None
         return self._element(operand, field, node)
 
     def _index(self, node: Index) -> object:
@@ -160,16 +140,16 @@ class _Evaluator:
         """One element of a map, list or version, in the manner the node asks for it."""
         if isinstance(operand, OptionalValue):
             if node.test:
-                return operand.present and _has(operand.value, key)
+                return operand.present and has(operand.value, key)
             if not operand.present:
                 return _NONE
             found = operand.value
-            return OptionalValue(True, _get(found, key)) if _has(found, key) else _NONE
+            return OptionalValue(True, get(found, key)) if has(found, key) else _NONE
         if node.test:
-            return _has(operand, key)
+            return has(operand, key)
         if node.optional:
-            return OptionalValue(True, _get(operand, key)) if _has(operand, key) else _NONE
-        return _get(operand, key)
+            return OptionalValue(True, get(operand, key)) if has(operand, key) else _NONE
+        return get(operand, key)
 
     # -- constructors ------------------------------------------------------------------------
 
@@ -215,8 +195,6 @@ class _Evaluator:
             return check_range(-value)
         if kind == "double":
             return -value
-        if isinstance(value, Duration):
-            return Duration(-value.nanoseconds)
         check_known(value)
         raise ExpressionError(f"cannot negate {kind}", code="expression-type")
 
@@ -379,7 +357,7 @@ class _Evaluator:
         """``default(x, d)``: ``d`` where ``x`` is absent, null or an optional without value."""
         try:
             value = self.visit(node.args[0])
-        except (MissingOutput, _Absent):
+        except (MissingOutput, AbsentValue):
             value = None
         if isinstance(value, OptionalValue):
             value = value.value if value.present else None
@@ -430,56 +408,6 @@ def _optional(value: object) -> OptionalValue:
         return value
     check_known(value)
     raise ExpressionError(f"expected an optional, not {kind_of(value)}", code="expression-type")
-
-
-def _has(operand: object, key: object) -> bool:
-    if isinstance(operand, Mapping):
-        return as_key(key) in operand
-    if isinstance(operand, list | tuple):
-        return kind_of(key) in ("int", "uint") and 0 <= key < len(operand)  # type: ignore[operator]
-    if isinstance(operand, SemVer):
-        return key in SemVer.FIELDS
-    raise _no_elements(operand, key)
-
-
-def _get(operand: object, key: object) -> object:
-    if isinstance(operand, Mapping):
-        try:
-            return operand[as_key(key)]
-        except KeyError:
-            raise _absent_key(key, operand) from None
-    if isinstance(operand, list | tuple):
-        if isinstance(key, float) and key.is_integer():
-            key = int(key)
-        if kind_of(key) not in ("int", "uint"):
-            check_known(key)
-            raise ExpressionError(
-                f"a list is indexed by an integer, not by {kind_of(key)}", code="expression-type"
-            )
-        assert isinstance(key, int)
-        if 0 <= key < len(operand):
-            return operand[key]
-        raise _Absent(f"index {key} is outside of a list of {len(operand)}")
-    if isinstance(operand, SemVer) and isinstance(key, str) and key in SemVer.FIELDS:
-        return getattr(operand, key)
-    raise _no_elements(operand, key)
-
-
-def _no_elements(operand: object, key: object) -> ExpressionError:
-    check_known(operand)
-    kind = kind_of(operand)
-    if isinstance(operand, SemVer):
-        return ExpressionError(
-            f"a version has no {shown(key)}", hint=f"it has: {', '.join(SemVer.FIELDS)}"
-        )
-    hint = "handle that with .? or default(x, d)" if operand is None else None
-    return ExpressionError(
-        f"cannot look up {shown(key)} in {kind}", code="expression-type", hint=hint
-    )
-
-
-def _absent_key(key: object, operand: Mapping[Any, Any]) -> _Absent:
-    return _Absent(f"there is no {shown(key)}", key, operand)
 
 
 def _hyphen(meant: str, offset: int) -> ExpressionError:

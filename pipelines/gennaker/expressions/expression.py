@@ -9,7 +9,7 @@ from gennaker.errors import ExpressionError
 from gennaker.expressions.analysis import Facts, Reference, analyze
 from gennaker.expressions.evaluator import evaluate
 from gennaker.expressions.functions_data import to_plain
-from gennaker.expressions.limits import DEFAULT_LIMITS, Budget, LimitError
+from gennaker.expressions.limits import DEFAULT_LIMITS, Budget, LimitError, Limits
 from gennaker.expressions.nodes import Node
 from gennaker.expressions.parser import parse
 from gennaker.expressions.scope import Scope
@@ -84,13 +84,12 @@ class Expression:
 
 
 @lru_cache(maxsize=4096)
-def compile_expression(source: str) -> Expression:
-    """Return the compiled form of ``source``.
+def compile_expression(source: str, limits: Limits = DEFAULT_LIMITS) -> Expression:
+    """Return the compiled form of ``source``; of ``limits``, its size and depth count here.
 
     Raises:
         ExpressionError: it is not of the language; ``offset`` is where in ``source``, 0-based.
     """
-    limits = DEFAULT_LIMITS
     if len(source) > limits.source or len(source.encode("utf-8", "replace")) > limits.source:
         error = LimitError(f"an expression may have {limits.source} bytes", hint="split it up")
         error.offset = 0

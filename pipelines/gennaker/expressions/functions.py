@@ -225,7 +225,7 @@ def _bool(_: Budget, value: Any) -> bool:
     return found
 
 
-@function("string(bool|int|uint|double|string|bytes|timestamp|duration|semver|type) -> string")
+@function("string(bool|int|uint|double|string|bytes|timestamp|duration|semver) -> string")
 def _string(budget: Budget, value: Any) -> str:
     if isinstance(value, str):
         return value
@@ -239,7 +239,7 @@ def _string(budget: Budget, value: Any) -> str:
             return value.decode()
         except UnicodeDecodeError:
             raise ExpressionError("string() cannot convert bytes that are not UTF-8") from None
-    return value.name if isinstance(value, TypeValue) else str(value)
+    return str(value)
 
 
 @function("bytes(string|bytes) -> bytes")

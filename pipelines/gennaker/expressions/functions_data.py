@@ -22,7 +22,6 @@ from gennaker.expressions.values import (
     NUMBERS,
     OptionalValue,
     SecretText,
-    TypeValue,
     UnknownText,
     kind_of,
     shown,
@@ -91,9 +90,6 @@ def _refuse(value: object) -> NoReturn:
         "optional": "take its value with .orValue(d)",
     }
     kind = kind_of(value)
-    if isinstance(value, TypeValue):
-        hints["type"] = f"write string(type(…)) for {value.name!r}"
-    assert isinstance(value, bytes | OptionalValue | TypeValue)
     raise ExpressionError(f"{kind} is not a value of JSON", hint=hints.get(kind))
 
 
@@ -253,14 +249,17 @@ def _sort(budget: Budget, items: list[Any]) -> list[Any]:
     for item in items:
         check_known(item)
         budget.scan(8 * len(item) if isinstance(item, str | bytes) else 0)
-    kinds = {"number" if kind_of(item) in NUMBERS else kind_of(item) for item in items}
+    kinds: dict[str, str] = {}
+    for item in items:
+        kind = kind_of(item)
+        kinds.setdefault("number" if kind in NUMBERS else kind, kind)
     if len(kinds) > 1:
-        first, second = sorted(kinds)[:2]
+        first, second, *_ = kinds.values()
         raise mismatch("<", first, second)
-    if kinds and not kinds <= COMPARABLE | {"number"}:
+    if not COMPARABLE.issuperset(kinds.values()):
         raise ExpressionError(
-            f"sort() has no order for {kinds.pop()}",
+            f"sort() has no order for {next(iter(kinds))}",
             code="expression-type",
-            hint="sort a key of it",
+            hint="sort values that can be compared",
         )
     return sorted(items)

@@ -8,7 +8,6 @@ import unicodedata
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
-from urllib.parse import quote
 
 from gennaker.errors import ExpressionError
 from gennaker.expressions.functions import function, number_text, utf8
@@ -271,6 +270,10 @@ def _display(value: Any, budget: Budget) -> str:
 
 # -- ours ----------------------------------------------------------------------------------------
 
+# RFC 3986's unreserved characters; everything else is percent-encoded.
+_URL_SAFE = {
+    ord(each): each for each in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+}
 _NOT_SLUG = re.compile(r"[^a-z0-9]+")
 _SLUG_LIMIT = 63
 
@@ -290,7 +293,7 @@ def _slug(_: Budget, text: str) -> str:
 def _url_encode(budget: Budget, text: str) -> str:
     encoded = utf8(text)
     budget.take(3 * len(encoded))
-    return quote(encoded, safe="")
+    return "".join(_URL_SAFE.get(byte) or f"%{byte:02X}" for byte in encoded)
 
 
 @function("sha256(string|bytes) -> string")

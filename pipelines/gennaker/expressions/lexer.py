@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from gennaker.errors import ExpressionError
-from gennaker.expressions.limits import Limits
+from gennaker.expressions.limits import LimitError, Limits
 from gennaker.expressions.values import Uint
 
 __all__ = ["Token", "syntax_error", "tokenize"]
@@ -76,13 +76,15 @@ def tokenize(
     while position < stop:
         if until_braces and braces == 0 and text.startswith("}}", position):
             break
-        found = match_token(text, position)
+        found = match_token(text, position, stop)
         if found is None:
+            if stop < len(text) and text[position] in "'\"":
+                break
             raise _not_a_token(text, position)
         kind = found.lastgroup
         end = found.end()
         if kind == "string" or (kind == "name" and text[end : end + 1] in ("'", '"')):
-            token = _read_string(text, found, position)
+            token = _read_string(text, found, position, stop)
             tokens.append(token)
             end = token.end
         elif kind == "name":
@@ -97,9 +99,8 @@ def tokenize(
         elif kind != "space":
             tokens.append(Token("number", _read_number(text, found), position, end))
         position = end
-    if position - start > limits.source:
-        from gennaker.expressions.limits import LimitError
-
+    closed = position >= len(text) or (until_braces and text.startswith("}}", position))
+    if position - start > limits.source or not closed:
         error = LimitError(f"an expression may have {limits.source} bytes", hint="split it up")
         error.offset = start
         raise error
@@ -142,15 +143,15 @@ def _read_number(text: str, found: re.Match[str]) -> int | float:
     return number
 
 
-def _read_string(text: str, found: re.Match[str], start: int) -> Token:
+def _read_string(text: str, found: re.Match[str], start: int, stop: int) -> Token:
     prefix = found["prefix"] if found.lastgroup == "string" else found.group()
     raw = "r" in prefix.lower()
     if raw or found.lastgroup == "name":
         # A raw string may end in a backslash, so it is read by a rule of its own.
-        again = _RAW.match(text, start)
+        again = _RAW.match(text, start, stop)
         if again is None:
             if raw and len(prefix) <= 2:
-                raise syntax_error("a string is not closed", start)
+                raise _not_a_token(text, start + len(prefix))
             raise syntax_error(f"unexpected string after {prefix!r}", start + len(prefix))
         found = again
     body = found["body"]

@@ -73,7 +73,11 @@ class Timestamp:
 
     def __str__(self) -> str:
         text = self.at(UTC).strftime("%m-%dT%H:%M:%S")
-        fraction = f".{self.nanoseconds % _SECOND:09d}".rstrip("0").rstrip(".")
+        fraction = f".{self.nanoseconds % _SECOND:09d}"
+        # Three, six or nine digits, as protocol buffers print it.
+        while fraction.endswith("000"):
+            fraction = fraction[:-3]
+        fraction = fraction.rstrip(".")
         return f"{self.at(UTC).year:04d}-{text}{fraction}Z"
 
 

@@ -30,21 +30,22 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+# Nodes are compared by identity, which also spares the start-up from making methods nobody calls.
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Node:
     """Base of all nodes."""
 
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Literal(Node):
     """A constant: null, bool, int, uint, double, string or bytes."""
 
     value: object
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Ident(Node):
     """A variable: a root of the scope, a macro's variable or the name of a type."""
 
@@ -52,7 +53,7 @@ class Ident(Node):
     end: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SecretName(Node):
     """``secrets.NAME``: never evaluated further, so it is a leaf of its own."""
 
@@ -60,7 +61,7 @@ class SecretName(Node):
     end: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Select(Node):
     """``operand.field``; ``test`` inside ``has()``, ``optional`` for ``operand.?field``."""
 
@@ -71,7 +72,7 @@ class Select(Node):
     optional: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Index(Node):
     """``operand[index]``; ``test`` inside ``has()``, ``optional`` for ``operand[?index]``."""
 
@@ -82,7 +83,7 @@ class Index(Node):
     optional: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Call(Node):
     """``name(args)``, or ``target.name(args)`` where ``member``: then the target is ``args[0]``."""
 
@@ -91,7 +92,7 @@ class Call(Node):
     member: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Macro(Node):
     """``target.kind(variable, [guard,] body)`` for all, exists, exists_one, map and filter."""
 
@@ -102,7 +103,7 @@ class Macro(Node):
     body: Node
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ListNode(Node):
     """``[a, ?b]``; ``optional`` says which items are left out when they have no value."""
 
@@ -110,7 +111,7 @@ class ListNode(Node):
     optional: tuple[bool, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class MapNode(Node):
     """``{key: value, ?key: value}``."""
 
@@ -118,7 +119,7 @@ class MapNode(Node):
     optional: tuple[bool, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Unary(Node):
     """``!operand`` or ``-operand``."""
 
@@ -126,7 +127,7 @@ class Unary(Node):
     operand: Node
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Chain(Node):
     """``first (operator operand)*`` of one level: ``+ -`` or ``* / %``, from left to right."""
 
@@ -135,7 +136,7 @@ class Chain(Node):
     """Operator, its offset, and the operand to its right."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Compare(Node):
     """``left operator right`` for ``== != < <= > >= in``."""
 
@@ -144,7 +145,7 @@ class Compare(Node):
     right: Node
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Logic(Node):
     """``a && b && …`` or ``a || b || …``."""
 
@@ -152,7 +153,7 @@ class Logic(Node):
     operands: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Conditional(Node):
     """``condition ? yes : no``."""
 

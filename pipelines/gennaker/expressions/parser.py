@@ -220,6 +220,9 @@ class _Parser:
                     return Select(found.offset, found.operand, found.field, found.end, test=True)
                 case Index(optional=False, index=Literal(value=str())) as found:
                     return Index(found.offset, found.operand, found.index, found.end, test=True)
+                case SecretName():
+                    # Refused with the other misuses of secrets, which know the better message.
+                    return Call(token.offset, name, args)
         raise syntax_error(
             "has() takes one field of something", token.offset, "write it like has(params.name)"
         )

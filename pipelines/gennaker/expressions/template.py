@@ -11,11 +11,18 @@ from gennaker.expressions.analysis import Reference
 from gennaker.expressions.expression import Expression, compile_expression
 from gennaker.expressions.functions import number_text
 from gennaker.expressions.lexer import syntax_error, tokenize
-from gennaker.expressions.limits import DEFAULT_LIMITS, Budget, LimitError
+from gennaker.expressions.limits import DEFAULT_LIMITS, Budget, LimitError, Limits
 from gennaker.expressions.scope import Scope
 from gennaker.expressions.values import SecretText, UnknownText, kind_of
 
-__all__ = ["Placed", "Template", "compile_condition", "compile_template", "literal_text"]
+__all__ = [
+    "Placed",
+    "Template",
+    "compile_condition",
+    "compile_template",
+    "literal_text",
+    "reference_text",
+]
 
 _OPEN = "${{"
 _MOST_EXPRESSIONS = 1000
@@ -169,7 +176,7 @@ class Template:
 
 
 @lru_cache(maxsize=4096)
-def compile_template(text: str) -> Template:
+def compile_template(text: str, limits: Limits = DEFAULT_LIMITS) -> Template:
     """Return the compiled form of a string of a pipeline; most are literal.
 
     Raises:
@@ -178,7 +185,7 @@ def compile_template(text: str) -> Template:
     """
     pieces: list[str | Placed] = []
     literal = ""
-    position = 0
+    position = count = 0
     while (start := text.find(_OPEN, position)) >= 0:
         if start > position and text[start - 1] == "$":
             literal += text[position : start - 1] + _OPEN
@@ -188,9 +195,10 @@ def compile_template(text: str) -> Template:
         if literal:
             pieces.append(literal)
             literal = ""
-        placed, position = _read_expression(text, start)
+        placed, position = _read_expression(text, start, limits)
         pieces.append(placed)
-        if len(pieces) > 2 * _MOST_EXPRESSIONS:
+        count += 1
+        if count > _MOST_EXPRESSIONS:
             raise LimitError(f"a string may have {_MOST_EXPRESSIONS} expressions")
     literal += text[position:]
     if literal:
@@ -198,9 +206,9 @@ def compile_template(text: str) -> Template:
     return Template(text, tuple(pieces))
 
 
-def _read_expression(text: str, start: int) -> tuple[Placed, int]:
+def _read_expression(text: str, start: int, limits: Limits) -> tuple[Placed, int]:
     begin = start + len(_OPEN)
-    tokens = tokenize(text, DEFAULT_LIMITS, start=begin, until_braces=True)
+    tokens = tokenize(text, limits, start=begin, until_braces=True)
     end = tokens[-1].offset
     if not text.startswith("}}", end):
         raise syntax_error(
@@ -209,7 +217,7 @@ def _read_expression(text: str, start: int) -> tuple[Placed, int]:
     source = text[begin:end]
     offset = begin + len(source) - len(source.lstrip())
     try:
-        return Placed(compile_expression(source.strip()), offset), end + 2
+        return Placed(compile_expression(source.strip(), limits), offset), end + 2
     except ExpressionError as error:
         error.offset = (error.offset or 0) + offset
         raise
@@ -233,3 +241,21 @@ def compile_condition(text: str) -> Expression:
 def literal_text(text: str) -> str:
     """Return how a template spells ``text`` so that nothing in it is an expression."""
     return text.replace(_OPEN, "$" + _OPEN)
+
+
+def reference_text(root: str, *path: str) -> str:
+    """Return how an expression spells a reference (``stages['load-test'].outputs.url``)."""
+    pieces = [root]
+    for name in path:
+        plain = (
+            name.isascii() and name.isidentifier() and name not in ("in", "true", "false", "null")
+        )
+        pieces.append(f".{name}" if plain else f"[{_quoted(name)}]")
+    return "".join(pieces)
+
+
+def _quoted(name: str) -> str:
+    escaped = name.replace("\\", "\\\\").replace("'", "\\'")
+    for character, code in (("\n", "\\n"), ("\r", "\\r")):
+        escaped = escaped.replace(character, code)
+    return f"'{escaped}'"

@@ -253,10 +253,12 @@ def kind_of(value: object) -> str:
     """Return the CEL type name of ``value`` (``unknown`` and ``secret`` for the tokens).
 
     Raises:
-        ExpressionError: it is no value of the language; a mistake of who made the scope.
+        ExpressionError: it is no value of the language, or an integer above 64 bits.
     """
     kind = KINDS.get(type(value))
     if kind is not None:
+        if kind == "int" and not -(1 << 63) <= value < 1 << 63:  # type: ignore[operator]
+            raise ExpressionError("an integer in the data does not fit into 64 bits")
         return kind
     if isinstance(value, Mapping):
         return "map"
@@ -277,7 +279,7 @@ def _brief(value: object) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, int | float):
-        return repr(value) if type(value) is not Uint else f"{int(value)}u"
+        return repr(value)
     return f"a {kind_of(value)}"
 
 
