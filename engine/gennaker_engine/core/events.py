@@ -99,10 +99,19 @@ class AbortRequested(Event):
 
     type: ClassVar[str] = "run.abort_requested"
     reason: str
-    """``cancel``, ``interrupt``, ``superseded``, ``timeout`` or ``stop`` (a stage's on_failure)."""
+    """``cancel``, ``interrupt``, ``superseded``, ``timeout``, ``finally-timeout`` (its own time is
+    over) or ``stop`` (a stage's on_failure)."""
     actor: str | None = None
     stage: str | None = None
     again: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinallyStarted(Event):
+    """All stages outside ``finally`` have ended; its own have until ``deadline``."""
+
+    type: ClassVar[str] = "run.finally_started"
+    deadline: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +121,8 @@ class RunEnded(Event):
     type: ClassVar[str] = "run.ended"
     outcome: str
     timed_out: bool = False
+    nothing_to_do: bool = False
+    """Every stage was skipped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +141,10 @@ class StageSkipped(Event):
     type: ClassVar[str] = "stage.skipped"
     instance: str
     cause: str
+    """``stopped``, ``aborted``, ``upstream``, ``missing-output``, ``condition``, ``empty-matrix``."""
     detail: Mapping[str, Json] = field(default_factory=dict)
+    outputs: Mapping[str, Json] | None = None
+    """The empty lists of a matrix without instances."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,7 +273,23 @@ class AttemptResumed(Event):
     type: ClassVar[str] = "attempt.resumed"
     instance: str
     attempt: int
+    delivery: int
+    """Each call of ``run()`` has its own number, so that a late answer of the one before is known."""
     event: Json = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptStopping(Event):
+    """A delivery is told to stop; whatever it answers, the attempt ends with this outcome."""
+
+    type: ClassVar[str] = "attempt.stopping"
+    instance: str
+    attempt: int
+    outcome: str
+    code: str | None = None
+    reason: str | None = None
+    until: float | None = None
+    """When it is given up and counts as ended without an answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -325,11 +355,16 @@ class InstanceEnded(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageEnded(Event):
-    """A matrix stage has all its instances' outcomes."""
+    """A matrix stage has all its instances' outcomes, or could not be expanded (``reason``)."""
 
     type: ClassVar[str] = "stage.ended"
     stage: str
     outcome: str
+    cause: str | None = None
+    """Why it counts as skipped, when no instance did anything worse."""
+    detail: Mapping[str, Json] = field(default_factory=dict)
+    code: str | None = None
+    reason: str | None = None
     outputs: Mapping[str, Json] | None = None
 
 

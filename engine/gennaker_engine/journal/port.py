@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gennaker.errors import GennakerError
+from gennaker_engine.core.locks import Claim
 
 __all__ = [
     "Change",
@@ -78,29 +79,6 @@ class RunFilter:
     states: tuple[str, ...] = ()
     outcomes: tuple[str, ...] = ()
     limit: int = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A run's place in a queue: an environment's lock or a concurrency group.
-
-    Attributes:
-        key: ``lock/SCOPE/ENVIRONMENT`` or ``group/SCOPE/GROUP``.
-        place: order of asking, given by the journal, unique in the state.
-        holding: whether it has what it asked for.
-        since: when it asked, or got it.
-        deploys: how many deploys the run had started when it asked (deadlocks choose by it).
-    """
-
-    key: str
-    run: str
-    place: int
-    holding: bool
-    since: float
-    limit: int = 1
-    policy: str = "queue"
-    instance: str = ""
-    deploys: int = 0
 
 
 @dataclass(frozen=True, slots=True)

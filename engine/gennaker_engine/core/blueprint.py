@@ -1,0 +1,185 @@
+"""A definition made ready to run: plain look-ups instead of questions to the model.
+
+Compiled once for a definition and shared by every run of it; nothing here changes afterwards.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gennaker.durations import parse_duration
+from gennaker.model import Matrix, PipelineDefinition
+from gennaker_engine.core.terms import Condition, Term, compile_condition, compile_term
+
+__all__ = ["Blueprint", "RetryRule", "StagePlan", "compile_blueprint"]
+
+Json = Any
+_KEEP = 64
+
+
+@dataclass(frozen=True, slots=True)
+class RetryRule:
+    """A retry policy in numbers: ``limit`` further attempts, seconds, outcomes it applies to."""
+
+    limit: int
+    delay: float
+    factor: float
+    max_delay: float
+    on: frozenset[str]
+
+
+NO_RETRY = RetryRule(0, 0.0, 1.0, 0.0, frozenset())
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixPlan:
+    """A stage's matrix: axes in alphabetical order, each a list or an expression."""
+
+    axes: tuple[tuple[str, Term], ...]
+    include: Term | None
+    exclude: Term | None
+    max_parallel: int | None
+    fail_fast: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StagePlan:
+    """One stage, compiled. ``needs`` and ``dependents`` are of the same section."""
+
+    id: str
+    index: int
+    uses: str
+    in_finally: bool
+    needs: tuple[str, ...]
+    dependents: tuple[str, ...]
+    condition: Condition | None
+    inputs: Term
+    written: Mapping[str, Json]
+    environment: Term | None
+    environment_key: str | None
+    """What counts the stages that may enter an environment: its text, the stage too for a matrix."""
+    matrix: MatrixPlan | None
+    timeout: float
+    retry: RetryRule
+    on_failure: str
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """A compiled definition; ``main`` and ``final`` are the stage ids of the two sections."""
+
+    definition: PipelineDefinition
+    stages: Mapping[str, StagePlan]
+    main: tuple[str, ...]
+    final: tuple[str, ...]
+    timeout: float | None
+    by_environment: Mapping[str, tuple[str, ...]]
+    """Stages by their ``environment_key``."""
+
+    def downstream_of(self, stage: str) -> list[str]:
+        """Return every stage that depends on ``stage``, directly or not, sorted by id."""
+        found: set[str] = set()
+        queue = list(self.stages[stage].dependents)
+        while queue:
+            each = queue.pop()
+            if each not in found:
+                found.add(each)
+                queue.extend(self.stages[each].dependents)
+        return sorted(found)
+
+
+_cache: OrderedDict[str, tuple[Mapping[str, Json], Blueprint]] = OrderedDict()
+
+
+def compile_blueprint(data: Mapping[str, Json], digest: str) -> Blueprint:
+    """Return the blueprint of a stored definition; runs of one definition share it.
+
+    Args:
+        data: what ``PipelineDefinition.to_data`` gave.
+        digest: its digest, under which it is remembered.
+    """
+    known = _cache.get(digest)
+    if known is not None and (known[0] is data or known[0] == data):
+        _cache.move_to_end(digest)
+        return known[1]
+    blueprint = _compile(PipelineDefinition.model_validate(data))
+    _cache[digest] = (data, blueprint)
+    if len(_cache) > _KEEP:
+        _cache.popitem(last=False)
+    return blueprint
+
+
+def _compile(definition: PipelineDefinition) -> Blueprint:
+    from gennaker.dependencies import find_dependencies
+
+    found = find_dependencies(definition)
+    final = definition.finally_
+    needs = {
+        identifier: tuple(each for each in found[identifier] if (each in final) == in_finally)
+        for identifier, _stage, in_finally in definition.all_stages()
+    }
+    dependents: dict[str, list[str]] = {identifier: [] for identifier in needs}
+    for identifier, before in needs.items():
+        for each in before:
+            dependents[each].append(identifier)
+    stages: dict[str, StagePlan] = {}
+    by_environment: dict[str, tuple[str, ...]] = {}
+    for index, (identifier, stage, in_finally) in enumerate(definition.all_stages()):
+        data = stage.with_
+        text = stage.environment
+        own = text is not None and "${{" in text and "matrix" in text
+        key = f"{text}\n{identifier}" if own else text
+        if key is not None:
+            by_environment[key] = (*by_environment.get(key, ()), identifier)
+        stages[identifier] = StagePlan(
+            id=identifier,
+            index=index,
+            uses=stage.uses,
+            in_finally=in_finally,
+            needs=needs[identifier],
+            dependents=tuple(dependents[identifier]),
+            condition=None if stage.if_ is None else compile_condition(stage.if_),
+            inputs=compile_term(data),
+            written=data,
+            environment=None if text is None else compile_term(text),
+            environment_key=key,
+            matrix=None if stage.matrix is None else _compile_matrix(stage.matrix),
+            timeout=parse_duration(definition.timeout_of(stage)),
+            retry=_compile_retry(definition, identifier),
+            on_failure=stage.on_failure,
+        )
+    return Blueprint(
+        definition=definition,
+        stages=stages,
+        main=tuple(definition.stages),
+        final=tuple(final),
+        timeout=None if definition.timeout is None else parse_duration(definition.timeout),
+        by_environment=by_environment,
+    )
+
+
+def _compile_matrix(matrix: Matrix) -> MatrixPlan:
+    return MatrixPlan(
+        axes=tuple((name, compile_term(values)) for name, values in matrix.axes.items()),
+        include=None if matrix.include is None else compile_term(matrix.include),
+        exclude=None if matrix.exclude is None else compile_term(matrix.exclude),
+        max_parallel=matrix.max_parallel,
+        fail_fast=matrix.fail_fast,
+    )
+
+
+def _compile_retry(definition: PipelineDefinition, identifier: str) -> RetryRule:
+    stage = definition.stages.get(identifier) or definition.finally_[identifier]
+    policy = definition.retry_of(stage)
+    if policy is None:
+        return NO_RETRY
+    return RetryRule(
+        limit=policy.limit,
+        delay=parse_duration(policy.delay),
+        factor=policy.factor,
+        max_delay=parse_duration(policy.max_delay),
+        on=frozenset(policy.on),
+    )

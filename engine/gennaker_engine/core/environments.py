@@ -1,0 +1,95 @@
+"""A run's side of environment locks: when one is asked for, and when it is given back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gennaker.errors import ExpressionError
+from gennaker_engine.core import events as e
+from gennaker_engine.core.blueprint import StagePlan
+from gennaker_engine.core.commands import ReleaseLock, RequestLock
+from gennaker_engine.core.matrix import expand_matrix
+from gennaker_engine.core.resolve import find_environment_name
+from gennaker_engine.core.scope import make_scope
+from gennaker_engine.core.state import Instance, RunState
+from gennaker_engine.core.turn import Turn
+
+__all__ = ["check_lock", "release_lock", "release_locks"]
+
+Json = Any
+
+
+def check_lock(turn: Turn, instance: Instance) -> bool:
+    """Whether the instance may start as far as locks go; asks for the lock when it needs one."""
+    if instance.effect != "deploy" or instance.environment is None:
+        return True
+    name = instance.environment["name"]
+    lock = turn.run.locks.get(name)
+    if lock is not None and lock.state == "held":
+        return True
+    if instance.wait != "lock":
+        turn.emit(e.LockRequested(at=turn.now, environment=name, instance=instance.id))
+        if lock is None:
+            turn.ask(RequestLock(name, instance.id))
+    return False
+
+
+def release_lock(turn: Turn, environment: str) -> None:
+    """Give a lock, or the place in its queue, back."""
+    turn.emit(e.LockReleased(at=turn.now, environment=environment))
+    turn.ask(ReleaseLock(environment))
+
+
+def release_locks(turn: Turn) -> None:
+    """Give back each lock that no stage of this section can need any more."""
+    run = turn.run
+    for name in list(run.locks):
+        unwanted = run.locks[name].state == "requested" and name not in run.lock_waiters
+        if unwanted or not _can_enter(run, name):
+            release_lock(turn, name)
+
+
+def _can_enter(run: RunState, environment: str) -> bool:
+    """Whether a stage that has not ended acts in ``environment``, or may turn out to."""
+    if environment in run.open_environments:
+        return True
+    for key in run.open_environments:
+        if "${{" in key:
+            names = _possible_names(run, key)
+            if names is None or environment in names:
+                return True
+    return False
+
+
+def _possible_names(run: RunState, key: str) -> frozenset[str] | None:
+    """The environments that the stages counted under ``key`` can mean; None when not known yet."""
+    cached: frozenset[str] | None = run.caches.get(("names", key))
+    if cached is None:
+        plan = run.blueprint.stages[run.blueprint.by_environment[key][0]]
+        cached = _find_names(run, plan)
+        if cached is not None:
+            run.caches["names", key] = cached
+    return cached
+
+
+def _find_names(run: RunState, plan: StagePlan) -> frozenset[str] | None:
+    stage = run.stages[plan.id]
+    combinations: list[Mapping[str, Json] | None]
+    if plan.matrix is None:
+        combinations = [None]
+    elif stage.expanded:
+        combinations = [each.matrix for each in stage.instances]
+    else:
+        try:
+            combinations = [*expand_matrix(plan.matrix, lambda: make_scope(run))]
+        except ExpressionError:
+            return None
+    names = set()
+    for values in combinations:
+        try:
+            names.add(find_environment_name(run, plan, values))
+        except ExpressionError:
+            # It will be errored when it is resolved, and never enters anything.
+            continue
+    return frozenset(names)

@@ -1,0 +1,150 @@
+"""``evolve``: what each event changes. The only code that changes a run, live or replayed.
+
+It takes facts as they are and decides nothing, so that a release which would decide differently
+still reads an old history as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gennaker_engine.core import events as e
+from gennaker_engine.core.blueprint import compile_blueprint
+from gennaker_engine.core.evolve_gate import EVOLVE_GATE
+from gennaker_engine.core.evolve_stage import EVOLVE_STAGE
+from gennaker_engine.core.rows import end_stage, pause_work, push_open_stages, start_work
+from gennaker_engine.core.state import RunState, StageState
+from gennaker_engine.core.transitions import IllegalTransition, move
+
+__all__ = ["begin", "evolve"]
+
+
+def begin(event: e.RunCreated) -> RunState:
+    """Return the run that a history begins with."""
+    blueprint = compile_blueprint(event.definition, event.digest)
+    run = RunState(event, blueprint, version=1)
+    run.phase = move("run", event.run, "new", "create")
+    for name, plan in blueprint.stages.items():
+        run.stages[name] = StageState(plan, len(plan.needs))
+    run.open_main = len(blueprint.main)
+    run.open_final = len(blueprint.final)
+    _open_environments(run, blueprint.main)
+    for name, taken in event.reused.items():
+        run.stages[name].reused = taken
+        end_stage(
+            run, run.stages[name], event.at, outcome=taken["outcome"], outputs=taken.get("outputs")
+        )
+    run.agenda.clear()
+    return run
+
+
+def evolve(run: RunState, event: e.Event) -> None:
+    """Apply one fact.
+
+    Raises:
+        IllegalTransition: when it cannot follow what happened before.
+    """
+    if run.phase == "ended":
+        raise IllegalTransition(f"run {run.created.run!r} has ended; {event.type!r} cannot follow")
+    change = _EVOLVE.get(type(event))
+    if change is None:
+        raise IllegalTransition(f"{event.type!r} cannot happen inside a run")
+    change(run, event)
+    run.version += 1
+
+
+def _open_environments(run: RunState, names: tuple[str, ...]) -> None:
+    opened = run.open_environments
+    for name in names:
+        key = run.blueprint.stages[name].environment_key
+        if key is not None:
+            opened[key] = opened.get(key, 0) + 1
+
+
+def _queued(run: RunState, event: e.RunQueued) -> None:
+    run.phase = move("run", run.created.run, run.phase, "queue")
+    run.queued_at = event.at
+
+
+def _started(run: RunState, event: e.RunStarted) -> None:
+    run.phase = move("run", run.created.run, run.phase, "start")
+    run.started_at = event.at
+    if run.blueprint.timeout is not None:
+        run.timers.set(("run", ""), event.at + run.blueprint.timeout)
+    push_open_stages(run, run.blueprint.main)
+
+
+def _adopted(run: RunState, event: e.RunAdopted) -> None:
+    gone = run.undriven_since if not run.driven else run.last_driven_at
+    for name in run.active:
+        instance = run.instances[name]
+        if run.driven:
+            pause_work(run, instance, max(run.last_driven_at, instance.working_since or 0.0))
+            instance.deaths += event.died and instance.state == "running"
+        if instance.wait == "poll":
+            start_work(run, instance, event.at)
+    if run.finally_deadline is not None and gone is not None:
+        run.finally_deadline += max(0.0, event.at - gone)
+        run.timers.set(("finally", ""), run.finally_deadline)
+    run.driven = True
+    run.owner = event.owner
+    run.undriven_since = None
+    run.last_driven_at = event.at
+    run.agenda.append(("adopt", ""))
+
+
+def _parked(run: RunState, event: e.RunParked) -> None:
+    run.driven = False
+    run.owner = None
+    run.undriven_since = event.at
+    for name in run.active:
+        pause_work(run, run.instances[name], event.at)
+
+
+def _abort(run: RunState, event: e.AbortRequested) -> None:
+    run.phase = move("run", run.created.run, run.phase, "abort")
+    if event.reason == "stop":
+        run.stopped_by = run.stopped_by or event.stage or ""
+    else:
+        run.aborted = run.aborted or event.reason
+    if event.reason == "timeout":
+        run.timed_out = True
+        run.timers.cancel(("run", ""))
+    if event.reason == "finally-timeout":
+        run.timers.cancel(("finally", ""))
+    run.cancels += event.reason in ("cancel", "interrupt", "superseded")
+    run.final_aborted = run.final_aborted or event.again
+    run.agenda.appendleft(("sweep", ""))
+
+
+def _finally(run: RunState, event: e.FinallyStarted) -> None:
+    run.phase = move("run", run.created.run, run.phase, "finalize")
+    run.finally_deadline = event.deadline
+    run.timers.cancel(("run", ""))
+    run.timers.set(("finally", ""), event.deadline)
+    _open_environments(run, run.blueprint.final)
+    push_open_stages(run, run.blueprint.final)
+
+
+def _ended(run: RunState, event: e.RunEnded) -> None:
+    run.phase = move("run", run.created.run, run.phase, "end")
+    run.outcome = event.outcome
+    run.timed_out = event.timed_out
+    run.nothing_to_do = event.nothing_to_do
+    run.ended_at = event.at
+    run.driven = False
+    run.timers.cancel(("run", ""))
+    run.timers.cancel(("finally", ""))
+
+
+_EVOLVE: dict[type[e.Event], Callable[..., None]] = {
+    e.RunQueued: _queued,
+    e.RunStarted: _started,
+    e.RunAdopted: _adopted,
+    e.RunParked: _parked,
+    e.AbortRequested: _abort,
+    e.FinallyStarted: _finally,
+    e.RunEnded: _ended,
+    **EVOLVE_STAGE,
+    **EVOLVE_GATE,
+}

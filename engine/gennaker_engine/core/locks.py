@@ -1,0 +1,174 @@
+"""Locks of environments and places in concurrency groups: a pure machine over rows of the journal.
+
+The runtime reads the claims, asks here what changes, and writes it in the transaction of the event
+that asks. Both kinds are one thing: a key, at most ``limit`` holders, and a queue in order of
+``place``. A lock has a limit of 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+__all__ = ["Claim", "Deadlock", "LockResult", "find_deadlock", "release", "request"]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A run's place in a queue: an environment's lock or a concurrency group.
+
+    Attributes:
+        key: ``lock/SCOPE/ENVIRONMENT`` or ``group/SCOPE/GROUP``.
+        place: order of asking, given by the journal, unique in the state.
+        holding: whether it has what it asked for.
+        since: when it asked, or got it.
+        deploys: how many deploys the run had started when it asked (deadlocks choose by it).
+    """
+
+    key: str
+    run: str
+    place: int
+    holding: bool
+    since: float
+    limit: int = 1
+    policy: str = "queue"
+    instance: str = ""
+    deploys: int = 0
+
+
+class Deadlock(NamedTuple):
+    """A circle of waits, and who has to give way.
+
+    Attributes:
+        run: whose waiting stage errs.
+        environment: the lock it waits for.
+        other: the run it waits for.
+        other_environment: the lock that run waits for.
+    """
+
+    run: str
+    environment: str
+    other: str
+    other_environment: str
+
+
+@dataclass(frozen=True, slots=True)
+class LockResult:
+    """What a request or a release changes.
+
+    Attributes:
+        granted: whether the run that asked holds it now.
+        changed: claims to write, new ones and newly granted ones.
+        removed: claims to delete.
+        superseded: runs to cancel; their claims go when they end.
+        refused: the group is full and takes no queue; nothing changes.
+        deadlock: a circle this request closed.
+    """
+
+    granted: bool = False
+    changed: tuple[Claim, ...] = ()
+    removed: tuple[Claim, ...] = ()
+    superseded: tuple[str, ...] = ()
+    refused: bool = False
+    deadlock: Deadlock | None = None
+
+
+def request(
+    claims: Iterable[Claim],
+    key: str,
+    run: str,
+    *,
+    place: int,
+    now: float,
+    limit: int = 1,
+    policy: str = "queue",
+    instance: str = "",
+    deploys: int = 0,
+) -> LockResult:
+    """Ask for ``key``; asking again changes nothing.
+
+    Args:
+        claims: those of ``key``; for a lock, of all locks of its scope, so that circles are found.
+        place: a new place, larger than any before.
+        policy: ``queue``, ``supersede`` (who is still queued is cancelled) or ``reject``.
+        deploys: how many deploys the run has started.
+    """
+    known = list(claims)
+    own = next((each for each in known if each.key == key and each.run == run), None)
+    if own is not None:
+        return LockResult(granted=own.holding)
+    there = [each for each in known if each.key == key]
+    queued = [each for each in there if not each.holding]
+    holders = len(there) - len(queued)
+    free = holders < limit and (not queued or policy == "supersede")
+    if policy == "reject" and not free:
+        return LockResult(refused=True)
+    claim = Claim(key, run, place, free, now, limit, policy, instance, deploys)
+    superseded = tuple(each.run for each in queued) if policy == "supersede" else ()
+    deadlock = None if free else find_deadlock([*known, claim], run)
+    return LockResult(free, (claim,), (), superseded, False, deadlock)
+
+
+def release(claims: Iterable[Claim], key: str, run: str, *, now: float) -> LockResult:
+    """Give ``key``, or the place in its queue, back; who is next in order is granted it."""
+    there = sorted((each for each in claims if each.key == key), key=lambda each: each.place)
+    removed = tuple(each for each in there if each.run == run)
+    left = [each for each in there if each.run != run]
+    holders = sum(each.holding for each in left)
+    changed = []
+    for each in left:
+        if not each.holding and holders < each.limit:
+            changed.append(replace(each, holding=True, since=now))
+            holders += 1
+    return LockResult(changed=tuple(changed), removed=removed)
+
+
+def find_deadlock(claims: Iterable[Claim], run: str) -> Deadlock | None:
+    """Return the circle of waits that goes through ``run``, and who gives way in it.
+
+    A run that waits for a lock waits for who holds it and for all before it in the queue. In a
+    circle the run with the fewest started deploys gives way, among those the youngest.
+    """
+    known = list(claims)
+    waits = [each for each in known if not each.holding and each.limit == 1]
+    before: dict[Claim, list[str]] = {
+        each: [
+            other.run
+            for other in known
+            if other.key == each.key
+            and other.run != each.run
+            and (other.holding or other.place < each.place)
+        ]
+        for each in waits
+    }
+    circle = _find_circle(before, run)
+    if circle is None:
+        return None
+    age = {each.run: min(c.place for c in known if c.run == each.run) for each in circle}
+    number = min(range(len(circle)), key=lambda at: (circle[at].deploys, -age[circle[at].run]))
+    victim, other = circle[number], circle[(number + 1) % len(circle)]
+    return Deadlock(victim.run, _environment(victim.key), other.run, _environment(other.key))
+
+
+def _find_circle(before: dict[Claim, list[str]], start: str) -> list[Claim] | None:
+    """Return the waiting claims of a circle through ``start``, each waiting for the next."""
+    of_run: dict[str, list[Claim]] = {}
+    for each in before:
+        of_run.setdefault(each.run, []).append(each)
+    seen: set[str] = set()
+    paths: list[tuple[str, list[Claim]]] = [(start, [])]
+    while paths:
+        run, path = paths.pop()
+        for claim in of_run.get(run, ()):
+            for other in before[claim]:
+                if other == start:
+                    return [*path, claim]
+                if other not in seen:
+                    seen.add(other)
+                    paths.append((other, [*path, claim]))
+    return None
+
+
+def _environment(key: str) -> str:
+    return key.split("/", 2)[2]

@@ -1,0 +1,139 @@
+"""Giving an instance its values: the environment it acts in, and its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from gennaker.errors import ExpressionError
+from gennaker_engine.core import events as e
+from gennaker_engine.core.blueprint import StagePlan
+from gennaker_engine.core.messages import EnvironmentFacts, World
+from gennaker_engine.core.scope import make_scope
+from gennaker_engine.core.skips import end_unresolved, skip_stage
+from gennaker_engine.core.state import Instance, RunState, StageState
+from gennaker_engine.core.turn import Turn
+
+__all__ = [
+    "Resolved",
+    "describe_environment",
+    "find_environment_name",
+    "find_resolved",
+    "resolve_instance",
+]
+
+Json = Any
+Resolved = tuple[Mapping[str, Json], Mapping[str, Json] | None, str]
+"""Inputs, environment (as ``StageResolved`` has it) and effect."""
+
+
+def resolve_instance(turn: Turn, stage: StageState, instance: Instance | None) -> None:
+    """Record an instance's values, or that they cannot be had.
+
+    Args:
+        instance: None for a stage without a matrix, whose instance comes to be by this.
+    """
+    name = stage.plan.id if instance is None else instance.id
+    matrix = None if instance is None else instance.matrix
+    try:
+        inputs, environment, effect = find_resolved(turn.run, turn.world, stage.plan, matrix)
+    except ExpressionError as error:
+        end_unresolved(turn, stage, name, error)
+        return
+    if stage.plan.in_finally and environment is not None:
+        target = environment["name"]
+        if not has_entered(turn.run, target):
+            detail = {"environment": target, "reason": f"the run never entered {target!r}"}
+            skip_stage(turn, name, "condition", detail)
+            return
+    turn.emit(
+        e.StageResolved(
+            at=turn.now, instance=name, inputs=inputs, environment=environment, effect=effect
+        )
+    )
+
+
+def find_resolved(
+    run: RunState, world: World, plan: StagePlan, matrix: Mapping[str, Json] | None
+) -> Resolved:
+    """Return the values a stage would have now.
+
+    Raises:
+        ExpressionError: they cannot be had; ``UnknownValue`` when a stage that has not ended is
+            mentioned, code ``unknown-environment`` or ``unknown-secret`` for what is not declared.
+    """
+    environment = None
+    if plan.environment is not None:
+        name = find_environment_name(run, plan, matrix)
+        facts = world.environments.get(name)
+        if facts is None:
+            raise ExpressionError(
+                f"environment {name!r} is not declared",
+                code="unknown-environment",
+                hint="declare it under 'environments' in gennaker.yaml",
+            )
+        environment = describe_environment(facts)
+    inputs = plan.inputs.evaluate(lambda: make_scope(run, matrix=matrix, environment=environment))
+    if plan.inputs.mentions("secrets"):
+        declared = environment["secrets"] if environment is not None else {}
+        for secret in _list_secrets(inputs):
+            if secret not in declared and secret not in world.secrets:
+                raise ExpressionError(
+                    f"secret {secret!r} is not declared",
+                    code="unknown-secret",
+                    hint="declare it under 'secrets' in gennaker.yaml",
+                )
+    return inputs, environment, world.find_effect(plan.uses, inputs, environment is not None)
+
+
+def find_environment_name(run: RunState, plan: StagePlan, matrix: Mapping[str, Json] | None) -> str:
+    """Return the name of the environment a stage acts in.
+
+    Raises:
+        ExpressionError: it cannot be evaluated, or is no text.
+    """
+    assert plan.environment is not None
+    name = plan.environment.evaluate(lambda: make_scope(run, matrix=matrix))
+    if not isinstance(name, str):
+        raise ExpressionError("the environment's name is not a string", code="expression-type")
+    return name
+
+
+def describe_environment(facts: EnvironmentFacts) -> dict[str, Json]:
+    """Return an environment's settings as they are kept with a stage."""
+    return {
+        "name": facts.name,
+        "target": facts.target,
+        "settings": facts.settings,
+        "variables": facts.variables,
+        "url": facts.url,
+        "namespace": facts.namespace,
+        "secrets": {name: list(where) for name, where in facts.secrets.items()},
+        "approval": facts.approval,
+    }
+
+
+def has_entered(run: RunState, environment: str) -> bool:
+    """Whether a stage outside ``finally`` started there, in this run or in the one it retries."""
+    if environment in run.entered:
+        return True
+    for name in run.created.reused:
+        plan = run.blueprint.stages[name]
+        if plan.environment is not None and not plan.in_finally and plan.matrix is None:
+            try:
+                if find_environment_name(run, plan, None) == environment:
+                    return True
+            except ExpressionError:
+                continue
+    return False
+
+
+def _list_secrets(data: Json) -> Iterator[str]:
+    if isinstance(data, dict):
+        if len(data) == 1 and isinstance(data.get("$secret"), list):
+            yield from (part["name"] for part in data["$secret"] if isinstance(part, dict))
+        for item in data.values():
+            yield from _list_secrets(item)
+    elif isinstance(data, list):
+        for item in data:
+            yield from _list_secrets(item)

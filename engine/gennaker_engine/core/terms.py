@@ -1,0 +1,125 @@
+"""Compiled values of a definition: data with ``${{ }}`` in it, and conditions.
+
+A thin layer over :mod:`gennaker.expressions` that evaluates whole trees (``with``, a matrix) and
+costs nothing where there is no expression.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from gennaker.expressions import (
+    Expression,
+    Reference,
+    Scope,
+    Template,
+    compile_template,
+    to_json,
+)
+from gennaker.expressions import compile_condition as compile_text
+
+__all__ = ["Condition", "Term", "compile_condition", "compile_term"]
+
+Json = Any
+_OPEN = "${{"
+
+
+class Term:
+    """A value as written: constant, or evaluated over a scope.
+
+    Attributes:
+        constant: whether it has no expression.
+        references: what its expressions mention.
+    """
+
+    __slots__ = ("_tree", "constant", "references")
+
+    def __init__(self, tree: Json) -> None:
+        templates = list(_list_templates(tree))
+        self.constant = not templates
+        self.references: tuple[Reference, ...] = tuple(
+            each for template in templates for each in template.references
+        )
+        self._tree = tree if templates else to_json(tree)
+
+    def mentions(self, root: str) -> bool:
+        """Whether it mentions something of ``root`` (``matrix``, ``stages`` …)."""
+        return any(each.root == root for each in self.references)
+
+    def evaluate(self, make_scope: Callable[[], Scope]) -> Json:
+        """Return its JSON value, secrets as markers; the scope is made only when it is needed.
+
+        Raises:
+            ExpressionError: as :meth:`gennaker.expressions.Template.evaluate`.
+        """
+        if self.constant:
+            return self._tree
+        return _evaluate(self._tree, make_scope())
+
+
+def compile_term(value: Json) -> Term:
+    """Return the compiled form of JSON data as written."""
+    return Term(_compile(value))
+
+
+class Condition:
+    """A compiled ``if``; ``expression`` is None for a literal ``true`` or ``false``."""
+
+    __slots__ = ("expression", "literal", "statuses")
+
+    def __init__(self, expression: Expression | None, literal: bool = False) -> None:
+        self.expression = expression
+        self.literal = literal
+        self.statuses = expression is not None and expression.calls_status
+
+    @property
+    def source(self) -> str:
+        """As written."""
+        if self.expression is None:
+            return "true" if self.literal else "false"
+        return self.expression.source
+
+
+def compile_condition(value: str | bool) -> Condition:
+    """Return the compiled form of an ``if``."""
+    return Condition(None, value) if isinstance(value, bool) else Condition(compile_text(value))
+
+
+def _compile(value: Json) -> Json:
+    if isinstance(value, str):
+        if _OPEN not in value:
+            return value
+        template = compile_template(value)
+        return "".join(map(str, template.pieces)) if template.is_literal else template
+    if isinstance(value, Mapping):
+        return {key: _compile(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_compile(item) for item in value]
+    return value
+
+
+def _list_templates(tree: Json) -> Iterator[Template]:
+    if isinstance(tree, Template):
+        yield tree
+    elif isinstance(tree, dict):
+        for item in tree.values():
+            yield from _list_templates(item)
+    elif isinstance(tree, list):
+        for item in tree:
+            yield from _list_templates(item)
+
+
+def _evaluate(tree: Json, scope: Scope) -> Json:
+    if isinstance(tree, Template):
+        return to_json(tree.evaluate(scope))
+    if isinstance(tree, dict):
+        if len(tree) == 1:
+            ((key, item),) = tree.items()
+            if key.startswith("$"):
+                (marked,) = to_json({key: None})
+                return {marked: _evaluate(item, scope)}
+        return {key: _evaluate(item, scope) for key, item in tree.items()}
+    if isinstance(tree, list):
+        return [_evaluate(item, scope) for item in tree]
+    return tree
