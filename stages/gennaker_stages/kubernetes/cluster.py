@@ -259,7 +259,7 @@ def _connect(kubeconfig: Path | None, context: str | None, project: Path) -> Any
         if kubeconfig.resolve().is_relative_to(project.resolve()):
             _refuse_commands(kubeconfig)
     try:
-        return config.new_client_from_config(
+        return config.new_client_from_config(  # type: ignore[no-untyped-call]
             config_file=str(kubeconfig) if kubeconfig else None,
             context=context,
             persist_config=False,
@@ -279,7 +279,9 @@ def _explain_config(
     from kubernetes.config.config_exception import ConfigException
 
     try:
-        known, _ = config.list_kube_config_contexts(str(kubeconfig) if kubeconfig else None)
+        known, _ = config.list_kube_config_contexts(  # type: ignore[no-untyped-call]
+            str(kubeconfig) if kubeconfig else None
+        )
     except ConfigException:
         return PermanentError(
             f"there is no usable kubeconfig: {error}",
