@@ -23,7 +23,6 @@ _OCTAL = re.compile(r"0o[0-7]+")
 _HEX = re.compile(r"0x[0-9a-fA-F]+")
 
 _INTEGER_11 = re.compile(r"[-+]?(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO][0-7]+|0[0-7]*|[1-9][0-9]*)")
-_FLOAT_11 = re.compile(r"[-+]?[0-9]*\.?[0-9]+([eE][-+][0-9]+)?|[-+]?[0-9]+\.([eE][-+][0-9]+)?")
 
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
 _UNDERSCORED = re.compile(r"[-+]?[1-9][0-9]*_[0-9_]*")
@@ -79,7 +78,7 @@ def resolve_kubernetes(text: str) -> Any:
     plain = text.replace("_", "")
     if _INTEGER_11.fullmatch(plain):
         return _read_integer_11(plain)
-    if _FLOAT_11.fullmatch(plain):
+    if _FLOAT.fullmatch(plain):
         return _read_float(plain)
     if _NOT_FINITE.fullmatch(text):
         raise BadScalar(f"{text!r} is not a number that JSON has")
