@@ -52,6 +52,8 @@ TOO_MUCH = [
     "[[0]]" + ".map(a, a + a)" * 28,
     "[[0]]" + ".map(a, [a, a])" * 28,
     "to_json([[0]]" + ".map(a, [a, a])" * 25 + ")",
+    "[[" + "null," * 600 + "null]]" + ".map(a, [a, a])" * 20,
+    "to_json([[" + "''," * 600 + "true]]" + ".map(a, [a, a])" * 20 + ")",
     "to_yaml([[0]]" + ".map(a, [a, a])" * 25 + ")",
     "'%s'.format([[0]" + ".map(a, [a, a])" * 25 + "])",
     "distinct([[0]]" + ".map(a, [a, a])" * 25 + ")",
@@ -78,10 +80,10 @@ TOO_MUCH = [
 def test_too_much_is_refused_in_time(source: str) -> None:
     """What would take too long or too much ends with an error, soon and small."""
     tracemalloc.start()
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(ExpressionError):
         compile_expression(source).evaluate(SCOPE)
-    taken = time.perf_counter() - started
+    taken = time.process_time() - started
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 

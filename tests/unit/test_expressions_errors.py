@@ -129,7 +129,7 @@ EVALUATION = [
     ("parms.x", 0, "unknown-variable: unknown variable 'parms'; did you mean 'params'?"),
     ("matrix.os", 0, "unknown-variable: 'matrix' has no value here; here are: params, stages"),
     ("params.versoin", 7, "missing-key: there is no 'versoin'; did you mean 'version'?"),
-    ("params.zz", 7, "missing-key: there is no 'zz'; there are: count, list, none, version"),
+    ("params.zz", 7, "missing-key: there is no 'zz'; known: 'count', 'list', 'none', 'version'"),
     ("params.list[1]", 11, "missing-key: index 1 is outside of a list of 1"),
     (
         "params.none.field",

@@ -97,7 +97,7 @@ def test_a_wrong_template_points_into_its_text(text: str, offset: int, expected:
         (
             "a ${{ params.v }} ${{ params.x }}",
             29,
-            "missing-key: there is no 'x'; there are: b, l, n, none, r, v",
+            "missing-key: there is no 'x'; known: 'b', 'l', 'n', 'none', 'r', 'v'",
         ),
     ],
 )

@@ -235,10 +235,12 @@ def _no_such_function(node: Call) -> ExpressionError:
     known = sorted({each for each, _, _ in FUNCTIONS} | STATUS | {each for each, _ in LAZY})
     if name not in known and name != "hash_files":
         macros = ("has", "all", "exists", "exists_one", "map", "filter", "hash_files")
-        hint = suggest(name, [*known, *macros])
+        hint = suggest(
+            name,
+            [*known, *macros],
+            otherwise="the functions are listed in the specification of expressions",
+        )
         error = ExpressionError(f"unknown function {name!r}", code="unknown-function", hint=hint)
-        if hint is not None and not hint.startswith("did"):
-            error.hint = "the functions are listed in the specification of expressions"
     else:
         forms = sorted(
             {form.text for key in FUNCTIONS for form in FUNCTIONS[key] if key[0] == name}

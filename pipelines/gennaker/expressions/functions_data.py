@@ -30,6 +30,7 @@ from gennaker.expressions.values import (
 __all__ = ["to_plain"]
 
 _DEPTH = 64
+_NODE = 16
 
 
 def to_plain(value: Any, budget: Budget, *, tokens: bool = True, depth: int = 0) -> Any:
@@ -42,13 +43,14 @@ def to_plain(value: Any, budget: Budget, *, tokens: bool = True, depth: int = 0)
         ExpressionError: it has no JSON form.
         LimitError: it is too large or too deep.
     """
+    # Each value is paid for by itself: a list that is shared a thousand times is visited as often.
+    budget.take(_NODE)
     kind = type(value)
     if kind is str:
         budget.take(len(value))
         return value
     if value is None or kind is bool:
         return value
-    budget.take(8)
     if isinstance(value, UnknownText | SecretText):
         if not tokens:
             check_known(value)

@@ -26,8 +26,7 @@ class AbsentValue(ExpressionError):
 
     def told(self) -> ExpressionError:
         """Return the error as people see it, with the names that are there."""
-        names = [name for name in self.names if isinstance(name, str)]
-        hint = suggest(self.key, names) if isinstance(self.key, str) else None
+        hint = suggest(self.key, self.names) if isinstance(self.key, str) else None
         error = ExpressionError(self.message, code=self.code, hint=hint)
         error.offset = self.offset
         return error

@@ -1,4 +1,4 @@
-"""``did you mean``: one way to suggest a name, for compiling, checking and evaluating."""
+"""Advice on names in expressions: the near one, and the spelling of names with a hyphen."""
 
 from __future__ import annotations
 
@@ -6,23 +6,22 @@ from collections.abc import Iterable
 from itertools import islice
 
 from gennaker.expressions.nodes import Call, Chain, Ident, Index, Macro, Node, Select
+from gennaker.suggestions import suggest as advise
 
 __all__ = ["hyphenated", "suggest"]
 
 
-def suggest(name: str, names: Iterable[str], *, label: str = "there are") -> str | None:
-    """Return a hint: the nearest of ``names``, or all of them when there are few."""
-    from difflib import get_close_matches
+def suggest(name: str, names: Iterable[object], *, otherwise: str | None = None) -> str | None:
+    """Return a hint for an unknown ``name``, as everywhere, but in bounded time.
 
-    # Looking for near names is slow work, and a list of hundreds helps nobody.
+    Args:
+        name: what was written, or computed from data.
+        names: what is there; the keys of a map of any size and kind.
+        otherwise: the hint when none is near.
+    """
+    # Looking for near names is slow work, and data may have a hundred thousand of them.
     known = [each for each in islice(names, 200) if isinstance(each, str) and len(each) <= 64]
-    near = get_close_matches(name[:64], known, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean {near[0]!r}?"
-    if not known:
-        return None
-    listed = ", ".join(sorted(known)[:10])
-    return f"{label}: {listed}" + (", …" if len(known) > 10 else "")
+    return advise(name[:64], known, otherwise=otherwise)
 
 
 def hyphenated(chain: Chain) -> str | None:
