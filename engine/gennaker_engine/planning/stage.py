@@ -1,0 +1,168 @@
+"""Planning one stage: its type's ``plan`` called with what is known of its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from gennaker.errors import GennakerError, PermanentError
+from gennaker.expressions import SecretText, Unknown, UnknownText, from_json, to_json
+from gennaker.stage import ArtifactStore, Environment, Plan, RunFacts, Secret, Stage
+from gennaker_engine.runtime.context import connect_target, read_environment
+from gennaker_engine.runtime.outputs import describe_validation
+from gennaker_engine.runtime.services import Services
+
+__all__ = ["StagePlanContext", "StagePlanned", "list_unknown", "plan_stage"]
+
+Json = Any
+
+
+@dataclass(frozen=True, slots=True)
+class StagePlanned:
+    """What came of planning a stage.
+
+    Attributes:
+        changes: ``{action, what, detail}`` each, in order.
+        desired: what counts in the plan's digest.
+        outputs: values, or tokens for what only a run gives.
+        depends_on: names of the tokens for which it cannot be said.
+        error: why it cannot be planned.
+    """
+
+    changes: tuple[Mapping[str, str], ...] = ()
+    desired: Json = None
+    outputs: Mapping[str, Json] = field(default_factory=dict)
+    depends_on: tuple[str, ...] = ()
+    error: str | None = None
+
+    def to_data(self) -> dict[str, Json]:
+        """Return it as approvers are shown it."""
+        if self.error is not None:
+            return {"error": self.error}
+        data: dict[str, Json] = {"changes": [dict(each) for each in self.changes]}
+        if self.depends_on:
+            data["depends_on"] = list(self.depends_on)
+        return data
+
+
+class StagePlanContext:
+    """What ``plan`` may look at (:class:`gennaker.stage.PlanContext`)."""
+
+    def __init__(
+        self,
+        services: Services,
+        run: RunFacts,
+        environment: Environment | None,
+        *,
+        uses: str,
+        source: Path,
+    ) -> None:
+        self.run = run
+        self.environment = environment
+        self.project: Path = services.project
+        self.source = source
+        self.artifacts: ArtifactStore = services.artifacts
+        self._services = services
+        self._uses = uses
+
+    @property
+    def cache(self) -> Path:
+        """A folder of the stage type's own, kept between runs."""
+        return self._services.state.make(self._services.state.cache / self._uses)
+
+    def connect(self) -> Any:
+        """Return what the environment's target plugin connects to."""
+        return connect_target(self._services, self.environment)
+
+
+def plan_stage(
+    services: Services,
+    run: RunFacts,
+    source: Path,
+    *,
+    uses: str,
+    name: str,
+    inputs: Mapping[str, Json],
+    environment: Mapping[str, Json] | None,
+) -> StagePlanned:
+    """Plan one instance of a stage; a plugin's errors become a plan that says so.
+
+    Args:
+        services: what stages work with.
+        run: the run it is or would be of.
+        source: the tree it would read.
+        uses: the stage type.
+        name: the instance, for the names of its tokens.
+        inputs: as journaled, secrets and unknown values as marks.
+        environment: as journaled.
+    """
+    outputs: Mapping[str, Json] = {}
+    try:
+        kind = services.registry.stage(uses)
+        outputs = {each: Unknown(f"{name}.{each}") for each in kind.declare_outputs(inputs)}
+        where = read_environment(environment)
+        context = StagePlanContext(services, run, where, uses=uses, source=source)
+        values = {key: _hide(from_json(value)) for key, value in inputs.items()}
+        try:
+            valid = kind.Inputs.model_validate(values)
+        except ValidationError as error:
+            unknown = list_unknown(inputs)
+            if unknown:
+                return StagePlanned(outputs=outputs, depends_on=unknown)
+            raise PermanentError(describe_validation(error), code="invalid-inputs") from None
+        return _read_plan(kind, kind().plan(valid, context), outputs)
+    except GennakerError as error:
+        return StagePlanned(outputs=outputs, error=str(error))
+    except Exception as error:  # noqa: BLE001 - a plugin's code: its fault is told, the plan goes on
+        said = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+        return StagePlanned(outputs=outputs, error=f"stage-raised: {said}")
+
+
+def list_unknown(data: Json) -> tuple[str, ...]:
+    """Return the names of the tokens in journaled data, sorted."""
+    return tuple(sorted(_walk_unknown(data)))
+
+
+def _walk_unknown(data: Json) -> set[str]:
+    if isinstance(data, Mapping):
+        if set(data) == {"$unknown"}:
+            value = from_json(dict(data))
+            parts = value.parts if isinstance(value, UnknownText) else (value,)
+            return {part.name for part in parts if isinstance(part, Unknown)}
+        return {name for each in data.values() for name in _walk_unknown(each)}
+    if isinstance(data, list | tuple):
+        return {name for each in data for name in _walk_unknown(each)}
+    return set()
+
+
+def _read_plan(kind: type[Stage], plan: Plan, outputs: Mapping[str, Json]) -> StagePlanned:
+    if not isinstance(plan, Plan):
+        raise PermanentError(
+            f"stage type {kind.name!r} gave a {type(plan).__name__}, not a Plan",
+            code="invalid-outcome",
+        )
+    given = {name: _dump(value) for name, value in plan.outputs.items()}
+    return StagePlanned(
+        changes=tuple(asdict(each) for each in plan.changes),
+        desired=to_json(_dump(plan.desired)),
+        outputs={**outputs, **given},
+    )
+
+
+def _dump(value: Any) -> Any:
+    return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
+
+
+def _hide(value: Any) -> Any:
+    """Put secrets that say only their names in the places of their marks."""
+    if isinstance(value, SecretText):
+        return Secret(str(value), ", ".join(value.names))
+    if isinstance(value, dict):
+        return {key: _hide(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_hide(item) for item in value]
+    return value

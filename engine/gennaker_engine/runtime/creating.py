@@ -1,0 +1,238 @@
+"""New runs: what one is pinned to when it is created, and what a retry takes over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gennaker.canonical import canonical_json
+from gennaker.errors import ExpressionError, InvalidInput, NotAllowed
+from gennaker.expressions import Scope, compile_template
+from gennaker.loader import Loaded
+from gennaker.model import PipelineDefinition
+from gennaker_engine.core.events import RunCreated
+from gennaker_engine.core.run import Run
+from gennaker_engine.core.scope import format_moment
+from gennaker_engine.journal.port import Journal
+from gennaker_engine.runtime.world import lock_scope
+
+__all__ = ["Pinned", "Start", "find_reused", "list_globs", "list_uses", "pin_retry", "pin_run"]
+
+APPROVAL = "approval"
+"""The stage type whose decisions a retry never takes over."""
+_MAX_TITLE = 200
+
+Json = Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """How a run is started.
+
+    Attributes:
+        actor: who starts it.
+        sandbox: whether it acts on the sandbox.
+        plan: digest of the plan that was agreed to.
+        approved: approvals decided before seeing.
+        trigger: what expressions see as ``trigger``.
+    """
+
+    actor: str
+    sandbox: bool = False
+    plan: str | None = None
+    approved: tuple[str, ...] = ()
+    trigger: Mapping[str, Json] | None = None
+
+    def check(self, definition: PipelineDefinition) -> None:
+        """Raise InvalidInput when it does not fit the pipeline."""
+        if self.approved and not (self.sandbox or self.plan):
+            raise InvalidInput(
+                "an approval before seeing needs --sandbox or --plan DIGEST",
+                code="approve-unseen",
+                hint="'gennaker plan' prints the digest",
+            )
+        known = {name for name, _, _ in definition.all_stages()}
+        for name in self.approved:
+            if name not in known:
+                raise InvalidInput(
+                    f"pipeline {definition.name!r} has no stage {name!r} to approve",
+                    code="unknown-stage",
+                )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pinned:
+    """What is found out before a run gets its number."""
+
+    project: str
+    loaded: Loaded
+    parameters: Mapping[str, Json]
+    source: Mapping[str, Json]
+    git: Mapping[str, Json]
+    files: Mapping[str, str]
+
+
+def pin_run(pinned: Pinned, start: Start, *, number: int, now: float) -> RunCreated:
+    """Return the first event of a new run.
+
+    Raises:
+        ExpressionError: the title or the concurrency group cannot be evaluated.
+    """
+    definition = pinned.loaded.definition
+    run_id = f"{definition.name}-{number}"
+    trigger = start.trigger or {"kind": "manual"}
+    scope = Scope(
+        values={
+            "params": pinned.parameters,
+            "git": pinned.git,
+            "trigger": trigger,
+            "run": {
+                "id": run_id,
+                "number": number,
+                "pipeline": definition.name,
+                "title": definition.name,
+                "actor": start.actor,
+                "started_at": format_moment(now),
+            },
+        },
+        files=pinned.files,
+    )
+    group = None
+    if definition.concurrency is not None:
+        wanted = definition.concurrency
+        name = _evaluate(wanted.group, scope, "concurrency.group")
+        group = {"group": name, "limit": wanted.limit, "policy": wanted.policy}
+    title = definition.name
+    if definition.title is not None:
+        title = " ".join(_evaluate(definition.title, scope, "title").split())[:_MAX_TITLE]
+    return RunCreated(
+        at=now,
+        run=run_id,
+        pipeline=definition.name,
+        number=number,
+        title=title,
+        actor=start.actor,
+        definition=definition.to_data(),
+        digest=definition.digest,
+        functions=dict(definition.functions),
+        file=pinned.loaded.file,
+        parameters=dict(pinned.parameters),
+        source=dict(pinned.source),
+        git=dict(pinned.git),
+        files=dict(pinned.files),
+        trigger=dict(trigger),
+        scope=lock_scope(pinned.project, start.sandbox),
+        sandbox=start.sandbox,
+        concurrency=group,
+        approved=start.approved,
+        plan=start.plan,
+    )
+
+
+def pin_retry(
+    run: Run, reused: Mapping[str, Json], *, actor: str, number: int, now: float
+) -> RunCreated:
+    """Return the first event of a new run with the definition, parameters and source of ``run``."""
+    return replace(
+        run.created,
+        at=now,
+        run=f"{run.created.pipeline}-{number}",
+        number=number,
+        actor=actor,
+        retry_of=run.id,
+        reused=reused,
+        approved=(),
+        plan=None,
+    )
+
+
+def find_reused(run: Run, journal: Journal) -> dict[str, Json]:
+    """Return what a retry of an ended run takes over, stage id to ``{outcome, outputs, run}``.
+
+    A stage that succeeded, with everything before it taken over too; approvals and ``finally``
+    never, a deploy only while it is still its environment's last one.
+
+    Raises:
+        NotAllowed: code ``run-active``, when the run has not ended.
+    """
+    if run.state != "ended":
+        raise NotAllowed(
+            f"run {run.id!r} has not ended",
+            code="run-active",
+            hint=f"go on with 'gennaker resume {run.id}', or end it with 'gennaker cancel {run.id}'",
+        )
+    reused: dict[str, Json] = {}
+    for name in _order(run):
+        stage = run.facts.stages[name]
+        if (
+            stage.outcome != "succeeded"
+            or stage.plan.uses == APPROVAL
+            or not all(each in reused for each in stage.plan.needs)
+        ):
+            continue
+        taken = run.created.reused.get(name)
+        if taken is None:
+            deploys = [
+                {"environment": each.environment["name"], "instance": each.id}
+                for each in stage.instances
+                if each.effect == "deploy" and each.environment is not None
+            ]
+            taken = {"outcome": "succeeded", "outputs": stage.outputs, "run": run.id}
+            if deploys:
+                taken["deploys"] = deploys
+        if all(_is_last(journal, run.created.scope, taken["run"], d) for d in _deploys(taken)):
+            reused[name] = taken
+    return reused
+
+
+def _deploys(taken: Mapping[str, Json]) -> list[Mapping[str, str]]:
+    found: list[Mapping[str, str]] = taken.get("deploys", [])
+    return found
+
+
+def _is_last(journal: Journal, scope: str, run: str, deploy: Mapping[str, str]) -> bool:
+    last = journal.last_deploy(scope, deploy["environment"])
+    return last is not None and (last.run, last.instance) == (run, deploy["instance"])
+
+
+def _order(run: Run) -> Iterable[str]:
+    """Return the stages outside ``finally``, each after those it needs."""
+    from graphlib import TopologicalSorter
+
+    needs = {name: s.plan.needs for name, s in run.facts.stages.items() if not s.plan.in_finally}
+    return TopologicalSorter(needs).static_order()
+
+
+def list_globs(definition: PipelineDefinition) -> list[str]:
+    """Return the globs of every ``hash_files`` in a pipeline, sorted."""
+    from gennaker.dependencies import list_expressions
+
+    found: set[str] = set()
+    for _name, stage, _final in definition.all_stages():
+        for _path, compiled, _references in list_expressions(stage):
+            found.update(compiled.hash_globs)
+    texts = [definition.title, definition.concurrency and definition.concurrency.group]
+    for text in texts:
+        if text:
+            found.update(compile_template(text).hash_globs)
+    return sorted(found)
+
+
+def list_uses(definition: Mapping[str, Json]) -> set[str]:
+    """Return the stage types a stored definition uses."""
+    return {
+        stage["uses"]
+        for section in ("stages", "finally")
+        for stage in definition.get(section, {}).values()
+    }
+
+
+def _evaluate(text: str, scope: Scope, where: str) -> str:
+    try:
+        value = compile_template(text).evaluate(scope)
+    except ExpressionError as error:
+        raise InvalidInput(
+            f"{where} cannot be evaluated: {error.message}", code=error.code, hint=error.hint
+        ) from error
+    return value if isinstance(value, str) else canonical_json(value)

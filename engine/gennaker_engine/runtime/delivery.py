@@ -1,0 +1,244 @@
+"""One delivery: a stage's ``run`` called once, in a thread of its own, and what came of it told.
+
+The driver makes it from a :class:`Deliver` command and is answered by exactly one report, whatever
+the stage does; this is the named boundary at which everything a plugin raises ends.
+"""
+
+from __future__ import annotations
+
+import socket
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from pydantic import ValidationError
+
+from gennaker.errors import GennakerError, InvalidInput, PermanentError, TemporaryError
+from gennaker.masking import MIN_SECRET
+from gennaker.process import end_group
+from gennaker.stage import Decision, Failed, Poll, Secret, Stage, Succeeded, Timer, Waiting
+from gennaker_engine.core.commands import CleanUp, Deliver
+from gennaker_engine.core.messages import (
+    GuardChanged,
+    Message,
+    ReportErrored,
+    ReportFailed,
+    ReportStopped,
+    ReportSucceeded,
+    ReportWaiting,
+)
+from gennaker_engine.runtime.context import PROCESS, StageContext, Stopped
+from gennaker_engine.runtime.inbox import Letter
+from gennaker_engine.runtime.outputs import check_outputs, check_value, describe_validation
+from gennaker_engine.runtime.secrets import SecretReader, reveal_secrets
+from gennaker_engine.runtime.services import RunServices
+
+__all__ = ["Delivery", "Parked", "end_leftovers"]
+
+_MAX_REASON = 4000
+
+Json = Any
+
+
+class Delivery:
+    """Call :meth:`work` in a thread; :meth:`stop` from anywhere.
+
+    Args:
+        command: what to deliver.
+        services: what the run's deliveries share.
+        secrets: the project's secrets, name to provider and setting; the environment's own win.
+    """
+
+    def __init__(
+        self, command: Deliver, services: RunServices, secrets: Mapping[str, tuple[str, Json]]
+    ) -> None:
+        self.command = command
+        self.identity = (command.instance, command.attempt, command.delivery)
+        self._services = services
+        self._secrets = secrets
+        self._context: StageContext | None = None
+        self._stopping = False
+        self._parking = False
+
+    def stop(self) -> None:
+        """Tell the stage to stop; it is answered like any end, at the latest by its driver."""
+        self._stopping = True
+        if self._context is not None:
+            self._context.stop()
+
+    def park(self) -> None:
+        """Stop it without an outcome: only a success is still told."""
+        self._parking = True
+        self.stop()
+
+    def kill(self) -> None:
+        """End its child processes at once: the driver goes, and its thread with it."""
+        if self._context is not None:
+            self._context.kill()
+
+    def work(self) -> None:
+        """Do the delivery and put its report into the inbox. Never raises."""
+        report: Message
+        try:
+            report = self._deliver()
+        except Stopped:
+            report = ReportStopped(*self.identity)
+        except BaseException as error:  # noqa: BLE001 - a plugin's thread: also SystemExit ends here
+            report = ReportStopped(*self.identity) if self._stopping else self._explain(error)
+        finally:
+            if self._context is not None:
+                self._context.close()
+        if self._parking and not isinstance(report, ReportSucceeded):
+            report = Parked(*self.identity)
+        self._post(report)
+
+    def _post(self, message: Message) -> None:
+        self._services.shared.inbox.put(Letter(self._services.facts.id, message))
+
+    def _deliver(self) -> Message:
+        command, services = self.command, self._services
+        kind = services.shared.registry.stage(command.uses)
+        stage = kind()
+        context = self._context = StageContext(command, services, stage)
+        if self._stopping:
+            context.stop()
+        for kind_of, name in command.leftovers:
+            _end_leftover(stage, kind_of, name)
+            self._post(GuardChanged(*self.identity, kind_of, name, entered=False))
+        inputs = self._read_inputs(kind)
+        context.check_cancelled()
+        outcome = stage.run(inputs, context)
+        if isinstance(outcome, Succeeded):
+            outputs = check_outputs(kind, command.inputs, outcome.outputs, services.has_secret)
+            return ReportSucceeded(*self.identity, outputs=outputs)
+        if self._stopping:
+            raise Stopped
+        if isinstance(outcome, Failed):
+            reason, code = self._clean(outcome.reason), self._clean(outcome.code)
+            return ReportFailed(*self.identity, reason=reason, code=code)
+        if isinstance(outcome, Waiting):
+            state = check_value(outcome.state, "the state of a wait", services.has_secret)
+            on = check_value(describe_wait(outcome.on), "a wait", services.has_secret)
+            return ReportWaiting(*self.identity, on=on, deadline=outcome.deadline, state=state)
+        raise PermanentError(
+            f"stage type {kind.name!r} gave a {type(outcome).__name__}, not an outcome",
+            code="invalid-outcome",
+            hint="run() returns Succeeded, Failed or Waiting",
+        )
+
+    def _read_inputs(self, kind: type[Stage]) -> Any:
+        """Return the inputs as the stage type declares them, secrets with their values.
+
+        Raises:
+            PermanentError: code ``invalid-inputs`` with every problem, or a secret's code.
+        """
+        services, environment = self._services, self.command.environment or {}
+        declared = {**self._secrets, **(environment.get("secrets") or {})}
+        shared, mask = services.shared, services.masker.add
+        reader = SecretReader(declared, shared.registry, shared.project, mask)
+        try:
+            inputs = kind.Inputs.model_validate(reveal_secrets(self.command.inputs, reader))
+        except ValidationError as error:
+            raise PermanentError(describe_validation(error), code="invalid-inputs") from None
+        for name in kind.Inputs.model_fields:
+            value = getattr(inputs, name)
+            if isinstance(value, Secret) and len(value.reveal()) >= MIN_SECRET:
+                mask(value.reveal())  # a literal one, which no marker told about
+        return inputs
+
+    def _explain(self, error: BaseException) -> ReportErrored:
+        if isinstance(error, GennakerError):
+            reason = error.message if error.hint is None else f"{error.message}; {error.hint}"
+            return ReportErrored(
+                *self.identity,
+                reason=self._clean(reason),
+                code=self._clean(error.code),
+                permanent=isinstance(error, PermanentError | InvalidInput),
+                delay=error.delay if isinstance(error, TemporaryError) else None,
+            )
+        self._log_traceback(error)
+        said = str(error).strip().partition("\n")[0]
+        reason = f"{type(error).__name__}: {said}" if said else type(error).__name__
+        return ReportErrored(*self.identity, reason=self._clean(reason), code="stage-raised")
+
+    def _log_traceback(self, error: BaseException) -> None:
+        """Write where it came from to the attempt's log, the only place that has it."""
+        if self._context is not None:
+            frames = "".join(traceback.format_exception(error))
+            with suppress(OSError):  # a full disk must not hide the error itself
+                self._context.log(frames, stream="system")
+
+    def _clean(self, text: object) -> str:
+        """Return text for the journal: masked, whole Unicode, not endless."""
+        shown = self._services.masker.mask(str(text))
+        return shown[:_MAX_REASON].encode("utf-8", "replace").decode()
+
+
+class Parked(ReportStopped):
+    """The end of a delivery that was stopped without an outcome; the driver only counts it."""
+
+    __slots__ = ()
+
+
+def describe_wait(on: Decision | Timer | Poll) -> dict[str, Json]:
+    """Return what a stage waits for as journaled."""
+    if isinstance(on, Timer):
+        return {"kind": "timer", "at": on.at}
+    if isinstance(on, Poll):
+        return {"kind": "poll", "every": on.every}
+    if isinstance(on, Decision):
+        return {
+            "kind": "decision",
+            "message": on.message,
+            "approvers": list(on.approvers),
+            "required": on.required,
+            "self_allowed": on.self_allowed,
+            "inputs": on.inputs,
+        }
+    raise PermanentError(
+        f"a stage cannot wait on a {type(on).__name__}",
+        code="invalid-outcome",
+        hint="Waiting(on=…) takes a Decision, a Timer or a Poll",
+    )
+
+
+def _end_leftover(stage: Stage, kind: str, name: str) -> None:
+    """End what a dead owner left behind inside a guard; idempotent.
+
+    A process group of another host is left alone: its pid means nothing here.
+    """
+    if kind != PROCESS:
+        stage.clean_up(kind, name)
+        return
+    host, pid, started = name.split(":", 2)
+    if host == socket.gethostname():
+        end_group(int(pid), started)
+
+
+def end_leftovers(
+    command: CleanUp, services: RunServices, *, attempt: int, done: Callable[[], None]
+) -> None:
+    """End what an attempt left behind that is not delivered again. Never raises.
+
+    Args:
+        command: what is left.
+        services: the run's.
+        attempt: the instance's last one, which has the log.
+        done: called at the end.
+    """
+    try:
+        stage = services.shared.registry.stage(command.uses)()
+        for kind, name in command.leftovers:
+            _end_leftover(stage, kind, name)
+            gone = GuardChanged(command.instance, attempt, 0, kind, name, entered=False)
+            services.shared.inbox.put(Letter(services.facts.id, gone))
+    except BaseException as error:  # noqa: BLE001 - a plugin's code in a thread of its own
+        said = traceback.format_exception_only(error)[-1].strip()
+        writer = services.shared.logs.writer(
+            services.facts.id, command.instance, attempt, services.masker
+        )
+        writer.write(f"cannot end what was left behind: {said}")
+        writer.close()
+    finally:
+        done()

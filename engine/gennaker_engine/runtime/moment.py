@@ -1,0 +1,221 @@
+"""One moment of the state: what messages do to runs, locks and rows, in one transaction.
+
+The driver makes one for all that is queued, a second terminal one for its decision. Events and
+claims are written together; commands are handed out once the transaction has committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from gennaker.errors import NotAllowed
+from gennaker_engine.core import locks
+from gennaker_engine.core.commands import (
+    Command,
+    EnterGroup,
+    LeaveGroup,
+    ReleaseLock,
+    RequestLock,
+)
+from gennaker_engine.core.events import AttemptEnded, Event, encode_event
+from gennaker_engine.core.messages import (
+    Cancel,
+    GrantGroup,
+    GrantLock,
+    Message,
+    RefuseLock,
+    World,
+)
+from gennaker_engine.core.run import Reaction, Run
+from gennaker_engine.core.view import describe_row
+from gennaker_engine.journal.port import Claim, DeployRow, RunRow, Transaction
+
+__all__ = ["Book", "Moment", "Touched"]
+
+
+class Book(Protocol):
+    """Where a moment gets its runs from."""
+
+    def find_run(self, run: str, transaction: Transaction) -> Run:
+        """Return the run as it is now; one that is not driven here is loaded."""
+
+    def is_driven(self, run: str) -> bool:
+        """Whether this process drives the run, so that a grant can be told to it at once."""
+
+    def read_world(self, run: Run) -> World:
+        """Return the world as the run may see it."""
+
+
+@dataclass(slots=True)
+class Touched:
+    """What a moment did to one run."""
+
+    run: Run
+    before: int
+    """Its version before."""
+    events: list[Event] = field(default_factory=list)
+    commands: list[Command] = field(default_factory=list)
+
+
+class Moment:
+    """Let it :meth:`enter` a transaction, give it messages, then :meth:`write`."""
+
+    _transaction: Transaction
+
+    def __init__(self, book: Book, now: float) -> None:
+        self._book = book
+        self._now = now
+        self.touched: dict[str, Touched] = {}
+        self.claiming: set[str] = set()
+        """Runs that asked for something they may not have got at once."""
+        self.elsewhere = False
+        """Whether a run that this process does not drive was told something by its claims."""
+
+    def enter(self, transaction: Transaction) -> None:
+        """Work in this transaction from now on."""
+        self._transaction = transaction
+
+    def begin(self, run: Run, reaction: Reaction) -> None:
+        """Take in a run that was created just now."""
+        self.touched[run.id] = Touched(run, 0)
+        self._take(self.touched[run.id], reaction)
+
+    def handle(self, run_id: str, message: Message) -> Reaction:
+        """Let the run handle a message, and whatever its locks lead to.
+
+        Raises:
+            NotAllowed: and what else the core refuses with; then nothing changed.
+        """
+        touched = self.touched.get(run_id)
+        if touched is None:
+            run = self._book.find_run(run_id, self._transaction)
+            touched = Touched(run, run.version)
+        reaction = touched.run.handle(
+            message, world=self._book.read_world(touched.run), now=self._now
+        )
+        if reaction.events or reaction.commands:
+            self.touched[run_id] = touched
+            self._take(touched, reaction)
+        return reaction
+
+    def write(self) -> None:
+        """Append every run's events, and project its row and its deploys.
+
+        Raises:
+            VersionConflict: another process was quicker; nothing was written.
+        """
+        for touched in self.touched.values():
+            if touched.events:
+                self._transaction.append(
+                    make_row(touched.run),
+                    touched.before,
+                    [encode_event(event) for event in touched.events],
+                )
+            for row in find_deploys(touched.run, touched.events):
+                self._transaction.record_deploy(row)
+
+    # Locks and groups ---------------------------------------------------------------------------
+
+    def _take(self, touched: Touched, reaction: Reaction) -> None:
+        touched.events += reaction.events
+        for command in reaction.commands:
+            change = _CLAIMS.get(type(command))
+            if change is None:
+                touched.commands.append(command)
+            else:
+                change(self, touched.run, command)
+
+    def _request_lock(self, run: Run, command: RequestLock) -> None:
+        scope = run.created.scope
+        self.claiming.add(run.id)
+        result = locks.request(
+            self._transaction.read_claims(f"lock/{scope}/"),
+            f"lock/{scope}/{command.environment}",
+            run.id,
+            place=self._transaction.next_place(),
+            now=self._now,
+            instance=command.instance,
+            deploys=run.facts.deploys,
+        )
+        self._apply(result)
+        if result.deadlock is not None:
+            victim, environment, other, other_environment = result.deadlock
+            self.handle(victim, RefuseLock(environment, other, other_environment))
+
+    def _release_lock(self, run: Run, command: ReleaseLock) -> None:
+        scope = run.created.scope
+        self._release(f"lock/{scope}/{command.environment}", run)
+
+    def _enter_group(self, run: Run, command: EnterGroup) -> None:
+        key = f"group/{run.created.scope}/{command.group}"
+        self.claiming.add(run.id)
+        result = locks.request(
+            self._transaction.read_claims(key),
+            key,
+            run.id,
+            place=self._transaction.next_place(),
+            now=self._now,
+            limit=command.limit,
+            policy=command.policy,
+        )
+        if result.refused:
+            raise NotAllowed(
+                f"concurrency group {command.group!r} is full",
+                code="concurrency-rejected",
+                hint="wait for the run that is active, or cancel it",
+            )
+        self._apply(result)
+        for each in result.superseded:
+            self.handle(each, Cancel(None, "superseded"))
+
+    def _leave_group(self, run: Run, command: LeaveGroup) -> None:
+        self._release(f"group/{run.created.scope}/{command.group}", run)
+
+    def _release(self, key: str, run: Run) -> None:
+        self._apply(locks.release(self._transaction.read_claims(key), key, run.id, now=self._now))
+
+    def _apply(self, result: locks.LockResult) -> None:
+        """Write what changed, and tell the runs of this process what they were granted."""
+        for claim in result.removed:
+            self._transaction.delete_claim(claim.key, claim.run)
+        for claim in result.changed:
+            self._transaction.write_claim(claim)
+            if claim.holding:
+                self._tell_grant(claim)
+
+    def _tell_grant(self, claim: Claim) -> None:
+        if claim.run in self.touched or self._book.is_driven(claim.run):
+            self.handle(claim.run, read_grant(claim))
+        else:
+            self.elsewhere = True  # its own process sees the row
+
+
+def read_grant(claim: Claim) -> Message:
+    """Return the message that tells a run it holds what it claimed."""
+    kind, _, name = claim.key.split("/", 2)
+    return GrantLock(name) if kind == "lock" else GrantGroup()
+
+
+def make_row(run: Run) -> RunRow:
+    """Return the projection of a run."""
+    return RunRow(**describe_row(run))
+
+
+def find_deploys(run: Run, events: list[Event]) -> Iterator[DeployRow]:
+    """Yield a row for each deploy that succeeded in these events."""
+    for event in events:
+        if isinstance(event, AttemptEnded) and event.outcome == "succeeded":
+            instance = run.facts.instances[event.instance]
+            if instance.effect == "deploy" and instance.environment is not None:
+                name = instance.environment["name"]
+                yield DeployRow(run.created.scope, name, run.id, instance.id, event.at)
+
+
+_CLAIMS: dict[type[Command], Callable[[Moment, Run, Any], None]] = {
+    RequestLock: Moment._request_lock,
+    ReleaseLock: Moment._release_lock,
+    EnterGroup: Moment._enter_group,
+    LeaveGroup: Moment._leave_group,
+}
