@@ -260,10 +260,13 @@ def _read_settings(root: Path, file: Path | None) -> ProjectSettings:
         raise InvalidInput(
             f"cannot read {shown!r}: {error.strerror}", code="unreadable-file"
         ) from error
-    if not text.strip():
-        return ProjectSettings(_name_folder(root))
     problems: list[Problem] = []
-    document = compose(text, file=shown, problems=problems)
+    try:
+        document = compose(text, file=shown, problems=problems)
+    except InvalidInput as error:
+        if error.code == "yaml-empty":  # everything has a default
+            return ProjectSettings(_name_folder(root))
+        raise
     settings = _SettingsReader(document, problems).read(root)
     if problems:
         raise InvalidInput.of(sorted(problems, key=lambda each: each.location or _nowhere))
@@ -328,8 +331,9 @@ class _SettingsReader:
             )
         targets = []
         for key in data:
-            near = None if key in _ENVIRONMENT_KEYS else find_nearest(key, _ENVIRONMENT_KEYS)
-            if near is not None:
+            # Any other key names a target, so only what is very near is taken for a typo.
+            near = find_nearest(key, _ENVIRONMENT_KEYS, likeness=0.8)
+            if near not in (None, key):
                 self._tell(
                     "unknown-field",
                     f"{key!r} is not a field of an environment",

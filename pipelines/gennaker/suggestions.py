@@ -9,8 +9,14 @@ __all__ = ["find_nearest", "suggest"]
 _SHOWN = 8
 
 
-def find_nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that ``word`` was probably meant to be, None when none is near."""
+def find_nearest(word: str, known: Iterable[str], *, likeness: float = 0.6) -> str | None:
+    """Return the known word that ``word`` was probably meant to be, None when none is near.
+
+    Args:
+        word: what was written.
+        known: what could have been written.
+        likeness: from 0 to 1, how near it has to be.
+    """
     if len(word) > 200:
         return None
     # Imported here: only who mistyped pays for difflib.
@@ -21,7 +27,7 @@ def find_nearest(word: str, known: Iterable[str]) -> str | None:
     for each in candidates:
         if each.lower().replace("-", "_") == folded:
             return each
-    near = get_close_matches(word, candidates, n=1, cutoff=0.6)
+    near = get_close_matches(word, candidates, n=1, cutoff=likeness)
     return near[0] if near else None
 
 
