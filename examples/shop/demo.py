@@ -25,7 +25,7 @@ SECRETS = {
 
 def gennaker(*words: str) -> list[str]:
     """The command line of this Python's own gennaker."""
-    return [sys.executable, "-m", "gennaker_engine.cli.main", *words]
+    return [str(Path(sys.executable).parent / "gennaker"), *words]
 
 
 def ask(*words: str) -> Any:
