@@ -114,10 +114,10 @@ def print_run(settings: Settings, run: str, form: str) -> None:
     if form == "name":
         settings.console.out(run)
     elif form in ("json", "yaml"):
+        from gennaker_engine.cli.reading import load_view
         from gennaker_engine.cli.render.data import to_json, to_yaml
-        from gennaker_engine.core.view import describe_run
 
-        view = describe_run(settings.open_engine().load_run(run))
+        view = load_view(settings.open_engine().journal, run)
         settings.console.out(to_yaml(view) if form == "yaml" else to_json(view))
 
 
@@ -128,7 +128,8 @@ def tell_how_to_go_on(progress: Progress) -> str:
             f"{progress.run} waits for approval of {clean(gate.title)}; decide with: "
             f"gennaker approve {progress.run} {gate.stage}"
         )
-    return f"{progress.run} is left {progress.state}; go on with: gennaker resume {progress.run}"
+    word = "parked" if progress.parked else f"left {progress.state}"
+    return f"{progress.run} is {word}; go on with: gennaker resume {progress.run}"
 
 
 def _choose_code(follower: Follower) -> int:

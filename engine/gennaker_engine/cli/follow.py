@@ -305,6 +305,7 @@ class Follower:
         answer = prompt.answer
         assert answer is not None  # checked by the caller
         gate = prompt.gate
+        approves = answer.decision == "approve"
         try:
             message = Decide(
                 stage=gate.stage,
@@ -312,7 +313,7 @@ class Follower:
                 actor=self._actor,
                 origin=describe_origin(),
                 comment=answer.comment,
-                inputs=read_inputs(gate.asked.inputs, answer.inputs),
+                inputs=read_inputs(gate.asked.inputs, answer.inputs) if approves else {},
                 digest=gate.asked.digest,
             )
             refused = self._engine.request(run, message).wait(_ANSWER)

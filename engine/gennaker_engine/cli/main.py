@@ -53,8 +53,12 @@ def _call(argv: list[str], settings: Settings) -> int:
     from gennaker.errors import GennakerError
 
     try:
-        result = app.main(argv, prog_name=_PROGRAM, standalone_mode=False, obj=settings)
+        # Not app.main(): that answers a closed pipe with exit code 1 before anybody here sees it.
+        with app.make_context(_PROGRAM, argv, obj=settings) as context:
+            result = app.invoke(context)
         return result if isinstance(result, int) else SUCCEEDED
+    except click.exceptions.Exit as asked:
+        return asked.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
         sys.stderr.write(error.format_message() + "\n")
         return INVALID

@@ -80,8 +80,27 @@ def load_progress(journal: Journal, run: str) -> tuple[RunCreated, Progress]:
 
 
 def load_view(journal: Journal, run: str) -> dict[str, Any]:
-    """Return a run as versioned JSON data, the holder of what it waits for told too."""
+    """Return a run as versioned JSON data, with who holds what it waits for.
+
+    ``holder`` is ``{run, since}`` of the run that holds the lock, or a place in the group.
+    """
     from gennaker_engine.core.run import Run
+    from gennaker_engine.core.scope import format_moment
     from gennaker_engine.core.view import describe_run
 
-    return describe_run(Run.replay(event for _, event in load_events(journal, run)))
+    folded = Run.replay(event for _, event in load_events(journal, run))
+    view = describe_run(folded)
+    scope = folded.facts.created.scope
+    for wait in view["waiting"]:
+        if wait["on"] not in ("lock", "queue"):
+            continue
+        key = (
+            f"lock/{scope}/{wait['environment']}"
+            if wait["on"] == "lock"
+            else f"group/{scope}/{wait['group']}"
+        )
+        for claim in journal.read_claims(key):
+            if claim.key == key and claim.holding and claim.run != run:
+                wait["holder"] = {"run": claim.run, "since": format_moment(claim.since)}
+                break
+    return view

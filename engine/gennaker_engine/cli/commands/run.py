@@ -19,18 +19,22 @@ from gennaker_engine.cli.settings import Settings, pass_settings
 if TYPE_CHECKING:
     from gennaker.loader import Loaded
 
-__all__ = ["load_checked", "read_parameters", "run_command"]
+__all__ = ["load_checked", "params_file_option", "read_parameters", "run_command"]
 
 
-@command("run")
-@pipeline_argument
-@parameter_option
-@click.option(
+params_file_option = click.option(
     "--params-file",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="A YAML or JSON mapping of values; -p wins.",
 )
+"""``--params-file FILE``, beside ``-p``."""
+
+
+@command("run")
+@pipeline_argument
+@parameter_option
+@params_file_option
 @click.option("--detach-on-wait", is_flag=True, help="Leave when the run only waits; exit code 6.")
 @click.option(
     "--approve",
@@ -67,8 +71,8 @@ def run_command(
         )
     from gennaker_engine.cli.driving import Driving, drive_runs
 
-    loaded = load_checked(settings, pipeline)
     values = read_parameters(parameters, params_file)
+    loaded = load_checked(settings, pipeline)
     engine = settings.open_engine()
     run = engine.create_run(
         loaded, values, actor=settings.actor, sandbox=sandbox, plan=plan, approved=approved

@@ -49,7 +49,7 @@ class LineRenderer:
         return [f"{self._paint(instance + ' |', 'dim')} {text}"]
 
     def _created(self, event: facts.RunCreated, progress: Progress) -> list[str]:
-        title = f": {clean(event.title)}" if event.title else ""
+        title = f": {clean(progress.title)}" if progress.title else ""
         return [f"{self._paint(event.run, 'bold')} created{title}"]
 
     def _queued(self, event: facts.RunQueued, progress: Progress) -> list[str]:

@@ -100,6 +100,7 @@ class Progress:
         self.timed_out = False
         self.nothing_to_do = False
         self.aborting = ""
+        self.parked = False
         self.behind: tuple[str, ...] = ()
         self.created_at = 0.0
         self.started_at: float | None = None
@@ -144,7 +145,9 @@ class Progress:
         return None
 
     def _create(self, event: facts.RunCreated) -> None:
-        self.run, self.pipeline, self.title = event.run, event.pipeline, event.title
+        self.run, self.pipeline = event.run, event.pipeline
+        # A pipeline without a title lends its runs its name, which their ids say already.
+        self.title = event.title if event.title != event.pipeline else ""
         self.created_at, self.actor = event.at, event.actor
         for key, final in (("stages", False), ("finally", True)):
             for name, stage in event.definition.get(key, {}).items():
@@ -164,6 +167,12 @@ class Progress:
 
     def _start(self, event: facts.RunStarted) -> None:
         self.state, self.behind, self.started_at = "running", (), event.at
+
+    def _adopt(self, event: facts.RunAdopted) -> None:
+        self.parked = False
+
+    def _park(self, event: facts.RunParked) -> None:
+        self.parked = True
 
     def _abort(self, event: facts.AbortRequested) -> None:
         self.aborting = self.aborting or event.reason
@@ -273,6 +282,8 @@ _HANDLERS: Mapping[str, Callable[[Progress, Any], None]] = {
     facts.RunCreated.type: Progress._create,
     facts.RunQueued.type: Progress._queue,
     facts.RunStarted.type: Progress._start,
+    facts.RunAdopted.type: Progress._adopt,
+    facts.RunParked.type: Progress._park,
     facts.AbortRequested.type: Progress._abort,
     facts.RunEnded.type: Progress._end,
     facts.StageExpanded.type: Progress._expand,

@@ -55,4 +55,7 @@ def _plan(plans: Mapping[str, Any] | None, name: str, paint: Palette) -> list[st
         detail = f"  {clean(str(change['detail']))}" if change.get("detail") else ""
         told = paint(action, *([_TONES[action]] if action in _TONES else []))
         lines.append(f"{told} {clean(str(change['what']))}{detail}")
+    if plan.get("depends_on"):
+        tokens = ", ".join(clean(str(token)) for token in plan["depends_on"])
+        lines.append(paint(f"depends on {tokens}", "dim"))
     return lines

@@ -91,7 +91,13 @@ def render_tree(
 def tell_outcome(progress: Progress) -> str:
     """Return the run's state in one or two words: ``running``, ``succeeded``, ``nothing to do``."""
     if progress.state != "ended":
-        return "aborting" if progress.aborting else progress.state
+        if progress.parked:
+            return "parked"
+        if progress.aborting:
+            return "aborting"
+        states = {step.state for step in progress.steps.values()}
+        waits = progress.state == "running" and "waiting" in states and "running" not in states
+        return "waiting" if waits else progress.state
     if progress.timed_out:
         return f"{progress.outcome} (timed out)"
     return "nothing to do" if progress.nothing_to_do else str(progress.outcome)
@@ -100,7 +106,7 @@ def tell_outcome(progress: Progress) -> str:
 def _head(progress: Progress, now: float, paint: Palette) -> str:
     title = f"  {clean(progress.title)}" if progress.title else ""
     word = tell_outcome(progress)
-    tone = _TONES.get(progress.outcome or progress.state, ())
+    tone = _TONES.get(progress.outcome or word, ())
     begun = progress.started_at
     span = tell_span((progress.ended_at or now) - begun) if begun is not None else ""
     behind = f"  behind {', '.join(progress.behind)}" if progress.behind else ""

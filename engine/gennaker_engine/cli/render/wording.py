@@ -51,7 +51,7 @@ def _join(values: Mapping[str, Any]) -> str:
 
 def _created(event: facts.RunCreated) -> str:
     parts = [f"{event.actor} created {event.run}"]
-    if event.title:
+    if event.title and event.title != event.pipeline:
         parts.append(f"({event.title})")
     parts.append(f"of {event.file or event.pipeline}, definition {_short(event.digest)}")
     commit = event.source.get("commit") or event.source.get("digest")

@@ -1,0 +1,182 @@
+"""Write the reference pages of docs/reference/ from the code: `make docs`.
+
+With ``--check`` nothing is written, and the exit code is 1 when a page is not current.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gennaker.codes import CODES
+from gennaker.plugins import Registry
+from gennaker_engine.cli.app import COMMANDS, app
+from gennaker_engine.cli.commands.stages import describe_stage
+from gennaker_engine.cli.exit_codes import EXIT_CODES
+from gennaker_engine.cli.render.wording import tell_value
+
+REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
+NOTE = "<!-- Made by scripts/generate_docs.py; change the code and run `make docs`. -->"
+
+
+def write_cli() -> Iterator[str]:
+    """Yield the lines of the command line's reference."""
+    yield "# Command line"
+    yield ""
+    yield NOTE
+    yield ""
+    yield "stdout is data, stderr is progress and messages. Exit codes: [exit codes](exit-codes.md)."
+    root = click.Context(app, info_name="gennaker")
+    yield ""
+    yield "## Global options"
+    yield ""
+    yield "They may stand before or after the command."
+    yield ""
+    yield from write_options(app, root)
+    section = ""
+    for entry in COMMANDS.values():
+        if entry.section != section:
+            section = entry.section
+            yield ""
+            yield f"## {section}"
+        command = app.get_command(root, entry.name)
+        assert command is not None, entry.name
+        context = click.Context(command, info_name=entry.name, parent=root)
+        yield ""
+        yield f"### {entry.name}"
+        yield ""
+        yield "```text"
+        yield command.get_usage(context).removeprefix("Usage: ")
+        yield "```"
+        yield ""
+        yield inspect.cleandoc(command.help or "")
+        yield ""
+        yield from write_options(command, context)
+
+
+def write_options(command: click.Command, context: click.Context) -> Iterator[str]:
+    """Yield a table of a command's own options."""
+    shared = getattr(command, "shared", [])
+    rows = [
+        record
+        for each in command.get_params(context)
+        if each not in shared and (record := each.get_help_record(context)) is not None
+    ]
+    told = [(name, meaning) for name, meaning in rows if meaning and "--help" not in name]
+    if not told:
+        return
+    yield "| option | meaning |"
+    yield "|---|---|"
+    for name, meaning in told:
+        yield f"| `{cell(name)}` | {cell(' '.join(meaning.split()))} |"
+
+
+def write_stages() -> Iterator[str]:
+    """Yield the lines of the stage types' reference."""
+    registry = Registry.installed()
+    yield "# Stage types"
+    yield ""
+    yield NOTE
+    yield ""
+    yield "The built-in ones; `gennaker stages` lists those of your plugins too."
+    for info in registry.list():
+        if info.group != "stages" or not info.value.startswith("gennaker_stages."):
+            continue
+        described = describe_stage(registry.stage(info.name))
+        yield ""
+        yield f"## {info.name}"
+        yield ""
+        yield described["description"]
+        yield ""
+        yield f"Effect: {described['effect']}."
+        for title in ("inputs", "outputs"):
+            yield ""
+            yield from write_fields(title, described[title])
+
+
+def write_fields(title: str, fields: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a table of inputs or outputs."""
+    if not fields:
+        yield f"It has no {title} of its own."
+        return
+    inputs = title == "inputs"
+    yield f"| {title[:-1]} | type |{' default |' if inputs else ''} meaning |"
+    yield "|---|---|---|---|" if inputs else "|---|---|---|"
+    for name, field in fields.items():
+        default = "required" if field["required"] else tell_value(field.get("default"))
+        default = "" if default == "null" else default
+        middle = f" {cell(default)} |" if inputs else ""
+        meaning = cell(field.get("description", ""))
+        yield f"| `{name}` | {cell(field['type'])} |{middle} {meaning} |"
+
+
+def write_exit_codes() -> Iterator[str]:
+    """Yield the lines of the table of exit codes."""
+    yield "# Exit codes"
+    yield ""
+    yield NOTE
+    yield ""
+    yield "| code | meaning |"
+    yield "|---|---|"
+    for code, meaning in EXIT_CODES.items():
+        yield f"| {code} | {cell(meaning)} |"
+    yield ""
+    yield "`approve`, `reject` and `cancel` give the run's code when they follow it, else 0."
+
+
+def write_errors() -> Iterator[str]:
+    """Yield the lines of the table of code words."""
+    yield "# Errors"
+    yield ""
+    yield NOTE
+    yield ""
+    yield "A problem is told as `file:line:column: code: message; what to do next`, with the line and"
+    yield "a caret on a terminal. The code words:"
+    for section, codes in CODES.items():
+        yield ""
+        yield f"## {section}"
+        yield ""
+        yield "| code | meaning |"
+        yield "|---|---|"
+        for code, meaning in sorted(codes.items()):
+            yield f"| `{code}` | {cell(meaning)} |"
+
+
+def cell(text: str) -> str:
+    """Return text that stays inside its cell of a Markdown table."""
+    return text.replace("|", "\\|")
+
+
+PAGES = {
+    "cli.md": write_cli,
+    "stages.md": write_stages,
+    "exit-codes.md": write_exit_codes,
+    "errors.md": write_errors,
+}
+
+
+def main() -> int:
+    """Write every page, or with ``--check`` say which are not current."""
+    check = "--check" in sys.argv[1:]
+    stale = []
+    for name, write in PAGES.items():
+        text = "\n".join(write()) + "\n"
+        path = REFERENCE / name
+        if path.is_file() and path.read_text("utf-8") == text:
+            continue
+        stale.append(name)
+        if not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
+    for name in stale:
+        sys.stderr.write(f"{'not current' if check else 'wrote'}: docs/reference/{name}\n")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
