@@ -9,7 +9,7 @@ from typing import Any
 
 from . import discovery, openapi, scale
 from .operations import Operations, WriteOptions
-from .problems import ApiProblem, bad_request, not_offered
+from .problems import ApiProblem, Cause, bad_request, invalid, not_offered
 from .queries import Queries, Watch
 from .requests import Answer, Request, parse_body
 from .resources import Resource
@@ -18,6 +18,7 @@ from .tables import to_table
 __all__ = ["Api"]
 
 Object = dict[str, Any]
+_NO_PAGE = "404 page not found\n"
 _FOREIGN_GROUPS = frozenset(
     {
         "admissionregistration.k8s.io",
@@ -92,14 +93,14 @@ class Api:
             return self._found(openapi.describe(self.registry, parts[2:]), "")
         if parts[0] in ("openapi", "metrics", "logs", ".well-known", "openid"):
             raise not_offered(f"/{'/'.join(parts)}")
-        return Answer(404, text="404 page not found")
+        return Answer(404, text=_NO_PAGE)
 
     @staticmethod
     def _found(content: Object | None, group: str) -> Answer:
         if content is None:
             if group in _FOREIGN_GROUPS:
                 raise not_offered(f"the API group {group!r}")
-            return Answer(404, text="404 page not found")
+            return Answer(404, text=_NO_PAGE)
         return Answer(content=content)
 
     def _handle_group(
@@ -112,7 +113,10 @@ class Api:
         if resource is None:
             if group in _FOREIGN_GROUPS or plural in _FOREIGN_RESOURCES:
                 raise not_offered(f"{plural!r} of {group or 'core'}/{version}")
-            return Answer(404, text="404 page not found")
+            if version in self.registry.groups().get(group, ()):
+                text = "the server could not find the requested resource"
+                raise ApiProblem(404, "NotFound", text, details={})
+            return Answer(404, text=_NO_PAGE)
         if resource.namespaced and namespace is None and (name or request.method == "POST"):
             raise (
                 bad_request("an empty namespace may not be set during creation")
@@ -174,7 +178,7 @@ class Api:
         wishes = _wishes(request)
         dry_run = _dry_run(request, wishes)
         obj, gone = self.operations.delete(resource, namespace, name, wishes, dry_run=dry_run)
-        if not gone:
+        if not gone or resource.kind == "Pod":
             return Answer(content=self.operations.present(resource, obj))
         details = {"name": name, "kind": resource.plural, "uid": obj["metadata"]["uid"]}
         if resource.group:
@@ -194,11 +198,7 @@ class Api:
         elif request.method == "PATCH":
             form = _FORMS.get(request.content_type)
             if form is None or (form == "strategic" and resource.custom is not None):
-                text = (
-                    "the body of the request was in an unknown format - accepted media types include:"
-                    f" {', '.join(_FORMS)}"
-                )
-                raise ApiProblem(415, "UnsupportedMediaType", text)
+                raise _bad_media_type(form)
             if form == "apply":
                 _require_manager(request)
                 body = _read_object(request)
@@ -283,6 +283,16 @@ class Api:
         return obj
 
 
+def _bad_media_type(form: str | None) -> ApiProblem:
+    if form is None:
+        return ApiProblem(415, "UnsupportedMediaType", "415: Unsupported Media Type", details={})
+    text = (
+        "the body of the request was in an unknown format - accepted media types include:"
+        " application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
+    )
+    return ApiProblem(415, "UnsupportedMediaType", text)
+
+
 def _split(rest: tuple[str, ...]) -> tuple[str | None, str, str, str]:
     """Return namespace, plural, name and subresource of a path below the version."""
     namespace: str | None = None
@@ -311,8 +321,10 @@ def _options(request: Request) -> WriteOptions:
 def _dry_run(request: Request, wishes: Object) -> bool:
     asked = request.query.get("dryRun") or (wishes.get("dryRun") or [""])[0]
     if asked not in ("", "All"):
-        text = f'Unsupported value: "{asked}": supported values: "All"'
-        raise ApiProblem(422, "Invalid", f"dryRun: {text}")
+        words = {"POST": "Create", "PUT": "Update", "PATCH": "Patch"}
+        kind = f"{words.get(request.method, 'Delete')}Options"
+        cause = Cause.unsupported("dryRun", [asked], ["All"])
+        raise invalid(kind, "meta.k8s.io", "", [cause])
     return asked == "All"
 
 

@@ -34,7 +34,7 @@ def clone(value: Any) -> Any:
     return value
 
 
-def decode(value: Any, kind: Type, findings: Findings, path: str = "") -> Any:
+def decode(value: Any, kind: Type, findings: Findings, path: str = "", owner: str = "") -> Any:
     """Return ``value`` in stored form; shares nothing mutable with it.
 
     Args:
@@ -42,18 +42,19 @@ def decode(value: Any, kind: Type, findings: Findings, path: str = "") -> Any:
         kind: its type.
         findings: gets what was wrong.
         path: where ``value`` stands (``spec.replicas``).
+        owner: the name of the type whose field it is, for messages.
     """
     if value is None:
         return None
     if kind.kind in ("struct", "map", "list"):
         expected: type = list if kind.kind == "list" else dict
         if not isinstance(value, expected):
-            findings.wrong.append(_complain(value, kind.kind, path))
+            findings.wrong.append(_complain(value, kind.kind, path, owner))
             return value
         if kind.kind == "list":
             assert kind.element is not None
             return [
-                decode(item, kind.element, findings, f"{path}[{index}]")
+                decode(item, kind.element, findings, f"{path}[{index}]", owner)
                 if item is not None
                 else empty(kind.element)
                 for index, item in enumerate(value)
@@ -61,26 +62,27 @@ def decode(value: Any, kind: Type, findings: Findings, path: str = "") -> Any:
         if kind.kind == "map":
             assert kind.element is not None
             return {
-                key: decode(inner, kind.element, findings, f"{path}.{key}")
+                key: decode(inner, kind.element, findings, path, owner)
                 for key, inner in value.items()
             }
         decode_fields = _decode_custom if kind.schema is not None else _decode_struct
         return decode_fields(value, kind, findings, path)
     if kind.kind in ("*", "?") or kind.schema is not None:
         return clone(value)
-    return _decode_leaf(value, kind, findings, path)
+    return _decode_leaf(value, kind, findings, path, owner)
 
 
 def _decode_struct(value: dict[str, Any], kind: Type, findings: Findings, path: str) -> Any:
     found: dict[str, Any] = {}
     fields = kind.fields
+    name = kind.name.rpartition(".")[2]
     prefix = f"{path}." if path else ""
     for key, inner in value.items():
         spec = fields.get(key)
         if spec is None:
             findings.unknown.append(prefix + key)
             continue
-        decoded = decode(inner, spec.type, findings, prefix + key)
+        decoded = decode(inner, spec.type, findings, prefix + key, name)
         if decoded is None and spec.empty != "=":
             continue
         if spec.empty == "?" and not decoded:
@@ -128,7 +130,7 @@ _GO_NAMES = {"s": "string", "i": "int32", "n": "float64", "b": "bool"}
 _PYTHON_NAMES = {str: "string", bool: "bool", int: "number", float: "number", dict: "object"}
 
 
-def _decode_leaf(value: Any, kind: Type, findings: Findings, path: str) -> Any:
+def _decode_leaf(value: Any, kind: Type, findings: Findings, path: str, owner: str) -> Any:
     code = kind.kind
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if code == "q" and (isinstance(value, str) or number):
@@ -146,16 +148,18 @@ def _decode_leaf(value: Any, kind: Type, findings: Findings, path: str) -> Any:
         "x": number or isinstance(value, str),
     }.get(code, False)
     if not good:
-        findings.wrong.append(_complain(value, code, path))
+        findings.wrong.append(_complain(value, code, path, owner))
     return int(value) if good and code == "i" else value
 
 
-def _complain(value: Any, code: str, path: str) -> str:
+def _complain(value: Any, code: str, path: str, owner: str) -> str:
     got = _PYTHON_NAMES.get(type(value), "array")
     names = {"struct": "object", "map": "map[string]string", "list": "slice", **_GO_NAMES}
     field_name = re.sub(r"\[\d+\]", "", path)
     wanted = names.get(code, "string")
-    return f"json: cannot unmarshal {got} into Go struct field .{field_name} of type {wanted}"
+    return (
+        f"json: cannot unmarshal {got} into Go struct field {owner}.{field_name} of type {wanted}"
+    )
 
 
 _QUANTITY = re.compile(r"([+-]?[0-9.]+)([eE][+-]?[0-9]+|[KMGTPE]i|[numkMGTPE]|)")

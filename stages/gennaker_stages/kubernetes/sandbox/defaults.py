@@ -38,7 +38,7 @@ def _deployment(obj: Object) -> None:
 
 def _replica_set(obj: Object) -> None:
     obj["spec"].setdefault("replicas", 1)
-    _template(obj["spec"].setdefault("template", {"metadata": {}, "spec": {"containers": None}}))
+    _template(obj["spec"].setdefault("template", {"spec": {"containers": None}}))
 
 
 def _daemon_set(obj: Object) -> None:
@@ -89,7 +89,7 @@ def _job_spec(spec: Object) -> None:
 
 def _job(obj: Object) -> None:
     _job_spec(obj["spec"])
-    labels = obj["spec"]["template"]["metadata"].get("labels")
+    labels = obj["spec"]["template"].get("metadata", {}).get("labels")
     if labels and not obj["metadata"].get("labels"):
         obj["metadata"]["labels"] = dict(labels)
 

@@ -6,6 +6,7 @@ method takes the store's lock itself.
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ from .problems import (
 from .removal import Removal
 from .resources import Registry, Resource
 from .store import Store
-from .strategy import fold_string_data, prepare_create, prepare_update
+from .strategy import check_base64, fold_string_data, prepare_create, prepare_update
 from .structured import find_mistakes
 from .validation import validate, validate_change
 
@@ -46,7 +47,8 @@ _GENERATED = "bcdfghjklmnpqrstvwxz2456789"
 class WriteOptions:
     """Options of one write; ``warnings`` is filled by it.
 
-    ``field_validation`` is ``Strict``, ``Warn`` or ``Ignore``.
+    ``field_validation`` is ``Strict``, ``Warn`` or ``Ignore``; ``patch`` is the text of the patch that is
+    being applied, for messages.
     """
 
     manager: str = "unknown"
@@ -54,6 +56,7 @@ class WriteOptions:
     force: bool = False
     field_validation: str = "Warn"
     subresource: str = ""
+    patch: str | None = None
     warnings: list[str] = field(default_factory=list)
 
 
@@ -173,6 +176,7 @@ class Operations:
                 return patches.strategic_merge(obj, patch, resource.type)
             return patches.merge_patch(obj, patch)
 
+        options.patch = json.dumps(patch, separators=(",", ":"))
         return self.change(resource, namespace, name, function, options)
 
     def apply(
@@ -258,11 +262,11 @@ class Operations:
 
     def _check_config(self, resource: Resource, namespace: str, name: str, config: Object) -> None:
         metadata = config.setdefault("metadata", {})
-        expected = (resource.api_version, resource.kind)
-        if (config.get("apiVersion"), config.get("kind")) != expected:
-            if not config.get("apiVersion") or not config.get("kind"):
-                what = "apiVersion" if not config.get("apiVersion") else "kind"
-                raise bad_request(f"invalid object type: /, Kind=; {what} must be set")
+        given = (config.get("apiVersion") or "", config.get("kind") or "")
+        if given != (resource.api_version, resource.kind):
+            if not all(given):
+                group, _, version = given[0].rpartition("/")
+                raise bad_request(f"invalid object type: {group}/{version}, Kind={given[1]}")
             raise bad_request(
                 f"the API version in the data ({config['apiVersion']}, {config['kind']}) does not"
                 f" match the expected API version ({resource.api_version}, {resource.kind})"
@@ -274,6 +278,7 @@ class Operations:
             raise bad_request(
                 f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
             )
+        home = metadata.get("namespace", "")
         if namespace and metadata.setdefault("namespace", namespace) != namespace:
             raise bad_request(
                 "the namespace of the provided object does not match the namespace sent on the request"
@@ -285,29 +290,29 @@ class Operations:
                 if len(mistakes) == 1
                 else "errors:\n" + "\n".join(f"  {each}" for each in mistakes)
             )
-            version = f"{resource.api_version}, Kind={resource.kind}"
-            place = f"{namespace}/{name}; {version}"
+            version = f"{resource.group}/{resource.version}, Kind={resource.kind}"
+            place = f"{home}/{name}; {version}"
             raise ApiProblem(500, "", f"failed to create typed patch object ({place}): {told}")
 
     def _read(self, resource: Resource, body: Object, options: WriteOptions) -> Object:
         """Return a body in stored form with defaults, or refuse it."""
-        for name, expected in (("apiVersion", resource.api_version), ("kind", resource.kind)):
-            if body.get(name, expected) != expected:
-                raise bad_request(
-                    f"{resource.kind} in version {resource.api_version.rpartition('/')[2]!r} cannot be"
-                    f" handled: {name} in the data ({body[name]}) does not match the expected {expected}"
-                )
+        self._check_kind(resource, body)
         findings = Findings()
         obj: Object = decode(body, resource.type, findings)
         prefix = f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}:'
+        if resource.kind == "Secret":
+            check_base64(obj, findings)
         if findings.wrong:
             raise bad_request(f"{prefix} {findings.wrong[0]}")
         if findings.unknown and options.field_validation != "Ignore":
             told = [f'unknown field "{path}"' for path in findings.unknown]
             if options.field_validation == "Strict":
                 text = ", ".join(told)
-                start = "" if resource.custom is not None else f"{prefix} "
-                raise bad_request(f"{start}strict decoding error: {text}")
+                if options.patch is not None:
+                    why = f"strict decoding error: {text}"
+                    causes = [Cause.wrong("patch", options.patch, why)]
+                    raise invalid("", "", "", causes)
+                raise bad_request(f"{prefix} strict decoding error: {text}")
             options.warnings += told
         ordered: Object = {"apiVersion": resource.api_version, "kind": resource.kind}
         obj.pop("apiVersion", None)
@@ -319,6 +324,22 @@ class Operations:
         if resource.custom is None:
             set_defaults(resource.kind, ordered)
         return ordered
+
+    @staticmethod
+    def _check_kind(resource: Resource, body: Object) -> None:
+        version, kind = body.get("apiVersion") or resource.api_version, body.get("kind")
+        if version != resource.api_version:
+            raise bad_request(
+                f"the API version in the data ({version}) does not match the expected API version"
+                f" ({resource.api_version})"
+            )
+        if kind and kind != resource.kind:
+            group = resource.group.partition(".")[0] or "core"
+            raise bad_request(
+                f'{kind} in version "{resource.version}" cannot be handled as a {resource.kind}:'
+                f" converting ({resource.version}.{kind}) to ({group}.{resource.kind}): unknown"
+                " conversion"
+            )
 
     def _blank(self, resource: Resource) -> Object:
         """Return an object of this kind in which nothing is set."""
@@ -452,7 +473,7 @@ class Operations:
         self._keep_other_half(resource, live, obj, options.subresource)
         metadata, before = obj["metadata"], live["metadata"]
         name = before["name"]
-        self._check_identity(resource, metadata, before, name)
+        self._check_identity(resource, metadata, before, options)
         for field_name in (*_FIXED_METADATA, "generation"):
             metadata.pop(field_name, None)
             if field_name in before:
@@ -460,9 +481,12 @@ class Operations:
         metadata.pop("managedFields", None)
         if "generateName" in before:
             metadata["generateName"] = before["generateName"]
-        prepare_update(resource, live, obj, self.store.list("services"))
+        services = self.store.list("services")
+        prepare_update(resource, live, obj, services, subresource=options.subresource)
         if not options.subresource:
-            causes = validate(resource, obj) + validate_change(resource, live, obj)
+            causes = validate_change(resource, live, obj) + validate(resource, obj)
+            if resource.kind == "Deployment":
+                causes.sort(key=lambda cause: cause.message.endswith("immutable"))
             if causes:
                 raise invalid(resource.kind, resource.group, name, causes)
         metadata["resourceVersion"] = before["resourceVersion"]
@@ -482,8 +506,15 @@ class Operations:
         return self.store.put(resource.storage, obj)
 
     @staticmethod
-    def _check_identity(resource: Resource, metadata: Object, before: Object, name: str) -> None:
+    def _check_identity(
+        resource: Resource, metadata: Object, before: Object, options: WriteOptions
+    ) -> None:
+        name = before["name"]
         uid = metadata.get("uid")
+        if uid and uid != before["uid"] and options.patch is not None:
+            # Said twice, as the real server does.
+            causes = [Cause.wrong("metadata.uid", uid, "field is immutable")] * 2
+            raise invalid(resource.kind, resource.group, name, causes)
         if uid and uid != before["uid"]:
             why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {before['uid']}"
             raise conflict(resource.plural, name, resource.group, why)

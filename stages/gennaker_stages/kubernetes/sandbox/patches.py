@@ -51,7 +51,7 @@ def _apply_one(document: Any, operation: Any) -> Any:
         except ApiProblem:
             found = None
         if found != operation.get("value"):
-            raise _unprocessable(f"testing value {path} failed: test failed")
+            raise _unprocessable()
     elif name in ("add", "replace", "remove"):
         if not path and name != "remove":
             return clone(operation.get("value"))
@@ -70,10 +70,7 @@ def _resolve(document: Any, parts: list[str]) -> Any:
         try:
             document = document[int(part)] if isinstance(document, list) else document[part]
         except (KeyError, IndexError, ValueError, TypeError):
-            path = "/" + "/".join(parts)
-            raise _unprocessable(
-                f"the server rejected our request due to an error in our request: {path} is missing"
-            ) from None
+            raise _unprocessable() from None
     return document
 
 
@@ -92,26 +89,25 @@ def _edit(document: Any, parts: list[str], name: str, value: Any) -> None:
             place[index] = value
     elif isinstance(place, dict):
         if name != "add" and last not in place:
-            raise _unprocessable(
-                "the server rejected our request due to an error in our request: "
-                f"/{'/'.join(parts)} is missing"
-            )
+            raise _unprocessable()
         if name == "remove":
             del place[last]
         else:
             place[last] = value
     else:
-        raise _unprocessable(f"cannot {name} at /{'/'.join(parts)}")
+        raise _unprocessable()
 
 
 def _index(text: str, most: int) -> int:
     if not text.isdigit() or int(text) > most:
-        raise _unprocessable(f"invalid array index {text}")
+        raise _unprocessable()
     return int(text)
 
 
-def _unprocessable(message: str) -> ApiProblem:
-    return ApiProblem(422, "Invalid", message)
+def _unprocessable() -> ApiProblem:
+    # Word for word what the real server says of a patch that does not fit, which is not much.
+    message = "the server rejected our request due to an error in our request"
+    return ApiProblem(422, "Invalid", message, details={})
 
 
 def strategic_merge(target: Any, patch: Any, kind: Type) -> Any:

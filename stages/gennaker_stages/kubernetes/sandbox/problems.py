@@ -33,7 +33,7 @@ class ApiProblem(Exception):
         self.code = code
         self.reason = reason
         self.message = message
-        self.details = dict(details or {})
+        self.details = None if details is None else dict(details)
 
     def to_status(self) -> dict[str, Any]:
         """Return the ``Status`` object."""
@@ -41,7 +41,7 @@ class ApiProblem(Exception):
         status |= {"status": "Failure", "message": self.message}
         if self.reason:
             status["reason"] = self.reason
-        if self.details:
+        if self.details is not None:
             status["details"] = self.details
         status["code"] = self.code
         return status
@@ -114,9 +114,10 @@ def conflict(plural: str, name: str, group: str, why: str) -> ApiProblem:
 def invalid(kind: str, group: str, name: str, causes: Iterable[Cause]) -> ApiProblem:
     """Fields are wrong; all of them are told."""
     found = list(causes)
-    listed = [f"{each.field}: {each.message}" for each in found]
+    listed = list(dict.fromkeys(f"{each.field}: {each.message}" for each in found))
     told = listed[0] if len(listed) == 1 else f"[{', '.join(listed)}]"
-    details: dict[str, Any] = {"name": name, **({"group": group} if group else {}), "kind": kind}
+    details: dict[str, Any] = {"name": name} if name else {}
+    details |= {"group": group, "kind": kind} if group else ({"kind": kind} if kind else {})
     details["causes"] = [
         {"reason": each.reason, "message": each.message, "field": each.field} for each in found
     ]

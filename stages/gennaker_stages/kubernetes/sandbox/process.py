@@ -73,6 +73,8 @@ class SandboxAddress:
 
 _held: dict[Path, int] = {}
 """The users' files this process holds, so that the helper stays until it ends."""
+_started: list[subprocess.Popen[bytes]] = []
+"""The helpers this process started, kept so that those that ended are reaped."""
 
 
 def ensure_sandbox(state_folder: Path, *, pinned: bool = False) -> SandboxAddress:
@@ -133,7 +135,8 @@ def read_sandbox(state_folder: Path) -> SandboxAddress | None:
         os.close(lock)
     try:
         found = json.loads(content)
-    except ValueError:
+        os.kill(found["pid"], 0)
+    except (ValueError, ProcessLookupError):
         return None  # it is just starting or ending
     return SandboxAddress(found["url"], found["token"], found["pid"], folder)
 
@@ -216,9 +219,10 @@ def _spawn(folder: Path) -> subprocess.Popen[bytes]:
 
     descriptor = os.open(folder / "helper.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    _started[:] = [each for each in _started if each.poll() is None]
     try:
         # gennaker.process follows and ends what it starts; this one is meant to stay.
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "gennaker_stages.kubernetes.sandbox", "serve", str(folder)],
             stdin=subprocess.DEVNULL,
             stdout=descriptor,
@@ -229,6 +233,8 @@ def _spawn(folder: Path) -> subprocess.Popen[bytes]:
         )
     finally:
         os.close(descriptor)
+    _started.append(process)
+    return process
 
 
 def _read_tail(path: Path) -> str:

@@ -65,8 +65,15 @@ class Queries:
             "kind": resource.list_kind or f"{resource.kind}List",
             "apiVersion": resource.api_version,
             "metadata": metadata,
-            "items": [present(resource, each) for each in items],
+            "items": [self._bare(resource, present(resource, each)) for each in items],
         }
+
+    @staticmethod
+    def _bare(resource: Resource, obj: Object) -> Object:
+        """Return a list's item: those of built-in kinds say neither apiVersion nor kind."""
+        if resource.custom is not None:
+            return obj
+        return {key: value for key, value in obj.items() if key not in ("apiVersion", "kind")}
 
     @staticmethod
     def _check_version(query: Mapping[str, str], version: int) -> None:
@@ -176,5 +183,8 @@ class Watch:
 def _integer(query: Mapping[str, str], name: str) -> int:
     text = query.get(name) or "0"
     if not text.isdigit():
-        raise bad_request(f'invalid {name}: "{text}" is not a number')
+        if name == "limit":
+            raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
+        problem = f'Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
+        raise bad_request(f"invalid resource version: {name}: {problem}")
     return int(text)

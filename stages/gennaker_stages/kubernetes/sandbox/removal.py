@@ -43,11 +43,12 @@ class Removal:
         metadata = live["metadata"]
         for field, word in (("uid", "UID"), ("resourceVersion", "ResourceVersion")):
             if wanted.get(field) and wanted[field] != metadata[field]:
+                end = "deleted and then recreated" if word == "UID" else "modified"
                 why = (
-                    f"Precondition failed: {word} in precondition: {wanted[field]}, {word} in object"
-                    f" meta: {metadata[field]}"
+                    f"the {word} in the precondition ({wanted[field]}) does not match the {word} in"
+                    f" record ({metadata[field]}). The object might have been {end}"
                 )
-                raise conflict(resource.plural, metadata["name"], resource.group, why)
+                raise conflict(resource.kind, metadata["name"], resource.group, why)
 
     def _mark(self, resource: Resource, live: Object, wishes: Object) -> Object | None:
         """Return the object marked as being deleted, or None when nothing holds it."""

@@ -24,9 +24,13 @@ def describe(resource: Resource, obj: Mapping[str, Any]) -> Object:
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
         "metadata": metadata,
-        "spec": {"replicas": obj["spec"].get("replicas", 0)},
+        "spec": _drop_zero({"replicas": obj["spec"].get("replicas", 0)}),
         "status": {"replicas": obj.get("status", {}).get("replicas", 0), "selector": selector},
     }
+
+
+def _drop_zero(values: Object) -> Object:
+    return {key: value for key, value in values.items() if value}
 
 
 def change(

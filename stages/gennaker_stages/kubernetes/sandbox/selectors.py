@@ -95,10 +95,10 @@ def parse_field_selector(text: str, storage: str) -> Test:
             raise bad_request(f"invalid selector: '{text}'; can't understand '{part}'")
         field, sign, value = match.groups()
         if field not in _COMMON and field not in _FIELDS.get(storage, ()):
-            raise bad_request(
-                f'Unable to find "{storage}" that match label selector "", field selector'
-                f' "{text}": field label not supported: {field}'
-            )
+            if storage not in _FIELDS:
+                known = ", ".join(f'"{each}"' for each in _COMMON)
+                raise bad_request(f'"{field}" is not a known field selector: only {known}')
+            raise bad_request(f"field label not supported: {field}")
         terms.append((field.split("."), value, sign != "!="))
 
     def test(obj: Mapping[str, Any]) -> bool:

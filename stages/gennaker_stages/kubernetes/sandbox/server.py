@@ -149,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._check_token(headers)
         request = Request(self.command, rest, query, headers, body)
         if found is None:
-            return Answer(404, text="404 page not found"), None, request
+            return Answer(404, text="404 page not found\n"), None, request
         return found[0].handle(request), found[0], request
 
     def _read_body(self, headers: dict[str, str]) -> bytes:

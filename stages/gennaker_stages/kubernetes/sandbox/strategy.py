@@ -6,15 +6,24 @@ Called by :mod:`.operations` right before an object is validated and stored.
 from __future__ import annotations
 
 import base64
+import binascii
 from collections.abc import Iterable
 from typing import Any
 
-from .decode import clone, empty
+from .decode import Findings, clone, empty
 from .resources import Resource
 
-__all__ = ["fold_string_data", "prepare_create", "prepare_update"]
+__all__ = [
+    "CLAIM_PROTECTION",
+    "check_base64",
+    "fold_string_data",
+    "prepare_create",
+    "prepare_update",
+]
 
 Object = dict[str, Any]
+TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
+CLAIM_PROTECTION = "kubernetes.io/pvc-protection"
 
 
 def fold_string_data(obj: Object) -> None:
@@ -24,6 +33,18 @@ def fold_string_data(obj: Object) -> None:
         data = obj.setdefault("data", {})
         for key, value in plain.items():
             data[key] = base64.b64encode(value.encode()).decode()
+
+
+def check_base64(obj: Object, findings: Findings) -> None:
+    """Report a Secret's values that are not base64, as the API server does on reading."""
+    for value in obj.get("data", {}).values():
+        try:
+            base64.b64decode(value or "", validate=True)
+        except binascii.Error:
+            bad = next(
+                (i for i, c in enumerate(value) if not (c.isalnum() or c in "+/=")), len(value)
+            )
+            findings.wrong.append(f"illegal base64 data at input byte {bad}")
 
 
 def prepare_create(resource: Resource, obj: Object, services: Iterable[Object]) -> None:
@@ -51,8 +72,13 @@ def prepare_create(resource: Resource, obj: Object, services: Iterable[Object]) 
         obj["status"] = {"phase": "Pending", "qosClass": find_quality(spec)}
     elif kind in ("PersistentVolumeClaim", "PersistentVolume"):
         obj["status"] = {"phase": "Pending"}
+        if kind == "PersistentVolumeClaim":
+            finalizers = obj["metadata"].setdefault("finalizers", [])
+            finalizers.extend({CLAIM_PROTECTION} - set(finalizers))
     elif kind == "Job":
         _prepare_job(obj)
+    elif kind == "DaemonSet":
+        obj["metadata"].setdefault("annotations", {})[TEMPLATE_GENERATION] = "1"
     elif kind == "Service":
         allocate(obj, services)
     elif kind == "CustomResourceDefinition":
@@ -66,7 +92,12 @@ def prepare_create(resource: Resource, obj: Object, services: Iterable[Object]) 
 
 
 def prepare_update(
-    resource: Resource, old: Object, new: Object, services: Iterable[Object]
+    resource: Resource,
+    old: Object,
+    new: Object,
+    services: Iterable[Object],
+    *,
+    subresource: str = "",
 ) -> None:
     """Complete a changed object in place: generation, and what an update does not clear."""
     if resource.kind == "Service":
@@ -89,8 +120,19 @@ def prepare_update(
         new["spec"].setdefault("storageClassName", old["spec"]["storageClassName"])
     if resource.kind == "Namespace":
         new["spec"] = clone(old["spec"])
+    if resource.kind == "DaemonSet":
+        _number_template(old, new)
+    if subresource:
+        return
     if resource.counts_generation and _counts(resource, old) != _counts(resource, new):
         new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
+
+
+def _number_template(old: Object, new: Object) -> None:
+    number = int(old["metadata"].get("annotations", {}).get(TEMPLATE_GENERATION, "0"))
+    if old["spec"]["template"] != new["spec"]["template"]:
+        number += 1
+    new["metadata"].setdefault("annotations", {})[TEMPLATE_GENERATION] = str(number)
 
 
 def _counts(resource: Resource, obj: Object) -> Any:
@@ -119,10 +161,13 @@ def _prepare_job(obj: Object) -> None:
     spec, uid, name = obj["spec"], obj["metadata"]["uid"], obj["metadata"]["name"]
     if spec.get("manualSelector"):
         return
-    labels = spec["template"]["metadata"].setdefault("labels", {})
+    unlabelled = not obj["metadata"].get("labels")
+    labels = spec["template"].setdefault("metadata", {}).setdefault("labels", {})
     for prefix in ("batch.kubernetes.io/", ""):
         labels[f"{prefix}controller-uid"] = uid
         labels[f"{prefix}job-name"] = name
+    if unlabelled:
+        obj["metadata"]["labels"] = dict(labels)
     spec["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}
 
 

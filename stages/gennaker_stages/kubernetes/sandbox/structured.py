@@ -125,8 +125,9 @@ def compare(old: Any, new: Any, kind: Type) -> Comparison:
 
 def _compare(old: Any, new: Any, kind: Type, into: Comparison, element: str) -> None:
     shape = _shape(old if new is MISSING else new, kind)
-    if kind.kind == "?" and MISSING not in (old, new) and type(old) is not type(new):
-        shape = "leaf"
+    if kind.kind == "?" and old is not MISSING and new is not MISSING:
+        # Null counts as an empty map where nothing is known of the type.
+        shape = "map" if _is_map(old) and _is_map(new) else "leaf"
     if shape != "leaf" and not (_full(old) or _full(new)):
         shape = "leaf"
     if shape == "leaf":
@@ -144,6 +145,10 @@ def _compare(old: Any, new: Any, kind: Type, into: Comparison, element: str) -> 
         into.added.members.add(element)
     elif new is MISSING:
         into.removed.members.add(element)
+
+
+def _is_map(value: Any) -> bool:
+    return value is None or isinstance(value, dict)
 
 
 def _full(value: Any) -> bool:
@@ -203,6 +208,8 @@ def merge(live: Any, config: Any, kind: Type) -> Any:
     if live is MISSING:
         return config
     shape = _shape(config, kind)
+    if kind.kind == "?" and config is None and isinstance(live, dict) and live:
+        return live
     if shape == "leaf" or (kind.kind == "?" and type(live) is not type(config)):
         return config
     if not live and not config:
@@ -253,7 +260,11 @@ def _merge_lists(live: list[Any], config: list[Any], kind: Type) -> list[Any]:
 
 
 def remove(value: Any, fields: FieldSet, kind: Type) -> Any:
-    """Return ``value`` without the items in ``fields``; emptied containers stay, empty."""
+    """Return ``value`` without the items in ``fields``; a container that loses all becomes null.
+
+    Null instead of an empty container is what the API server's release does; for a custom kind it can
+    be seen, and even be refused by its schema.
+    """
     shape = _shape(value, kind)
     if not value or not fields or shape == "leaf":
         return value
@@ -265,7 +276,7 @@ def remove(value: Any, fields: FieldSet, kind: Type) -> Any:
                 continue
             below = fields.children.get(element)
             kept[key] = remove(inner, below, kind.child(key)) if below else inner
-        return kept
+        return kept or None
     items = []
     for item in value:
         element = item_element(item, kind)
@@ -273,9 +284,10 @@ def remove(value: Any, fields: FieldSet, kind: Type) -> Any:
             continue
         below = fields.children.get(element)
         items.append(remove(item, below, kind.element or DEDUCED) if below else item)
-    return items
+    return items or None
 
 
+_GOT = {str: "string", bool: "boolean", int: "int", float: "float", list: "list"}
 _EXPECTED = {
     "s": (str, "string"),
     "i": (int | float, "numeric (int or float)"),
@@ -303,7 +315,8 @@ def find_mistakes(value: Any, kind: Type, path: str = "") -> list[str]:
         wrong = wrong or (expected[0] is not bool and isinstance(value, bool))
     if wrong:
         name = expected[1] if expected else "scalar"
-        return [f"{path}: expected {name}, got &value.valueUnstructured{{Value:{_show(value)}}}"]
+        got = _GOT.get(type(value), "map")
+        return [f"{path}: expected {name}, got {got}"]
     return []
 
 

@@ -28,7 +28,7 @@ def check_custom(obj: Mapping[str, Any], kind: Type) -> list[Cause]:
     for name, value in obj.items():
         if name in properties and name not in ("apiVersion", "kind", "metadata"):
             found += _check(value, properties[name], name)
-    return found
+    return sorted(found, key=lambda cause: cause.field)
 
 
 _TYPES: dict[str, tuple[type, ...]] = {

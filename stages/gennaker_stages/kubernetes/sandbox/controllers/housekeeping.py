@@ -7,7 +7,8 @@ from typing import Any
 from ..problems import ApiProblem
 from ..removal import FOREGROUND, ORPHAN
 from ..store import Change
-from .base import MANAGER, Controller, Object
+from ..strategy import CLAIM_PROTECTION
+from .base import MANAGER, Controller, Object, is_live
 
 __all__ = ["Housekeeping"]
 
@@ -45,9 +46,10 @@ class Housekeeping(Controller):
     def reconcile(self, storage: str, obj: Object) -> None:
         """Do what this object needs."""
         finalizers = obj["metadata"].get("finalizers", ())
-        if obj["metadata"].get("deletionTimestamp") and FOREGROUND in finalizers:
+        deleted = bool(obj["metadata"].get("deletionTimestamp"))
+        if deleted and FOREGROUND in finalizers:
             self._end_in_foreground(storage, obj)
-        elif obj["metadata"].get("deletionTimestamp") and ORPHAN in finalizers:
+        elif deleted and ORPHAN in finalizers:
             self._orphan_dependents(storage, obj)
         elif obj["metadata"].get("ownerReferences") and self._is_orphan(obj):
             self.delete(storage, obj)
@@ -55,6 +57,8 @@ class Housekeeping(Controller):
             self._keep_namespace(obj)
         elif storage == "services":
             self._give_address(storage, obj)
+        elif storage == CLAIMS and CLAIM_PROTECTION in finalizers and deleted:
+            self._release_claim(storage, obj)
         elif storage == CLAIMS:
             self._bind_claim(obj)
         elif storage == DEFINITIONS:
@@ -196,6 +200,17 @@ class Housekeeping(Controller):
         status = {"phase": "Bound", "accessModes": obj["spec"]["accessModes"]}
         self.set_status(CLAIMS, bound, {**status, "capacity": {"storage": size["storage"]}})
 
+    def _release_claim(self, storage: str, obj: Object) -> None:
+        """Let a claim go once no pod uses it."""
+        name, namespace = obj["metadata"]["name"], obj["metadata"]["namespace"]
+        for pod in self.store.list("pods", namespace):
+            for volume in pod["spec"].get("volumes", []):
+                claim = volume.get("persistentVolumeClaim") or {}
+                if claim.get("claimName") == name and is_live(pod):
+                    self.plan(storage, obj, 0.2)
+                    return
+        self._drop_finalizer(storage, obj, CLAIM_PROTECTION)
+
     def _plan_volume_end(self, name: str) -> None:
         def run() -> None:
             with self.store.lock:
@@ -231,6 +246,6 @@ class Housekeeping(Controller):
             "storedVersions": stored,
         }
         try:
-            self.set_status(DEFINITIONS, obj, status)
+            self.set_status(DEFINITIONS, obj, status, "kube-apiserver")
         except ApiProblem:
             return

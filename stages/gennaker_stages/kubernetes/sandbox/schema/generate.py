@@ -128,7 +128,7 @@ def read_fields(body: str, bodies: dict[str, str], aliases: dict[str, str]) -> d
         inline = re.match(r'\s+(\w+)\s+`json:",inline"', line)
         if inline and inline[1] in bodies:
             found |= read_fields(bodies[inline[1]], bodies, aliases)
-        match = re.match(r'\s+\w+\s+(\S+)\s+`json:"(\w+)([^"]*)"', line)
+        match = re.match(r'\s+(?:\w+\s+)?(\S+)\s+`json:"(\w+)([^"]*)"', line)
         if not match:
             continue
         declared, field, options = match.groups()
@@ -138,8 +138,6 @@ def read_fields(body: str, bodies: dict[str, str], aliases: dict[str, str]) -> d
             found[field] = ""
         elif plain and "omitempty" in options:
             found[field] = "?"
-        elif "metav1.Time" in declared or declared in ("Time", "MicroTime"):
-            found[field] = ""
         else:
             found[field] = "="
     return found

@@ -1,0 +1,411 @@
+"""One contract for both servers: what holds on a real control plane holds on the sandbox.
+
+Every test runs on each; the differential tests ask both the same and compare the answers.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gennaker_stages.kubernetes.sandbox import Sandbox
+from tests.fixtures.cluster_client import APPLY, MERGE, STRATEGIC, ClusterClient
+from tests.fixtures.cluster_scenarios import (
+    DEFINITION,
+    DEFINITIONS,
+    SCENARIOS,
+    config_map,
+    deployment,
+    find_differences,
+    simplify,
+    thing,
+)
+
+pytestmark = pytest.mark.real("control_plane")
+SEQUENCES = 60
+STEPS = 12
+
+
+class Cluster:
+    """A server under test with a namespace of its own."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        self.kubeconfig = kubeconfig
+        self.client = ClusterClient(kubeconfig)
+        self.namespace = f"contract-{uuid.uuid4().hex[:8]}"
+        self.core = f"/api/v1/namespaces/{self.namespace}"
+        self.apps = f"/apis/apps/v1/namespaces/{self.namespace}"
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}}
+        status, answer = self.client.call("POST", "/api/v1/namespaces", body)
+        assert status == 201, answer
+
+    def wait_for(self, check: Callable[[], Any], seconds: float = 60.0) -> Any:
+        """Return the first true result of ``check``."""
+        deadline = time.monotonic() + seconds
+        while not (found := check()):
+            assert time.monotonic() < deadline, "it did not come true in time"
+            time.sleep(0.05)
+        return found
+
+    def close(self) -> None:
+        """Begin to delete the namespace."""
+        self.client.call("DELETE", f"/api/v1/namespaces/{self.namespace}")
+        self.client.close()
+
+
+@pytest.fixture(scope="module")
+def sandbox_kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The kubeconfig of a sandbox that runs for this module."""
+    path = tmp_path_factory.mktemp("sandbox") / "kubeconfig"
+    with Sandbox() as sandbox:
+        sandbox.write_kubeconfig(path)
+        yield path
+
+
+@pytest.fixture(params=["sandbox", "real"])
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """Each of the two servers in turn."""
+    found = open_cluster(request, request.param)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def both(request: pytest.FixtureRequest) -> Iterator[tuple[Cluster, Cluster]]:
+    """The real server and the sandbox, each with the custom kind of the scenarios."""
+    pair = open_cluster(request, "real"), open_cluster(request, "sandbox")
+    for each in pair:
+        establish(each)
+    yield pair
+    for each in pair:
+        each.close()
+
+
+def open_cluster(request: pytest.FixtureRequest, name: str) -> Cluster:
+    """Return the server of this name."""
+    if name == "real":
+        return Cluster(request.getfixturevalue("control_plane").kubeconfig)
+    return Cluster(request.getfixturevalue("sandbox_kubeconfig"))
+
+
+def establish(cluster: Cluster) -> None:
+    """Make the custom kind, once, and wait until it is served."""
+    cluster.client.call("POST", DEFINITIONS, DEFINITION)
+    path = f"/apis/contract.gennaker.dev/v1/namespaces/{cluster.namespace}/things"
+    cluster.wait_for(lambda: cluster.client.call("GET", path)[0] == 200)
+
+
+def run_steps(cluster: Cluster, steps: list[tuple[Any, ...]]) -> list[Any]:
+    """Return the simplified answers to the steps."""
+    answers = []
+    for method, path, *rest in steps:
+        answer = cluster.client.call(method, path.replace("NS", cluster.namespace, 1), *rest)
+        answers.append(simplify(list(answer), cluster.namespace))
+    return answers
+
+
+def compare_answers(pair: tuple[Cluster, Cluster], steps: list[tuple[Any, ...]]) -> list[str]:
+    """Return what differs between the two servers' answers."""
+    real, sandbox = (run_steps(each, steps) for each in pair)
+    return [
+        f"step {index} {steps[index][0]} {steps[index][1]}: {line}"
+        for index, (one, other) in enumerate(zip(real, sandbox, strict=True))
+        for line in find_differences(one, other)
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(SCENARIOS))
+def test_real_server_and_sandbox_answer_alike(both: tuple[Cluster, Cluster], name: str) -> None:
+    """Objects, managed fields, conflicts and errors are the same, times and uids aside."""
+    assert compare_answers(both, SCENARIOS[name]) == []
+
+
+def test_real_server_and_sandbox_agree_on_random_applies(both: tuple[Cluster, Cluster]) -> None:
+    """Random sequences of applies by several managers, updates, patches and deletes end alike."""
+    dice = random.Random(20)
+    for number in range(SEQUENCES):
+        steps = make_sequence(dice, number)
+        assert compare_answers(both, steps) == [], f"sequence {number}: {json.dumps(steps)}"
+
+
+def make_sequence(dice: random.Random, number: int) -> list[tuple[Any, ...]]:
+    """Return a random sequence of requests about one object."""
+    maker = dice.choice([random_map, random_thing, random_deployment])
+    steps: list[tuple[Any, ...]] = []
+    for _ in range(STEPS):
+        path, body = maker(dice, number)
+        manager = dice.choice(["one", "two", "three"])
+        query = f"?fieldManager={manager}"
+        form = dice.choice(["apply"] * 6 + ["put", "merge", "delete"])
+        if dice.random() < 0.15:
+            query += "&dryRun=All"
+        if form == "apply":
+            query += dice.choice(["", "&force=true"])
+            steps.append(("PATCH", path + query, body, APPLY))
+        elif form == "put" and "things" not in path:
+            steps.append(("PUT", path + query, body))
+        elif form == "delete" and dice.random() < 0.3:
+            steps.append(("DELETE", path))
+        else:
+            key = "data" if "configmaps" in path else "spec"
+            steps.append(("PATCH", path + query, {key: body[key]}, MERGE))
+        steps.append(("GET", path))
+    return steps
+
+
+def random_map(dice: random.Random, number: int) -> tuple[str, dict[str, Any]]:
+    """A ConfigMap with some of few keys, labels and finalizer-free metadata."""
+    body = config_map(f"m{number}")
+    body["data"] = {key: dice.choice("xy") for key in "abc" if dice.random() < 0.6}
+    if dice.random() < 0.5:
+        body["metadata"]["labels"] = {key: dice.choice("xy") for key in "pq" if dice.random() < 0.7}
+    return f"/api/v1/namespaces/NS/configmaps/m{number}", body
+
+
+def random_thing(dice: random.Random, number: int) -> tuple[str, dict[str, Any]]:
+    """A custom object with a list by key, a set, an atomic map and free data."""
+    spec: dict[str, Any] = {"size": dice.randint(1, 3)}
+    names = dice.sample("abcd", dice.randint(0, 4))
+    if names:
+        spec["items"] = [
+            {"name": name, **({"v": dice.choice("xy")} if dice.random() < 0.6 else {})}
+            for name in names
+        ]
+    if dice.random() < 0.5:
+        spec["tags"] = dice.sample(["t", "u", "v"], dice.randint(1, 3))
+    if dice.random() < 0.5:
+        spec["whole"] = {dice.choice("kl"): dice.choice("xy")}
+    if dice.random() < 0.4:
+        spec["free"] = {dice.choice("kl"): {dice.choice("mn"): dice.randint(0, 2)}}
+    body = thing(**spec)
+    body["metadata"]["name"] = f"t{number}"
+    return f"/apis/contract.gennaker.dev/v1/namespaces/NS/things/t{number}", body
+
+
+def random_deployment(dice: random.Random, number: int) -> tuple[str, dict[str, Any]]:
+    """A Deployment without pods: containers, ports and variables come and go."""
+    names = dice.sample(["web", "side"], dice.randint(1, 2))
+    containers = []
+    for name in names:
+        container: dict[str, Any] = {"name": name, "image": dice.choice(["i:1", "i:2"])}
+        if dice.random() < 0.5:
+            container["env"] = [
+                {"name": key, "value": dice.choice("xy")} for key in dice.sample("ABC", 2)
+            ]
+        if dice.random() < 0.4:
+            container["ports"] = [{"containerPort": dice.choice([80, 81])}]
+        containers.append(container)
+    body = deployment()
+    body["metadata"]["name"] = f"d{number}"
+    body["spec"]["template"]["spec"]["containers"] = containers
+    if dice.random() < 0.3:
+        body["spec"]["paused"] = dice.choice([True, False])
+    if dice.random() < 0.3:
+        body["spec"]["minReadySeconds"] = dice.choice([0, 5])
+    return f"/apis/apps/v1/namespaces/NS/deployments/d{number}", body
+
+
+def test_real_conflict_names_manager_and_field(cluster: Cluster) -> None:
+    """A refused apply says who owns the field, as cause and in words; force takes it."""
+    path = f"{cluster.core}/configmaps/c"
+    cluster.client.apply(path, config_map(a="1"), manager="first")
+    status, answer = cluster.client.apply(path, config_map(a="2"), manager="second")
+    taken, _ = cluster.client.apply(path, config_map(a="2"), manager="second", force=True)
+    cause = {
+        "reason": "FieldManagerConflict",
+        "message": 'conflict with "first"',
+        "field": ".data.a",
+    }
+    assert (status, answer["reason"]) == (409, "Conflict")
+    assert answer["message"] == 'Apply failed with 1 conflict: conflict with "first": .data.a'
+    assert [cause] == answer["details"]["causes"]
+    assert taken == 200
+
+
+def test_real_watch_tells_each_change_in_order(cluster: Cluster) -> None:
+    """A watch from a list's version gives what came after it, and the versions rise."""
+    path = f"{cluster.core}/configmaps"
+    version = cluster.client.get(path)["metadata"]["resourceVersion"]
+    cluster.client.call("POST", path, config_map(a="1"))
+    cluster.client.call("PATCH", f"{path}/c", {"data": {"a": "2"}}, MERGE)
+    cluster.client.call("DELETE", f"{path}/c")
+    seen = []
+    query = f"&resourceVersion={version}&fieldSelector=metadata.name%3Dc"
+    for event in cluster.client.watch(path, query):
+        seen.append((event["type"], event["object"]["data"]["a"]))
+        if event["type"] == "DELETED":
+            break
+    assert seen == [("ADDED", "1"), ("MODIFIED", "2"), ("DELETED", "2")]
+
+
+def test_real_watch_follows_a_selector(cluster: Cluster) -> None:
+    """An object that stops matching is told as deleted, one that starts as added."""
+    path = f"{cluster.core}/configmaps"
+    version = cluster.client.get(path)["metadata"]["resourceVersion"]
+    cluster.client.call("POST", path, config_map(a="1"))
+    for label in ("yes", "no"):
+        patch = {"metadata": {"labels": {"watched": label}}}
+        cluster.client.call("PATCH", f"{path}/c", patch, MERGE)
+    query = f"&resourceVersion={version}&labelSelector=watched%3Dyes"
+    events = cluster.client.watch(path, query)
+    seen = [next(events)["type"], next(events)["type"]]
+    events.close()
+    assert seen == ["ADDED", "DELETED"]
+
+
+def test_real_list_comes_in_pages(cluster: Cluster) -> None:
+    """``limit`` and ``continue`` give every object once, of one moment."""
+    path = f"{cluster.core}/configmaps"
+    for number in range(5):
+        cluster.client.call("POST", path, config_map(f"p{number}", a="1"))
+    first = cluster.client.get(f"{path}?limit=2&labelSelector=a!%3Db")
+    names = [each["metadata"]["name"] for each in first["items"]]
+    token = first["metadata"]["continue"]
+    cluster.client.call("POST", path, config_map("p9", a="1"))
+    while token:
+        page = cluster.client.get(f"{path}?limit=2&labelSelector=a!%3Db&continue={token}")
+        names += [each["metadata"]["name"] for each in page["items"]]
+        token = page["metadata"].get("continue")
+    assert [f"p{number}" for number in range(5)] == [n for n in names if n != "kube-root-ca.crt"]
+
+
+def test_real_rollout_becomes_available(cluster: Cluster) -> None:
+    """A Deployment gets ready pods, a second image replaces them, and its status says so."""
+    path = f"{cluster.apps}/deployments/web"
+    cluster.wait_for(
+        lambda: cluster.client.call("GET", f"{cluster.core}/serviceaccounts/default")[0] == 200
+    )
+    for image in ("web:1", "web:2"):
+        status, answer = cluster.client.apply(path, deployment(image, 2), force=True)
+        assert status in (200, 201), answer
+
+        def is_done() -> bool:
+            found = cluster.client.get(path)
+            now = found.get("status", {})
+            fresh = now.get("observedGeneration") == found["metadata"]["generation"]
+            counts = [now.get(key) for key in ("replicas", "updatedReplicas", "availableReplicas")]
+            return fresh and counts == [2, 2, 2]
+
+        cluster.wait_for(is_done)
+    conditions = {
+        each["type"]: (each["status"], each["reason"])
+        for each in cluster.client.get(path)["status"]["conditions"]
+    }
+    pods = [
+        pod
+        for pod in cluster.client.get(f"{cluster.core}/pods?labelSelector=app%3Dweb")["items"]
+        if "deletionTimestamp" not in pod["metadata"]
+    ]
+    revisions = cluster.client.get(path)["metadata"]["annotations"]
+    assert conditions["Progressing"] == ("True", "NewReplicaSetAvailable")
+    assert conditions["Available"] == ("True", "MinimumReplicasAvailable")
+    assert [pod["spec"]["containers"][0]["image"] for pod in pods] == ["web:2", "web:2"]
+    assert revisions["deployment.kubernetes.io/revision"] == "2"
+
+
+def test_real_deletion_takes_dependents_along(cluster: Cluster) -> None:
+    """Deleting a Deployment in the foreground ends when its ReplicaSet and pods are gone."""
+    path = f"{cluster.apps}/deployments/web"
+    cluster.wait_for(
+        lambda: cluster.client.call("GET", f"{cluster.core}/serviceaccounts/default")[0] == 200
+    )
+    cluster.client.apply(path, deployment("web:1", 1))
+    cluster.wait_for(lambda: cluster.client.get(path).get("status", {}).get("availableReplicas"))
+    cluster.client.call("DELETE", path, {"propagationPolicy": "Foreground"})
+    cluster.wait_for(lambda: cluster.client.call("GET", path)[0] == 404)
+    sets = cluster.client.get(f"{cluster.apps}/replicasets")["items"]
+    cluster.wait_for(lambda: not cluster.client.get(f"{cluster.core}/pods")["items"])
+    assert sets == []
+
+
+def test_real_namespace_goes_with_its_content(cluster: Cluster) -> None:
+    """A deleted namespace takes no more objects, and is gone when it is empty."""
+    path = f"{cluster.core}/configmaps"
+    cluster.client.call("POST", path, config_map(a="1"))
+    patch = {"metadata": {"finalizers": ["example.com/hold"]}}
+    cluster.client.call("PATCH", f"{path}/c", patch, MERGE)
+    _, marked = cluster.client.call("DELETE", cluster.core)
+    status, refused = cluster.client.call("POST", path, config_map("d"))
+    free = {"metadata": {"finalizers": None}}
+    cluster.wait_for(lambda: cluster.client.get(f"{path}/c")["metadata"].get("deletionTimestamp"))
+    cluster.client.call("PATCH", f"{path}/c", free, MERGE)
+    cluster.wait_for(lambda: cluster.client.call("GET", cluster.core)[0] == 404)
+    assert marked["status"]["phase"] == "Terminating"
+    assert (status, refused["details"]["causes"][0]["reason"]) == (403, "NamespaceTerminating")
+
+
+def test_real_status_is_a_subresource(cluster: Cluster) -> None:
+    """A write of the object leaves the status alone, a write of the status the object."""
+    path = f"{cluster.core}/services/s"
+    body = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}}
+    cluster.client.apply(path, {**body, "spec": {"ports": [{"port": 80}], "type": "LoadBalancer"}})
+    status = {"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}]}}
+    _, written = cluster.client.call(
+        "PATCH",
+        f"{path}/status?fieldManager=lb",
+        {"status": status, "spec": {"sessionAffinity": "ClientIP"}},
+        STRATEGIC,
+    )
+    _, after = cluster.client.call("PATCH", path, {"status": {"loadBalancer": None}}, MERGE)
+    manager = next(m for m in written["metadata"]["managedFields"] if m["manager"] == "lb")
+    assert written["status"]["loadBalancer"]["ingress"][0]["ip"] == "192.0.2.7"
+    assert written["spec"]["sessionAffinity"] == "None"
+    assert manager["subresource"] == "status"
+    assert written["status"] == after["status"]
+
+
+def test_real_dynamic_client_applies(cluster: Cluster) -> None:
+    """The official Python client discovers the kind and applies it on the server's side."""
+    from kubernetes import config, dynamic
+
+    api_client = config.new_client_from_config(str(cluster.kubeconfig))
+    client = dynamic.DynamicClient(api_client)
+    api = client.resources.get(api_version="apps/v1", kind="Deployment")
+    body = deployment("web:1", 0)
+    applied = api.server_side_apply(
+        body=body, name="web", namespace=cluster.namespace, field_manager="gennaker"
+    )
+    found = api.get(name="web", namespace=cluster.namespace)
+    client_versions = {each.manager: each.operation for each in found.metadata.managedFields}
+    api_client.close()
+    assert applied.metadata.uid == found.metadata.uid
+    assert client_versions["gennaker"] == "Apply"
+
+
+def test_real_kubectl_works(cluster: Cluster) -> None:
+    """kubectl applies on the server's side, waits for the rollout, shows, and deletes."""
+    manifest = deployment("web:1", 1)
+    manifest["metadata"]["namespace"] = cluster.namespace
+
+    def run(*arguments: str, text: str = "") -> str:
+        command = ["kubectl", f"--kubeconfig={cluster.kubeconfig}", "-n", cluster.namespace]
+        done = subprocess.run(
+            [*command, *arguments],
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    applied = run("apply", "--server-side", "-f", "-", text=json.dumps(manifest))
+    rolled = run("rollout", "status", "deployment/web", "--timeout=60s")
+    shown = run("get", "deployment", "web")
+    ready = run("wait", "--for=condition=Available", "deployment/web", "--timeout=30s")
+    deleted = run("delete", "deployment", "web")
+    assert applied == "deployment.apps/web serverside-applied\n"
+    assert rolled.endswith('deployment "web" successfully rolled out\n')
+    assert shown.split()[:5] == ["NAME", "READY", "UP-TO-DATE", "AVAILABLE", "AGE"]
+    assert shown.split()[5:9] == ["web", "1/1", "1", "1"]
+    assert ready == "deployment.apps/web condition met\n"
+    assert deleted.startswith('deployment.apps "web" deleted')
