@@ -84,6 +84,7 @@ class StageFunction(StageHandle):
         super().__init__(identifier)
         self._function = function
         self.__doc__ = function.__doc__
+        self.__wrapped__ = function  # so that its signature is the function's
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._function(*args, **kwargs)
