@@ -167,8 +167,13 @@ def read_model(
             return model.model_validate(current), problems
         except ValidationError as error:
             found = translate_errors(error, current, subject)
-        # What was left out here is no news when it is then missing.
-        problems.extend(problem for path, problem in found if path not in removed)
+        # What was left out here, or was written with a typo, is no news when it is then missing.
+        robbed = {path[:-1] for path in removed}
+        problems.extend(
+            problem
+            for path, problem in found
+            if not (problem.code == "missing-field" and path[:-1] in robbed)
+        )
         # Deeper and later ones first, so that indexes before them stay true.
         for path in sorted({path for path, _problem in found}, key=_sort_key, reverse=True):
             value = stand_in(path)
