@@ -24,7 +24,8 @@ _ORDER = (
     "IngressClass Ingress APIService MutatingWebhookConfiguration ValidatingWebhookConfiguration"
 )
 _RANK = {kind: index for index, kind in enumerate(_ORDER.split())}
-_SEPARATOR = re.compile(r"(?:^|\s*\n)---[ \t]*(?=\n|$)", re.MULTILINE)
+# As Helm splits: three dashes that begin a line end a document, whatever comes after them.
+_SEPARATOR = re.compile(r"(?:\A|\s*\n)---\s*")
 _TESTS = frozenset({"test", "test-success", "test-failure"})
 
 

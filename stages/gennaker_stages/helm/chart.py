@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 from gennaker.errors import InvalidInput, PermanentError
 from gennaker.yamltext import compose
+from gennaker_stages.helm.versions import is_compatible, parse_version
 
 __all__ = ["check_chart", "read_values_file"]
 
 
-def check_chart(chart: Path, shown: str) -> dict[str, Any]:
-    """Return the chart's ``Chart.yaml``.
+def check_chart(chart: Path, shown: str, kube_version: str) -> None:
+    """Refuse a chart that must not be rendered.
 
     Args:
         chart: the folder.
         shown: how the user named it.
+        kube_version: what the chart will see as the cluster's version.
 
     Raises:
-        PermanentError: codes ``helm-chart`` (no chart, a declared dependency that is not there) and
-            ``helm-link`` (a symbolic link that leaves the chart, whose target would be rendered).
+        PermanentError: codes ``helm-chart`` (no chart, or a library), ``helm-dependency`` (one is
+            declared and not there), ``helm-link`` (a symbolic link that leaves the chart, whose
+            target would be rendered), ``helm-version`` (it is for other clusters).
     """
     file = chart / "Chart.yaml"
     if not file.is_file():
@@ -31,18 +35,18 @@ def check_chart(chart: Path, shown: str) -> dict[str, Any]:
             hint="name the chart's folder, relative to the project root",
         )
     _check_links(chart, shown)
-    metadata = _compose(file, f"{shown}/Chart.yaml")
-    if not isinstance(metadata, dict):
-        raise PermanentError(f"{shown}/Chart.yaml is not a mapping", code="helm-chart")
-    for each in metadata.get("dependencies") or ():
-        name = str(each.get("name"))
-        if not _has_dependency(chart / "charts", name):
-            raise PermanentError(
-                f"chart {shown!r} declares the dependency {name!r}, which is not in {shown}/charts",
-                code="helm-dependency",
-                hint=f"run 'helm dependency build {shown}' and commit the result",
-            )
-    return metadata
+    metadata = _read_mapping(file, f"{shown}/Chart.yaml")
+    if metadata.get("type") == "library":
+        raise PermanentError(
+            f"{shown!r} is a library chart, which renders nothing",
+            code="helm-chart",
+            hint="name a chart that uses it",
+        )
+    _check_kube_version(metadata.get("kubeVersion"), shown, kube_version)
+    older = chart / "requirements.yaml"
+    if metadata.get("apiVersion") == "v1" and older.is_file():
+        metadata = _read_mapping(older, f"{shown}/requirements.yaml")
+    _check_dependencies(metadata.get("dependencies"), chart / "charts", shown)
 
 
 def read_values_file(path: Path, shown: str) -> dict[str, Any]:
@@ -55,21 +59,52 @@ def read_values_file(path: Path, shown: str) -> dict[str, Any]:
         raise PermanentError(f"there is no values file {shown!r}", code="helm-values")
     if not path.read_bytes().strip():
         return {}
-    data = _compose(path, shown)
+    return _read_mapping(path, shown, code="helm-values")
+
+
+def _read_mapping(path: Path, shown: str, code: str = "helm-chart") -> dict[str, Any]:
+    try:
+        data = compose(path.read_bytes(), file=shown, schema="1.1").data
+    except InvalidInput as error:
+        raise PermanentError(str(error.problems[0]), code=code) from error
     if data is not None and not isinstance(data, dict):
-        raise PermanentError(f"values file {shown!r} is not a mapping", code="helm-values")
+        raise PermanentError(f"{shown!r} is not a mapping", code=code)
     return data or {}
 
 
-def _compose(path: Path, shown: str) -> Any:
+def _check_kube_version(constraint: Any, shown: str, kube_version: str) -> None:
+    if not constraint:
+        return
     try:
-        return compose(path.read_bytes(), file=shown, schema="1.1").data
-    except InvalidInput as error:
-        raise PermanentError(str(error.problems[0]), code="helm-values") from error
+        fits = is_compatible(str(constraint), parse_version(kube_version))
+    except ValueError as error:
+        raise PermanentError(
+            f"kubeVersion of {shown}/Chart.yaml cannot be read: {error}", code="helm-version"
+        ) from None
+    if not fits:
+        raise PermanentError(
+            f"chart {shown!r} is for Kubernetes {constraint}, not for {kube_version}",
+            code="helm-version",
+            hint="give the cluster's version as 'kube_version'",
+        )
+
+
+def _check_dependencies(declared: Any, folder: Path, shown: str) -> None:
+    for each in declared if isinstance(declared, list) else ():
+        name = str(each.get("name")) if isinstance(each, dict) else str(each)
+        if not _has_dependency(folder, name):
+            raise PermanentError(
+                f"chart {shown!r} declares the dependency {name!r}, which is not in {shown}/charts",
+                code="helm-dependency",
+                hint=f"run 'helm dependency build {shown}' and commit the result",
+            )
 
 
 def _has_dependency(folder: Path, name: str) -> bool:
-    return (folder / name).is_dir() or any(folder.glob(f"{name}-*.tgz"))
+    packed = re.compile(rf"{re.escape(name)}-v?\d.*\.tgz")
+    return (folder / name / "Chart.yaml").is_file() or (
+        folder.is_dir() and any(packed.fullmatch(each.name) for each in folder.iterdir())
+    )
 
 
 def _check_links(chart: Path, shown: str) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import sys
+import re
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,10 @@ from gennaker_stages.helm.bundle import (
 
 __all__ = ["HelmTemplate"]
 
-MAX_OUTPUT = 10 << 20
+# What Helm 4.2 says when nobody says otherwise; fixed here, so that no upgrade changes a bundle.
+KUBE_VERSION = "1.36.0"
+MAX_RELEASE = 53
+_RELEASE = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
 class HelmTemplate(Stage):
@@ -49,7 +51,7 @@ class HelmTemplate(Stage):
         )
         set: dict[str, Any] = Field(
             default_factory=dict,
-            description="Single values over all others; 'a.b[0]' as a key, types are kept",
+            description="Single values over all others, as '--set-json' does; 'a.b[0]' as a key",
         )
         release: str | None = Field(
             default=None, description="Release name; the pipeline's name unless given"
@@ -60,8 +62,10 @@ class HelmTemplate(Stage):
         include_crds: bool = Field(
             default=True, description="Whether 'crds/' belongs to the bundle"
         )
-        kube_version: str | None = Field(
-            default=None, description="What charts see as the cluster's version, like '1.33.0'"
+        kube_version: str = Field(
+            default=KUBE_VERSION,
+            pattern=r"^v?[0-9]+\.[0-9]+(\.[0-9]+)?([-+][0-9A-Za-z.+-]+)?$",
+            description="What charts see as the cluster's version, like '1.33.0'",
         )
         api_versions: tuple[str, ...] = Field(
             default=(), description="API versions charts see as offered by the cluster"
@@ -89,6 +93,8 @@ class HelmTemplate(Stage):
         manifests = _render(inputs, ctx)
         content = join_manifests(manifests)
         bundle = ctx.artifacts.put(content, media_type=BUNDLE_MEDIA_TYPE)
+        if not manifests:
+            ctx.log(f"chart {inputs.chart!r} renders no object with these values")
         for each in manifests:
             ctx.log(f"{each.name}  ({each.source})")
         return Succeeded({"bundle": bundle, "objects": [each.name for each in manifests]})
@@ -96,34 +102,30 @@ class HelmTemplate(Stage):
 
 def _render(inputs: HelmTemplate.Inputs, ctx: PlanContext) -> list[Manifest]:
     from gennaker_stages.helm.chart import check_chart
+    from gennaker_stages.helm.rendering import RenderRequest, render_chart
 
     chart = join_inside(ctx.source, inputs.chart)
-    check_chart(chart, inputs.chart)
-    namespace = inputs.namespace or _find_namespace(ctx) or "default"
-    options: dict[str, Any] = {
-        "name": inputs.release or ctx.run.pipeline.replace("_", "-"),
-        "namespace": namespace,
-        "revision": 1,
-        "is_install": True,
-        "api_versions": list(inputs.api_versions),
-    }
-    if inputs.kube_version is not None:
-        options["kube_version"] = inputs.kube_version
-    request = {
-        "chart": str(chart),
-        "values": _collect_values(inputs, ctx.source),
-        "options": options,
-    }
-    answer = _call_worker(request, inputs.chart)
-    rendered: dict[str, str] = dict(answer["rendered"])
-    if inputs.include_crds:
-        rendered.update({each["filename"]: each["data"] for each in answer["crds"]})
-    manifests = split_templates(rendered)
-    if sum(len(each.text) for each in manifests) > MAX_OUTPUT:
+    check_chart(chart, inputs.chart, inputs.kube_version)
+    release = inputs.release or ctx.run.pipeline.replace("_", "-")
+    if len(release) > MAX_RELEASE or not _RELEASE.fullmatch(release):
         raise PermanentError(
-            f"chart {inputs.chart!r} renders to more than 10 MiB", code="helm-output"
+            f"{release!r} is not a release name",
+            code="helm-release",
+            hint=f"give 'release': lower-case letters, digits and '-', at most {MAX_RELEASE}",
         )
-    return manifests
+    rendered = render_chart(
+        RenderRequest(
+            chart=chart,
+            shown=inputs.chart,
+            values=_collect_values(inputs, ctx.source),
+            release=release,
+            namespace=inputs.namespace or _find_namespace(ctx) or "default",
+            kube_version=inputs.kube_version,
+            api_versions=inputs.api_versions,
+            include_crds=inputs.include_crds,
+        )
+    )
+    return split_templates(rendered)
 
 
 def _collect_values(inputs: HelmTemplate.Inputs, source: Path) -> dict[str, Any]:
@@ -144,27 +146,3 @@ def _find_namespace(ctx: PlanContext) -> str | None:
         return None
     found = ctx.environment.settings.get("namespace")
     return found if isinstance(found, str) else None
-
-
-def _call_worker(request: dict[str, Any], shown: str) -> dict[str, Any]:
-    from gennaker.process import run
-
-    done = run(
-        [sys.executable, "-m", "gennaker_stages.helm.worker"],
-        stdin=json.dumps(request).encode(),
-        timeout=35,
-    )
-    if done.code != 0:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise PermanentError(
-            f"rendering {shown!r} went past its limits (10 s of CPU, 30 s, 4 GiB) or crashed: "
-            f"{said[-1] if said else f'exit {done.code}'}",
-            code="helm-render",
-            hint="look for an endless range or a very large repeat in its templates",
-        )
-    answer: dict[str, Any] = json.loads(done.stdout)
-    if "error" in answer:
-        raise PermanentError(
-            f"chart {shown!r} cannot be rendered: {answer['error']}", code="helm-render"
-        )
-    return answer

@@ -1,7 +1,8 @@
 """The render worker: a process that renders one chart and ends, so that no chart can hurt a run.
 
-``python -m gennaker_stages.helm.worker`` reads ``{chart, values, options}`` as JSON from its input
-and writes ``{rendered, crds}`` or ``{error}``. Memory, CPU and time are bounded before the library
+``python -m gennaker_stages.helm.worker MEMORY CPU WALL`` (bytes and seconds) reads the question as
+JSON from its input and writes ``{rendered}``, ``{error}`` or ``{size}`` (too much was rendered).
+:mod:`gennaker_stages.helm.rendering` starts it. Memory, CPU and time are bounded before the library
 is loaded. A chart handle is used for one render only: a second render of the same handle gives
 wrong output when a condition switched a subchart off in the first.
 """
@@ -16,43 +17,44 @@ from typing import Any
 
 __all__ = ["main"]
 
-# Go's runtime does not start with less than about 1 GiB of address space.
-ADDRESS_SPACE = 4 << 30
-CPU_SECONDS = 10
-WALL_SECONDS = 30
-
 
 def main() -> int:
     """Render what the input asks for; the exit code is 0 unless the worker itself is at fault."""
+    memory, cpu, wall = (int(each) for each in sys.argv[1:4])
     for what, limit in (
-        (resource.RLIMIT_AS, ADDRESS_SPACE),
-        (resource.RLIMIT_CPU, CPU_SECONDS),
+        (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_CPU, cpu),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),
     ):
         resource.setrlimit(what, (limit, limit))
-    signal.alarm(WALL_SECONDS)
-    request = json.load(sys.stdin)
-    json.dump(_render(request), sys.stdout)
+    signal.alarm(wall)
+    json.dump(_answer(json.load(sys.stdin)), sys.stdout)
     return 0
 
 
-def _render(request: dict[str, Any]) -> dict[str, Any]:
+def _answer(question: dict[str, Any]) -> dict[str, Any]:
     from helm_python import _native
     from helm_python.chart import Chart
     from helm_python.errors import HelmError
 
     try:
-        chart = Chart.load(request["chart"])
-        rendered = _native.call_string(
+        chart = Chart.load(question["chart"])
+        # Not ``Chart.render``, which knows neither the cluster's version nor its API versions.
+        text = _native.call_string(
             "helm_render",
             chart._raw(),
-            json.dumps(request["values"]),
-            json.dumps(request["options"]),
+            json.dumps(question["values"]),
+            json.dumps(question["options"]),
         )
-        return {"rendered": json.loads(rendered), "crds": chart.crds}
+        crds = chart.crds if question["include_crds"] else []
     except HelmError as error:
         return {"error": str(error)}
+    rendered: dict[str, str] = json.loads(text)
+    for each in crds:
+        rendered[each["filename"]] = f"{rendered.get(each['filename'], '')}---\n{each['data']}"
+    size = sum(len(each.encode()) for each in rendered.values())
+    return {"size": size} if size > question["max_output"] else {"rendered": rendered}
 
 
 if __name__ == "__main__":
