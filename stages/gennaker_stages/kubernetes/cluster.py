@@ -209,10 +209,9 @@ class Cluster:
 
         configuration = self._client.configuration
         headers = {"Accept": "application/json", "User-Agent": "gennaker"}
-        token = configuration.get_api_key_with_prefix("authorization")
-        if token:
-            headers["Authorization"] = token
-        elif configuration.username:
+        for setting in configuration.auth_settings().values():
+            headers["Authorization"] = setting["value"]
+        if configuration.username:
             headers["Authorization"] = configuration.get_basic_auth_token()
         if body is not None:
             headers["Content-Type"] = APPLY
