@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Literal
 
 from gennaker.errors import PermanentError, StageError
-from gennaker.process.groups import DRAIN, GRACE, GroupEnd, find_start_time, has_exited, signal_group
+from gennaker.process.groups import (
+    DRAIN,
+    GRACE,
+    GroupEnd,
+    find_start_time,
+    has_exited,
+    signal_group,
+)
 from gennaker.process.lines import LineSplitter, Masking
 
 __all__ = ["ChildProcess", "Completed", "capture", "clean_environment", "describe_exit", "run"]
