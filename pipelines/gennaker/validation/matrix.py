@@ -40,7 +40,8 @@ def check_matrix(found: Findings, matrix: Matrix, path: Path) -> None:
             found.tell("matrix", f"axis {name!r} is an empty list", place, "remove the stage")
         elif isinstance(values, list):
             _check_repeated(found, name, values, place)
-    if not axes and not matrix.include:
+    # What was no axis in its form is told already.
+    if not axes and not matrix.include and not found.loaded.problems:
         found.tell(
             "matrix", "a matrix needs an axis", path, "add one, like 'region: [eu, us]'", key=True
         )
