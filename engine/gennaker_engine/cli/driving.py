@@ -88,7 +88,8 @@ def record_and_follow(
     engine, console = settings.open_engine(), settings.console
     reaction = engine.send(run, message)
     if reaction.refused:
-        raise NotAllowed(reaction.refused, code="refused")
+        ended = engine.resolve_run(run).state == "ended"
+        raise NotAllowed(reaction.refused, code="run-ended" if ended else "refused")
     owner = engine.journal.find_owner(run)
     row = engine.journal.find_run(run)
     if row is not None and row.state == "ended":

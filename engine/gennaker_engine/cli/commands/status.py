@@ -181,8 +181,14 @@ def _watch(settings: Settings, journal: Journal, run: str) -> None:
                 if told:
                     write("\n".join(told) + "\n")
         if live:
-            size = {"width": console.width - 1, "height": console.height}
-            screen.draw(render_tree(progress, now=time.time(), paint=console.paint, **size))
+            tree = render_tree(
+                progress,
+                now=time.time(),
+                width=console.width - 1,
+                height=console.height,
+                paint=console.paint,
+            )
+            screen.draw(tree)
         if progress.state == "ended":
             return
         time.sleep(_POLL)

@@ -9,7 +9,7 @@ from gennaker_engine.cli.render.console import PLAIN, Palette
 from gennaker_engine.cli.render.text import clean
 from gennaker_engine.cli.render.wording import tell_cause
 
-__all__ = ["render_markdown", "render_plan"]
+__all__ = ["render_markdown", "render_plan", "tell_change"]
 
 _TONES = {"create": "green", "delete": "red", "replace": "yellow", "change": "yellow"}
 _STAGE_TONES = {"skip": "dim", "depends": "yellow", "error": "red"}
@@ -28,7 +28,7 @@ def render_plan(plan: Mapping[str, Any], *, paint: Palette = PLAIN) -> list[str]
         for change in stage.get("changes", ()):
             action = str(change["action"])
             word = paint(action, *([_TONES[action]] if action in _TONES else []))
-            lines.append(f"    {word} {_tell_change(change)}")
+            lines.append(f"    {word} {tell_change(change)}")
     lines.append("")
     lines.append(_summarize(plan["stages"]))
     lines.append(f"plan {plan['digest']}")
@@ -45,9 +45,7 @@ def render_markdown(plan: Mapping[str, Any]) -> list[str]:
     ]
     for stage in plan["stages"]:
         told = [_tell_stage(stage)] if _tell_stage(stage) else []
-        told += [
-            f"{change['action']} {_tell_change(change)}" for change in stage.get("changes", ())
-        ]
+        told += [f"{change['action']} {tell_change(change)}" for change in stage.get("changes", ())]
         cells = (
             _cell(stage["id"]),
             _cell(stage["uses"]),
@@ -73,9 +71,11 @@ def _tell_stage(stage: Mapping[str, Any]) -> str:
     return clean("; ".join(parts))
 
 
-def _tell_change(change: Mapping[str, Any]) -> str:
-    detail = f"  {clean(str(change['detail']))}" if change.get("detail") else ""
-    return clean(str(change["what"])) + detail
+def tell_change(change: Mapping[str, Any]) -> str:
+    """Return what is changed and its detail, on one line."""
+    what = clean(str(change["what"])).strip()
+    detail = " ".join(clean(str(change.get("detail", ""))).split())
+    return f"{what}  {detail}" if detail and detail != what else what
 
 
 def _summarize(stages: Sequence[Mapping[str, Any]]) -> str:

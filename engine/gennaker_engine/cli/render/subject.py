@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gennaker_engine.cli.render.console import PLAIN, Palette
+from gennaker_engine.cli.render.plan import tell_change
 from gennaker_engine.cli.render.text import clean
 from gennaker_engine.cli.render.wording import tell_value
 
@@ -52,9 +53,8 @@ def _plan(plans: Mapping[str, Any] | None, name: str, paint: Palette) -> list[st
     lines = []
     for change in plan.get("changes", ()):
         action = str(change["action"])
-        detail = f"  {clean(str(change['detail']))}" if change.get("detail") else ""
         told = paint(action, *([_TONES[action]] if action in _TONES else []))
-        lines.append(f"{told} {clean(str(change['what']))}{detail}")
+        lines.append(f"{told} {tell_change(change)}")
     if plan.get("depends_on"):
         tokens = ", ".join(clean(str(token)) for token in plan["depends_on"])
         lines.append(paint(f"depends on {tokens}", "dim"))
