@@ -50,6 +50,11 @@ def translate_error(error: ApiError, what: str) -> StageError:
             code="namespace-missing",
             hint="create it, or set 'create_namespace: true' in the environment",
         )
+    # The server says 500 to a manifest that does not fit the schema; it never will.
+    if "failed to create typed patch object" in message:
+        return PermanentError(
+            told, code="cluster-refused", hint="correct the field in the manifest"
+        )
     if status in (409, 429) or status >= 500:
         return TemporaryError(told, code="cluster-unavailable")
     return PermanentError(told, code="cluster-refused")

@@ -1,0 +1,212 @@
+"""What ``kubernetes.deploy`` does on any API server: the sandbox and a real control plane."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gennaker.errors import PermanentError
+from gennaker.stage import Environment, Failed, Secret, Succeeded
+from gennaker.testing import FakeContext
+from gennaker_stages.kubernetes.cluster import Cluster
+from gennaker_stages.kubernetes.deploy_stage import KubernetesDeploy
+from gennaker_stages.kubernetes.problems import FieldConflict
+from gennaker_stages.kubernetes.settings import KubernetesSettings
+
+IMAGE = "registry.test/web@sha256:" + "a" * 64
+DEPLOYMENT = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: web}}
+spec:
+  replicas: {replicas}
+  selector: {{matchLabels: {{app: web}}}}
+  template:
+    metadata: {{labels: {{app: web}}}}
+    spec:
+      containers:
+        - {{name: web, image: "{image}"}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: web}}
+data: {{greeting: "{greeting}"}}
+"""
+WIDGET = """\
+apiVersion: example.test/v1
+kind: Widget
+metadata: {name: one}
+spec: {size: 3}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: widgets.example.test}
+spec:
+  group: example.test
+  scope: Namespaced
+  names: {plural: widgets, singular: widget, kind: Widget}
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      schema:
+        openAPIV3Schema:
+          type: object
+          properties: {spec: {type: object, properties: {size: {type: integer}}}}
+"""
+
+
+class DeployContract:
+    """Subclass it with a fixture ``kubeconfig`` that gives the path of one."""
+
+    @pytest.fixture(name="cluster")
+    def connect(self, kubeconfig: Path, tmp_path: Path) -> Iterator[Cluster]:
+        settings = KubernetesSettings(namespace=f"t-{uuid.uuid4().hex[:10]}", create_namespace=True)
+        yield Cluster(kubeconfig, None, settings, project=tmp_path / "nowhere")
+
+    @pytest.fixture(name="context")
+    def make_context(self, cluster: Cluster, tmp_path: Path) -> FakeContext:
+        settings = {"namespace": cluster.settings.namespace}
+        environment = Environment("staging", target="kubernetes", settings=settings)
+        return FakeContext(tmp_path, environment=environment, connection=cluster)
+
+    def deploy(self, context: FakeContext, bundle: str, **inputs: Any) -> Any:
+        artifact = context.artifacts.put(bundle.encode())
+        return KubernetesDeploy().run(KubernetesDeploy.Inputs(bundle=artifact, **inputs), context)
+
+    def plan(self, context: FakeContext, bundle: str, **inputs: Any) -> dict[str, tuple[str, str]]:
+        artifact = context.artifacts.put(bundle.encode())
+        found = KubernetesDeploy().plan(KubernetesDeploy.Inputs(bundle=artifact, **inputs), context)
+        return {each.what: (each.action, each.detail) for each in found.changes}
+
+    def write(self, *, replicas: int = 2, image: str = IMAGE, greeting: str = "hello") -> str:
+        return DEPLOYMENT.format(replicas=replicas, image=image, greeting=greeting)
+
+    def write_stuck(self) -> str:
+        """A bundle whose Pods never get ready."""
+        pods = "spec:\n      containers"
+        return self.write().replace(pods, "spec:\n      nodeName: nowhere\n      containers")
+
+    def test_deploys_and_reads_back_what_runs(self, context: FakeContext) -> None:
+        """The namespace is made, objects are applied, and images come from the live Pods."""
+        done = self.deploy(context, self.write(), secrets={"db": {"password": Secret("hunter22")}})
+        assert isinstance(done, Succeeded), done
+        assert done.outputs["images"] == [IMAGE]
+        assert done.outputs["objects"] == ["Secret/db", "ConfigMap/web", "Deployment/web"]
+        cluster: Cluster = context.connection
+        secret = cluster.read(
+            cluster.find_resource("v1", "Secret"), cluster.settings.namespace, "db"
+        )
+        assert secret is not None and secret["data"] == {"password": "aHVudGVyMjI="}
+        assert "hunter22" not in context.log_text
+
+    def test_plans_without_changing_anything(self, context: FakeContext) -> None:
+        """A plan lists what would be created, changed and left; nothing of it happens."""
+        assert self.plan(context, self.write()) == {
+            "ConfigMap/web": ("create", ""),
+            "Deployment/web": ("create", ""),
+        }
+        self.deploy(context, self.write())
+        assert {each[0] for each in self.plan(context, self.write()).values()} == {"leave"}
+        planned = self.plan(context, self.write(replicas=3, greeting="hi"))
+        assert planned["ConfigMap/web"] == ("change", "data.greeting: 'hello' → 'hi'")
+        assert planned["Deployment/web"] == ("change", "spec.replicas: 2 → 3")
+        cluster: Cluster = context.connection
+        live = cluster.read(
+            cluster.find_resource("v1", "ConfigMap"), cluster.settings.namespace, "web"
+        )
+        assert live is not None and live["data"] == {"greeting": "hello"}
+
+    def test_deploys_again_without_a_change(self, context: FakeContext) -> None:
+        """The same bundle again changes nothing, in another attempt too."""
+        first = self.deploy(context, self.write())
+        cluster: Cluster = context.connection
+        resource = cluster.find_resource("apps/v1", "Deployment")
+        before = cluster.read(resource, cluster.settings.namespace, "web")
+        context.steps.clear()
+        assert self.deploy(context.redeliver(), self.write()) == first
+        after = cluster.read(resource, cluster.settings.namespace, "web")
+        assert before is not None and after is not None
+        assert before["metadata"]["generation"] == after["metadata"]["generation"]
+
+    def test_removes_fields_that_are_no_longer_set(self, context: FakeContext) -> None:
+        """A field that leaves the manifest leaves the object."""
+        bundle = "{apiVersion: v1, kind: ConfigMap, metadata: {name: c}, data: {a: one, b: two}}"
+        self.deploy(context, bundle)
+        context.steps.clear()
+        self.deploy(context.redeliver(), bundle.replace(", b: two", ""))
+        cluster: Cluster = context.connection
+        live = cluster.read(
+            cluster.find_resource("v1", "ConfigMap"), cluster.settings.namespace, "c"
+        )
+        assert live is not None and live["data"] == {"a": "one"}
+
+    def test_names_both_sides_of_a_conflict(self, context: FakeContext) -> None:
+        """A field that another manager owns is never forced; manager and field are named."""
+        self.deploy(context, self.write(replicas=2))
+        cluster: Cluster = context.connection
+        resource = cluster.find_resource("apps/v1", "Deployment")
+        self.apply_as_other(cluster, resource, {"replicas": 5})
+        context.steps.clear()
+        with pytest.raises(FieldConflict, match=r'field \.spec\.replicas: conflict with "other"'):
+            self.deploy(context.redeliver(), self.write(replicas=3))
+
+    def apply_as_other(self, cluster: Cluster, resource: Any, spec: dict[str, Any]) -> None:
+        """Take a field over as the manager ``other``."""
+        body = {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "web", "namespace": cluster.settings.namespace},
+            "spec": spec,
+        }
+        query = [("fieldManager", "other"), ("force", "true")]
+        path = resource.path(cluster.settings.namespace, "web")
+        cluster._request("PATCH", path, query=query, body=body, what="take over")
+
+    def test_says_what_is_refused(self, context: FakeContext) -> None:
+        """An object the server refuses names the object and the server's reason."""
+        bundle = self.write().replace("matchLabels: {app: web}", "matchLabels: {app: other}")
+        with pytest.raises(PermanentError, match=r"cannot apply Deployment/web: .*selector"):
+            self.deploy(context, bundle)
+
+    def test_defines_kinds_before_their_objects(self, context: FakeContext) -> None:
+        """A definition is applied and established before the objects it makes known."""
+        done = self.deploy(context, WIDGET)
+        assert isinstance(done, Succeeded), done
+        assert done.outputs["objects"] == [
+            "CustomResourceDefinition/widgets.example.test",
+            "Widget/one",
+        ]
+
+    def test_needs_a_known_kind(self, context: FakeContext) -> None:
+        """A kind nobody knows is named before anything is applied."""
+        bundle = "{apiVersion: nobody.test/v1, kind: Thing, metadata: {name: x}}"
+        with pytest.raises(
+            PermanentError, match=r"unknown-kind: the cluster does not know kind 'Thing'"
+        ):
+            self.deploy(context, bundle)
+
+    def test_needs_its_namespace(self, context: FakeContext) -> None:
+        """A missing namespace that is not to be made is named, with what to do."""
+        cluster: Cluster = context.connection
+        cluster.settings = KubernetesSettings(namespace="not-there")
+        with pytest.raises(PermanentError, match=r"namespace-missing: .*create_namespace: true"):
+            self.deploy(context, self.write())
+
+    def test_waits_no_longer_than_told(self, context: FakeContext) -> None:
+        """A workload that does not get ready in time fails, and says how far it is."""
+        bundle = self.write_stuck()
+        done = self.deploy(context, bundle, ready_within="1s")
+        assert isinstance(done, Failed)
+        assert done.code == "rollout-timeout"
+        assert done.reason.startswith("not ready within 1s: Deployment/web: ")
+
+    def test_a_value_of_the_wrong_type_is_permanent(self, context: FakeContext) -> None:
+        """The server answers 500 to a value of the wrong type; trying again would not help."""
+        bundle = "{apiVersion: v1, kind: ConfigMap, metadata: {name: c}, data: {a: yes}}"
+        with pytest.raises(PermanentError, match=r"cannot apply ConfigMap/c: .*expected string"):
+            self.deploy(context, bundle)
