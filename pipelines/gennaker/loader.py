@@ -8,6 +8,7 @@ that the same pipeline is the same data and has the same digest. Whether it make
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -241,6 +242,7 @@ def hash_functions(
         root: the project root, which the files are relative to.
     """
     hashes: dict[str, str] = {}
+    contents: dict[str, str] = {}
     problems: list[Problem] = []
     for identifier, stage, final in definition.all_stages():
         written = stage.with_.get("function") if stage.uses == "python" else None
@@ -274,7 +276,25 @@ def hash_functions(
                 )
             else:
                 hashes[file] = f"sha256:{hashlib.sha256(content).hexdigest()}"
+                contents[file] = content.decode("utf-8", "replace")
+        if name.isidentifier() and not _may_have(contents.get(file), name):
+            known = re.findall(r"^(?:async )?def (\w+)", contents[file], re.MULTILINE)
+            problems.append(
+                Problem(
+                    "function",
+                    f"{file!r} has no function {name!r}",
+                    location,
+                    suggest(name, known),
+                )
+            )
     return dict(sorted(hashes.items())), problems
+
+
+def _may_have(content: str | None, name: str) -> bool:
+    """Whether a file may define ``name``: it may do so in any way, but not without the word."""
+    if content is None or "import *" in content:
+        return True
+    return re.search(rf"\b{name}\b", content) is not None
 
 
 # Finding ----------------------------------------------------------------------------------------

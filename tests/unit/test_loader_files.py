@@ -207,6 +207,15 @@ def test_function_without_file(tmp_path: Path) -> None:
     ]
 
 
+def test_function_that_is_not_there() -> None:
+    """A function that its file does not have is told with the near one."""
+    Path("f.py").write_text("def check():\n    pass\n")
+    loaded = read("name: one\nstages: {a: {uses: python, with: {function: 'f.py:chek'}}}\n")
+    assert [str(each) for each in loaded.problems] == [
+        "p.yaml:2:45: function: 'f.py' has no function 'chek'; did you mean 'check'?"
+    ]
+
+
 def test_build_definition() -> None:
     """Plain data from elsewhere is the same pipeline as YAML's, with the places it came with."""
     loaded = build_definition(

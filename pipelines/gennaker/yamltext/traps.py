@@ -14,9 +14,11 @@ __all__ = [
     "find_ternary_key",
 ]
 
-# What YAML lets stand in a file, and what would show another text than the one that is read.
-_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_BIDIRECTIONAL = re.compile("[\u202a-\u202e\u2066-\u2069]")
+# What YAML does not let stand in a file, and what would show another text than the one that is
+# read. Patterns are compiled when they are first used: most files are ASCII.
+_UNPRINTABLE_ASCII = "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
+_UNPRINTABLE = "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+_BIDIRECTIONAL = "[\u202a-\u202e\u2066-\u2069]"
 _NEGATION = re.compile(r"(?:^|[\s\[{,:-])(!(?!!)[^\s,\]}]+)")
 
 
@@ -28,9 +30,7 @@ def check_characters(text: str, file: str, *, strict: bool) -> Problem | None:
         file: as shown in problems.
         strict: refuse direction overrides too, which hide what is written.
     """
-    if text.isascii() and text.isprintable():
-        return None
-    bad = _UNPRINTABLE.search(text)
+    bad = re.search(_UNPRINTABLE_ASCII if text.isascii() else _UNPRINTABLE, text)
     if bad is not None:
         number = f"U+{ord(bad[0]):04X}"
         return Problem(
@@ -39,7 +39,7 @@ def check_characters(text: str, file: str, *, strict: bool) -> Problem | None:
             _locate(text, bad.start(), file),
             "remove it, or write it as an escape in double quotes",
         )
-    hidden = _BIDIRECTIONAL.search(text) if strict and not text.isascii() else None
+    hidden = re.search(_BIDIRECTIONAL, text) if strict and not text.isascii() else None
     if hidden is not None:
         return Problem(
             "yaml-character",
