@@ -7,11 +7,13 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from gennaker_engine.cli import app as app_module
+from gennaker_engine.cli import completion
 from gennaker_engine.cli.main import main
 
 HELLO = """\
@@ -318,3 +320,22 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     )
     os.close(writer)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_completion_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not known in time, or cannot be read, completes to nothing."""
+    waits = threading.Event()
+    monkeypatch.setattr(completion, "DEADLINE", 0.01)
+
+    def ask_slowly() -> list[str]:
+        waits.wait(5)
+        return ["late"]
+
+    def fail() -> list[str]:
+        raise RuntimeError("no state")
+
+    assert completion._within_deadline(ask_slowly, "") == []
+    waits.set()
+    monkeypatch.setattr(completion, "DEADLINE", 5)
+    assert completion._within_deadline(fail, "") == []
+    assert completion._within_deadline(lambda: ["ab", "cd"], "a") == ["ab"]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gennaker.errors import GennakerError, NotAllowed
-from gennaker_engine.cli.exit_codes import SUCCEEDED, code_of_run, worst_code
+from gennaker_engine.cli.exit_codes import PARKED, SUCCEEDED, code_of_run, worst_code
 from gennaker_engine.cli.follow import Follower
 from gennaker_engine.cli.render.progress import Gate, Progress, Step
 from gennaker_engine.cli.render.text import clean
@@ -54,7 +55,8 @@ def drive_runs(settings: Settings, runs: Sequence[str], how: Driving) -> int:
         engine,
         console,
         actor=settings.actor,
-        may_decide=lambda progress, gate: _may_decide(settings, progress, gate),
+        # Who asked to leave when the run waits is not asked to decide instead.
+        may_decide=None if how.detach_on_wait else partial(_may_decide, settings),
     )
     for run in runs:
         follower.seed(run, engine.load_events(run), tell=how.new)
@@ -134,9 +136,11 @@ def tell_how_to_go_on(progress: Progress) -> str:
 
 
 def _choose_code(follower: Follower) -> int:
-    """A signal decides; else how the runs are now."""
-    if follower.signals.exit_code is not None:
-        return follower.signals.exit_code
+    """A signal decides, unless a run that was to be parked ended first; else how the runs are."""
+    code = follower.signals.exit_code
+    ended = all(each.state == "ended" for each in follower.progress.values())
+    if code is not None and not (code == PARKED and ended):
+        return code
     return worst_code(
         [
             code_of_run(each.state, each.outcome, timed_out=each.timed_out)

@@ -27,7 +27,7 @@ from gennaker_engine.cli.render.console import Console
 from gennaker_engine.cli.render.lines import LineRenderer
 from gennaker_engine.cli.render.progress import Gate, Progress
 from gennaker_engine.cli.render.screen import Screen
-from gennaker_engine.cli.render.tree import ASCII, UNICODE, render_tree
+from gennaker_engine.cli.render.tree import choose_marks, render_tree
 from gennaker_engine.core import events as facts
 from gennaker_engine.core.messages import Cancel, Decide, Message, Park
 
@@ -99,8 +99,8 @@ class Follower:
         self._asked: set[str] = set()
         self._prompt: tuple[str, ApprovalPrompt] | None = None
         self._stdin_open = True
-        self._dirty = False
         self._ended = False
+        self._error: Exception | None = None
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
@@ -126,7 +126,6 @@ class Follower:
                 if not self._console.live:
                     self._pending.extend(self._lines.tell_event(event, progress))
             self._versions[run.id] = max(known, run.version)
-            self._dirty = True
         self._wake()
 
     def on_log(self, run: str, instance: str, attempt: int, stream: str, text: str) -> None:
@@ -152,6 +151,8 @@ class Follower:
         self._restore.close()
         os.close(self._wake_read)
         os.close(self._wake_write)
+        if self._error is not None:
+            raise self._error
 
     def _wake(self) -> None:
         # A full pipe wakes the thread just as well.
@@ -159,21 +160,25 @@ class Follower:
             os.write(self._wake_write, b"\0")
 
     def _work(self) -> None:
-        drawn = 0.0
         try:
-            while not self._ended:
-                live = self._console.live and self._prompt is None
-                self._listen(_FRAME if live else None)
-                self._flush_lines()
-                now = time.time()
-                if live and now - drawn >= _FRAME:
-                    self._draw(now)
-                    drawn = now
-                self._look_after_prompts(now)
-            self._finish()
-        finally:
-            if self._console.live:
-                self._console.err_raw("\x1b[?25h")
+            self._loop()
+        except Exception as error:  # noqa: BLE001 -- told when the block is left; see below
+            # Nobody would hear Ctrl-C any more: let go of the runs, so that they can be resumed.
+            self._error = error
+            self._send_to_all(Park(reason="the terminal failed"))
+
+    def _loop(self) -> None:
+        drawn = 0.0
+        while not self._ended:
+            live = self._console.live and self._prompt is None
+            self._listen(_FRAME if live else None)
+            self._flush_lines()
+            now = time.time()
+            if live and now - drawn >= _FRAME:
+                self._draw(now)
+                drawn = now
+            self._look_after_prompts(now)
+        self._finish()
 
     def _finish(self) -> None:
         if self._prompt is not None:
@@ -232,7 +237,7 @@ class Follower:
     def _draw(self, now: float) -> None:
         console = self._console
         width, height = console.width, console.height
-        marks = UNICODE if (console.stderr.encoding or "").lower().startswith("utf") else ASCII
+        marks = choose_marks(console.stderr.encoding)
         lines: list[str] = []
         with self._lock:
             share = max(height // max(len(self.progress), 1), 4)
@@ -260,6 +265,8 @@ class Follower:
         with self._lock:
             found = next(self._find_questions(now), None)
         if found is None or not self._stdin_open or self.signals.received:
+            return
+        if not _is_in_foreground():
             return
         run, gate = found
         self._asked.add(gate.asked.gate)
@@ -349,6 +356,14 @@ def describe_origin() -> str:
     except (OSError, ValueError):
         return socket.gethostname()
     return f"{socket.gethostname()} {terminal}"
+
+
+def _is_in_foreground() -> bool:
+    """Whether this process may read the terminal; one in the background would be stopped."""
+    try:
+        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except OSError:
+        return False
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ traceback is shown only with ``--debug``.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -39,6 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return complete_in_time(app, _PROGRAM)
     settings = Settings()
+    for stream in (sys.stdout, sys.stderr):
+        # A name or a mark that the terminal's encoding lacks is no reason to stop.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = _call(list(sys.argv[1:] if argv is None else argv), settings)
         sys.stdout.flush()

@@ -20,15 +20,11 @@ from gennaker_engine.cli.settings import Settings, pass_settings
 
 __all__ = ["approve_command", "reject_command"]
 
-_comment_option = click.option(
-    "--comment", metavar="TEXT", help="Why; it is kept with the decision."
-)
-
 
 @command("approve")
 @run_argument
 @stage_argument
-@_comment_option
+@click.option("--comment", metavar="TEXT", help="Why; it is kept with the decision.")
 @parameter_option
 @no_follow_option
 @output_option("text", "json", "yaml", "name")
@@ -55,7 +51,7 @@ def approve_command(
 @command("reject")
 @run_argument
 @stage_argument
-@_comment_option
+@click.option("--comment", metavar="TEXT", help="Why; it is kept with the decision.")
 @no_follow_option
 @output_option("text", "json", "yaml", "name")
 @pass_settings

@@ -14,6 +14,7 @@ from gennaker_engine.cli.settings import Settings, pass_settings
 if TYPE_CHECKING:
     from gennaker.drawing import GraphFormat
     from gennaker.model import PipelineDefinition
+    from gennaker_engine.cli.render.console import Palette
 
 __all__ = ["graph_command"]
 
@@ -33,12 +34,26 @@ def graph_command(settings: Settings, subject: str, form: GraphFormat) -> None:
 
     if _RUN.fullmatch(subject):
         definition, states = _read_run(settings, subject)
-        settings.console.out(render_graph(definition, form, states=states))
+        drawn = render_graph(definition, form, states=states)
+        if form == "text":
+            drawn = _color(drawn, settings.console.paint)
+        settings.console.out(drawn)
         return
     from gennaker.loader import find_pipeline
 
     loaded = find_pipeline(settings.project, subject).check()
     settings.console.out(render_graph(loaded.definition, form))
+
+
+def _color(drawn: str, paint: Palette) -> str:
+    """Colour each line by the state that it ends with."""
+    from gennaker_engine.cli.render.tree import TONES
+
+    lines = []
+    for line in drawn.split("\n"):
+        head, space, state = line.rpartition("  ")
+        lines.append(f"{head}{space}{paint(state, *TONES[state])}" if state in TONES else line)
+    return "\n".join(lines)
 
 
 def _read_run(settings: Settings, run: str) -> tuple[PipelineDefinition, dict[str, str]]:

@@ -68,12 +68,14 @@ def _wait_for_end(journal: Journal, run: str) -> None:
 
 def _show(settings: Settings, journal: Journal, run: str) -> None:
     from gennaker_engine.cli.reading import load_progress
-    from gennaker_engine.cli.render.tree import render_tree
+    from gennaker_engine.cli.render.tree import choose_marks, render_tree
 
     console, now = settings.console, time.time()
     created, progress = load_progress(journal, run)
     width = console.width if console.out_is_terminal else None
-    console.out("\n".join(render_tree(progress, now=now, width=width, paint=console.paint)))
+    marks = choose_marks(console.stdout.encoding)
+    tree = render_tree(progress, now=now, width=width, paint=console.paint, marks=marks)
+    console.out("\n".join(tree))
     console.out("")
     owner = journal.find_owner(run) if progress.state != "ended" else None
     for name, value in _facts(created, progress, owner):
@@ -159,7 +161,7 @@ def _watch(settings: Settings, journal: Journal, run: str) -> None:
     from gennaker_engine.cli.render.lines import LineRenderer
     from gennaker_engine.cli.render.progress import Progress
     from gennaker_engine.cli.render.screen import Screen
-    from gennaker_engine.cli.render.tree import render_tree
+    from gennaker_engine.cli.render.tree import choose_marks, render_tree
 
     console = settings.console
     live = console.live and console.out_is_terminal
@@ -187,6 +189,7 @@ def _watch(settings: Settings, journal: Journal, run: str) -> None:
                 width=console.width - 1,
                 height=console.height,
                 paint=console.paint,
+                marks=choose_marks(console.stdout.encoding),
             )
             screen.draw(tree)
         if progress.state == "ended":

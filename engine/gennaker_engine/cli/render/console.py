@@ -108,7 +108,8 @@ class Console:
         try:
             self.stderr.write(text)
             self.stderr.flush()
-        except (BrokenPipeError, ValueError):
+        except (OSError, ValueError):
+            # Closed, or its terminal is gone.
             return
 
     @property

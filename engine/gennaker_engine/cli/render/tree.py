@@ -14,7 +14,7 @@ from gennaker_engine.cli.render.progress import Progress, Step
 from gennaker_engine.cli.render.text import clean, clip, columns_of, tell_span
 from gennaker_engine.cli.render.wording import tell_value
 
-__all__ = ["ASCII", "UNICODE", "Marks", "render_tree", "tell_outcome"]
+__all__ = ["ASCII", "TONES", "UNICODE", "Marks", "choose_marks", "render_tree", "tell_outcome"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,13 @@ class Marks:
 UNICODE = Marks("├─ ", "└─ ", "│  ", "○", "●", "◷", "✓", "✗", "‼", "■", "↷")
 ASCII = Marks("|- ", "`- ", "|  ", ".", "*", "~", "+", "x", "!", "#", "-")
 
-_TONES = {
+
+def choose_marks(encoding: str | None) -> Marks:
+    """Return the marks that a stream of this encoding can show."""
+    return UNICODE if (encoding or "").lower().startswith("utf") else ASCII
+
+
+TONES = {
     "pending": ("dim",),
     "running": ("cyan",),
     "waiting": ("yellow",),
@@ -106,7 +112,7 @@ def tell_outcome(progress: Progress) -> str:
 def _head(progress: Progress, now: float, paint: Palette) -> str:
     title = f"  {clean(progress.title)}" if progress.title else ""
     word = tell_outcome(progress)
-    tone = _TONES.get(progress.outcome or word, ())
+    tone = TONES.get(progress.outcome or word, ())
     begun = progress.started_at
     span = tell_span((progress.ended_at or now) - begun) if begun is not None else ""
     behind = f"  behind {', '.join(progress.behind)}" if progress.behind else ""
@@ -176,7 +182,7 @@ def _label(step: Step) -> str:
 
 def _row(step: Step, size: int, now: float, paint: Palette, marks: Marks) -> str:
     word = _word(step)
-    tone = _TONES.get(word, ())
+    tone = TONES.get(word, ())
     mark = paint(getattr(marks, word, "?"), *tone)
     name = _label(step)
     parts = [f"{mark} {name}{' ' * (size - columns_of(name))}", paint(_state(step, now), *tone)]
