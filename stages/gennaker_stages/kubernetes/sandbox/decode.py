@@ -47,8 +47,8 @@ def decode(value: Any, kind: Type, findings: Findings, path: str = "", owner: st
     if value is None:
         return None
     if kind.kind in ("struct", "map", "list"):
-        expected: type = list if kind.kind == "list" else dict
-        if not isinstance(value, expected):
+        good = isinstance(value, list) if kind.kind == "list" else isinstance(value, dict)
+        if not good:
             findings.wrong.append(_complain(value, kind.kind, path, owner))
             return value
         if kind.kind == "list":

@@ -67,6 +67,8 @@ def serve(folder: Path, *, grace: float = GRACE_SECONDS) -> int:
     except BlockingIOError:
         return 0
     os.ftruncate(lock, 0)
+    # No folder of its starter is kept busy.
+    os.chdir("/")
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: ended.set())

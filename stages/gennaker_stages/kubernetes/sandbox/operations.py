@@ -9,13 +9,11 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from . import managed, patches
 from .clock import Clock, format_time
-from .decode import Findings, clone, decode, empty
-from .defaults import set_defaults
+from .decode import clone
 from .fieldset import FieldSet
 from .problems import (
     ApiProblem,
@@ -27,11 +25,11 @@ from .problems import (
     invalid,
     not_found,
 )
+from .reading import WriteOptions, check_config, make_blank, read_object
 from .removal import Removal
 from .resources import Registry, Resource
 from .store import Store
-from .strategy import check_base64, fold_string_data, prepare_create, prepare_update
-from .structured import find_mistakes
+from .strategy import prepare_create, prepare_update
 from .validation import validate, validate_change
 
 __all__ = ["Operations", "WriteOptions"]
@@ -41,23 +39,6 @@ _STATUS = FieldSet.decode({"f:status": {}})
 _NOT_STATUS = FieldSet.decode({"f:spec": {}})
 _FIXED_METADATA = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
 _GENERATED = "bcdfghjklmnpqrstvwxz2456789"
-
-
-@dataclass(slots=True)
-class WriteOptions:
-    """Options of one write; ``warnings`` is filled by it.
-
-    ``field_validation`` is ``Strict``, ``Warn`` or ``Ignore``; ``patch`` is the text of the patch that is
-    being applied, for messages.
-    """
-
-    manager: str = "unknown"
-    dry_run: bool = False
-    force: bool = False
-    field_validation: str = "Warn"
-    subresource: str = ""
-    patch: str | None = None
-    warnings: list[str] = field(default_factory=list)
 
 
 class Operations:
@@ -87,7 +68,7 @@ class Operations:
         self, resource: Resource, namespace: str, body: Object, options: WriteOptions
     ) -> Object:
         """Store a new object and return it."""
-        obj = self._read(resource, body, options)
+        obj = read_object(resource, body, options)
         metadata = obj["metadata"]
         self._settle_namespace(resource, metadata, namespace)
         if metadata.pop("resourceVersion", ""):
@@ -95,7 +76,7 @@ class Operations:
         if not metadata.get("name") and metadata.get("generateName"):
             metadata["name"] = metadata["generateName"] + self._make_suffix()
         with self.store.lock:
-            blank = self._blank(resource)
+            blank = make_blank(resource)
             manager = managed.Manager(options.manager, "Update", resource.api_version)
             metadata.pop("managedFields", None)
             managers = managed.track_update(
@@ -113,7 +94,7 @@ class Operations:
         self, resource: Resource, namespace: str, name: str, body: Object, options: WriteOptions
     ) -> Object:
         """Replace an object (or its status) and return it."""
-        obj = self._read(resource, body, options)
+        obj = read_object(resource, body, options)
         metadata = obj["metadata"]
         self._settle_namespace(resource, metadata, namespace)
         if metadata.get("name") != name:
@@ -149,7 +130,7 @@ class Operations:
             patched = function(clone(self.present(resource, live)))
             if not isinstance(patched, dict) or not isinstance(patched.get("metadata"), dict):
                 raise ApiProblem(422, "Invalid", "the patch does not give an object")
-            obj = self._read(resource, patched, options)
+            obj = read_object(resource, patched, options)
             if obj["metadata"].get("name") != name:
                 cause = Cause.wrong(
                     "metadata.name", obj["metadata"].get("name"), "field is immutable"
@@ -183,7 +164,7 @@ class Operations:
         self, resource: Resource, namespace: str, name: str, config: Object, options: WriteOptions
     ) -> tuple[Object, bool]:
         """Server-side apply; returns the object and whether it was created."""
-        self._check_config(resource, namespace, name, config)
+        check_config(resource, namespace, name, config)
         manager = managed.Manager(
             options.manager, "Apply", resource.api_version, options.subresource
         )
@@ -198,7 +179,7 @@ class Operations:
                     " and no existing object was found"
                 )
                 raise conflict(resource.plural, name, resource.group, why)
-            blank = self._blank(resource)
+            blank = make_blank(resource)
             before = self.present(resource, live) if live is not None else blank
             bare = _without_managed_fields(before)
             merged, managers = managed.apply(
@@ -213,7 +194,7 @@ class Operations:
                 empty=blank,
             )
             strict = WriteOptions(field_validation="Ignore")
-            obj = self._read(resource, merged, strict)
+            obj = read_object(resource, merged, strict)
             if live is None:
                 self._settle_namespace(resource, obj["metadata"], namespace)
                 return self._insert(resource, obj, managers, options), True
@@ -257,96 +238,8 @@ class Operations:
             merged = {**live, **fields}
             if subresource and metadata.get("annotations"):
                 merged["metadata"] = {**live["metadata"], "annotations": metadata["annotations"]}
-            changed = self._read(resource, merged, options)
+            changed = read_object(resource, merged, options)
             return self._track_and_replace(resource, live, changed, options)
-
-    def _check_config(self, resource: Resource, namespace: str, name: str, config: Object) -> None:
-        metadata = config.setdefault("metadata", {})
-        given = (config.get("apiVersion") or "", config.get("kind") or "")
-        if given != (resource.api_version, resource.kind):
-            if not all(given):
-                group, _, version = given[0].rpartition("/")
-                raise bad_request(f"invalid object type: {group}/{version}, Kind={given[1]}")
-            raise bad_request(
-                f"the API version in the data ({config['apiVersion']}, {config['kind']}) does not"
-                f" match the expected API version ({resource.api_version}, {resource.kind})"
-            )
-        if "managedFields" in metadata and metadata["managedFields"] is not None:
-            raise bad_request("metadata.managedFields must be nil")
-        metadata.setdefault("name", name)
-        if metadata["name"] != name:
-            raise bad_request(
-                f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
-            )
-        home = metadata.get("namespace", "")
-        if namespace and metadata.setdefault("namespace", namespace) != namespace:
-            raise bad_request(
-                "the namespace of the provided object does not match the namespace sent on the request"
-            )
-        mistakes = find_mistakes(config, resource.type)
-        if mistakes:
-            told = (
-                mistakes[0]
-                if len(mistakes) == 1
-                else "errors:\n" + "\n".join(f"  {each}" for each in mistakes)
-            )
-            version = f"{resource.group}/{resource.version}, Kind={resource.kind}"
-            place = f"{home}/{name}; {version}"
-            raise ApiProblem(500, "", f"failed to create typed patch object ({place}): {told}")
-
-    def _read(self, resource: Resource, body: Object, options: WriteOptions) -> Object:
-        """Return a body in stored form with defaults, or refuse it."""
-        self._check_kind(resource, body)
-        findings = Findings()
-        obj: Object = decode(body, resource.type, findings)
-        prefix = f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}:'
-        if resource.kind == "Secret":
-            check_base64(obj, findings)
-        if findings.wrong:
-            raise bad_request(f"{prefix} {findings.wrong[0]}")
-        if findings.unknown and options.field_validation != "Ignore":
-            told = [f'unknown field "{path}"' for path in findings.unknown]
-            if options.field_validation == "Strict":
-                text = ", ".join(told)
-                if options.patch is not None:
-                    why = f"strict decoding error: {text}"
-                    causes = [Cause.wrong("patch", options.patch, why)]
-                    raise invalid("", "", "", causes)
-                raise bad_request(f"{prefix} strict decoding error: {text}")
-            options.warnings += told
-        ordered: Object = {"apiVersion": resource.api_version, "kind": resource.kind}
-        obj.pop("apiVersion", None)
-        obj.pop("kind", None)
-        ordered["metadata"] = obj.pop("metadata", None) or {}
-        ordered |= obj
-        if resource.kind == "Secret":
-            fold_string_data(ordered)
-        if resource.custom is None:
-            set_defaults(resource.kind, ordered)
-        return ordered
-
-    @staticmethod
-    def _check_kind(resource: Resource, body: Object) -> None:
-        version, kind = body.get("apiVersion") or resource.api_version, body.get("kind")
-        if version != resource.api_version:
-            raise bad_request(
-                f"the API version in the data ({version}) does not match the expected API version"
-                f" ({resource.api_version})"
-            )
-        if kind and kind != resource.kind:
-            group = resource.group.partition(".")[0] or "core"
-            raise bad_request(
-                f'{kind} in version "{resource.version}" cannot be handled as a {resource.kind}:'
-                f" converting ({resource.version}.{kind}) to ({group}.{resource.kind}): unknown"
-                " conversion"
-            )
-
-    def _blank(self, resource: Resource) -> Object:
-        """Return an object of this kind in which nothing is set."""
-        blank: Object = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": {}}
-        if resource.custom is None:
-            blank |= empty(resource.type)
-        return blank | {"apiVersion": resource.api_version, "kind": resource.kind}
 
     @staticmethod
     def _ignored(resource: Resource, subresource: str) -> FieldSet:

@@ -16,14 +16,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gennaker.errors import GennakerError, InvalidInput
 
 from .kubeconfig import make_kubeconfig, write_private
-
-if TYPE_CHECKING:
-    import subprocess
 
 __all__ = [
     "SandboxAddress",
@@ -73,8 +69,8 @@ class SandboxAddress:
 
 _held: dict[Path, int] = {}
 """The users' files this process holds, so that the helper stays until it ends."""
-_started: list[subprocess.Popen[bytes]] = []
-"""The helpers this process started, kept so that those that ended are reaped."""
+_started: set[int] = set()
+"""The helpers this process started and has to reap."""
 
 
 def ensure_sandbox(state_folder: Path, *, pinned: bool = False) -> SandboxAddress:
@@ -98,15 +94,17 @@ def ensure_sandbox(state_folder: Path, *, pinned: bool = False) -> SandboxAddres
     found = read_sandbox(state_folder)
     if found is not None:
         return found
+    _started.difference_update([each for each in _started if _has_ended(each)])
     with _starting(folder):
         deadline = time.monotonic() + START_SECONDS
-        process = None
+        pid = None
         while time.monotonic() < deadline:
             found = read_sandbox(state_folder)
             if found is not None:
                 return found
-            if process is None or process.poll() is not None:
-                process = _spawn(folder)
+            if pid is None or _has_ended(pid):
+                pid = _spawn(folder)
+                _started.add(pid)
             time.sleep(0.01)
     tail = _read_tail(folder / "helper.log")
     raise GennakerError(
@@ -163,6 +161,7 @@ def stop_sandbox(state_folder: Path) -> bool:
                 hint=f"end it with `kill -9 {found.pid}`",
             )
         time.sleep(0.01)
+    _started.difference_update([each for each in _started if _has_ended(each)])
     return True
 
 
@@ -212,29 +211,32 @@ def _starting(folder: Path) -> Iterator[None]:
         os.close(gate)
 
 
-def _spawn(folder: Path) -> subprocess.Popen[bytes]:
+def _spawn(folder: Path) -> int:
     """Start the helper, in a session of its own: it outlives this process and its terminal."""
-    import subprocess
     import sys
 
-    descriptor = os.open(folder / "helper.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    _started[:] = [each for each in _started if each.poll() is None]
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    # gennaker.process follows and ends what it starts; this one is meant to stay.
+    return os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-m", "gennaker_stages.kubernetes.sandbox", "serve", str(folder)],
+        environment,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(folder / "helper.log"), flags, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+    )
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether a helper that this process started has ended (and is no zombie any more)."""
     try:
-        # gennaker.process follows and ends what it starts; this one is meant to stay.
-        process = subprocess.Popen(
-            [sys.executable, "-m", "gennaker_stages.kubernetes.sandbox", "serve", str(folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=descriptor,
-            stderr=descriptor,
-            env=environment,
-            cwd="/",
-            start_new_session=True,
-        )
-    finally:
-        os.close(descriptor)
-    _started.append(process)
-    return process
+        return os.waitpid(pid, os.WNOHANG) != (0, 0)
+    except ChildProcessError:
+        return True
 
 
 def _read_tail(path: Path) -> str:

@@ -13,7 +13,7 @@ from .operations import Operations
 from .problems import ApiProblem, bad_request, expired
 from .resources import Resource
 from .selectors import parse_field_selector, parse_label_selector
-from .store import Change
+from .store import Change, Objects
 
 __all__ = ["Queries", "Watch"]
 
@@ -29,7 +29,7 @@ class Queries:
     def __init__(self, operations: Operations) -> None:
         self.operations = operations
         self.store = operations.store
-        self._pages: OrderedDict[str, tuple[list[Object], int]] = OrderedDict()
+        self._pages: OrderedDict[str, tuple[Objects, int]] = OrderedDict()
 
     def select(self, resource: Resource, namespace: str | None, query: Mapping[str, str]) -> Test:
         """Return the test that a list's or watch's objects pass."""
@@ -88,14 +88,14 @@ class Queries:
         if query.get("resourceVersionMatch") == "Exact" and wanted != version:
             raise expired(f"The resourceVersion for the provided list is too old: {wanted}")
 
-    def _remember(self, rest: list[Object], version: int) -> str:
+    def _remember(self, rest: Objects, version: int) -> str:
         token = uuid.uuid4().hex
         self._pages[token] = (rest, version)
         while len(self._pages) > PAGES_KEPT:
             self._pages.popitem(last=False)
         return base64.urlsafe_b64encode(json.dumps({"v": "sandbox", "at": token}).encode()).decode()
 
-    def _recall(self, text: str) -> tuple[list[Object], int]:
+    def _recall(self, text: str) -> tuple[Objects, int]:
         try:
             token = json.loads(base64.urlsafe_b64decode(text))["at"]
         except (ValueError, KeyError, TypeError):
@@ -144,7 +144,7 @@ class Watch:
         if self._initial:
             yield self.bookmark(annotations={"k8s.io/initial-events-end": "true"})
 
-    def next_events(self, wait: float) -> list[Object]:
+    def next_events(self, wait: float) -> Objects:
         """Return what happened since, waiting at most ``wait`` seconds for something."""
         with self.store.lock:
             changes, position = self.store.since(self._version, self._position)

@@ -78,6 +78,16 @@ def parse_body(body: bytes, content_type: str) -> Any:
     return _parse_yaml(body)
 
 
+def _name_keys(value: Any) -> Any:
+    """Return YAML data with every key a string, as JSON would have it (``on`` is ``true``)."""
+    if isinstance(value, dict):
+        return {
+            key if isinstance(key, str) else json.dumps(key): _name_keys(inner)
+            for key, inner in value.items()
+        }
+    return [_name_keys(each) for each in value] if isinstance(value, list) else value
+
+
 def _parse_yaml(body: bytes) -> Any:
     import yaml
 
@@ -90,6 +100,6 @@ def _parse_yaml(body: bytes) -> Any:
     }
     try:
         # A subclass of SafeLoader: it makes plain data only.
-        return yaml.load(body, Loader=Loader)
+        return _name_keys(yaml.load(body, Loader=Loader))
     except (yaml.YAMLError, RecursionError) as error:
         raise bad_request(f"error decoding YAML: {' '.join(str(error).split())}") from None

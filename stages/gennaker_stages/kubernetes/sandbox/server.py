@@ -243,7 +243,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Whether the client has closed: a watch on something quiet would not notice by writing."""
         try:
             self.connection.setblocking(False)
-            return self.connection.recv(1, socket.MSG_PEEK) == b""
+            return bool(self.connection.recv(1, socket.MSG_PEEK) == b"")
         except BlockingIOError:
             return False
         finally:

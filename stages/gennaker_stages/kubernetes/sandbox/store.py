@@ -17,9 +17,11 @@ from typing import IO, Any
 
 from .problems import expired
 
-__all__ = ["Change", "Store"]
+__all__ = ["Change", "Objects", "Store"]
 
 Object = dict[str, Any]
+Objects = list[Object]
+Owned = list[tuple[str, Object]]
 Key = tuple[str, str]
 HISTORY = 20_000
 FIRST_VERSION = 1000
@@ -34,6 +36,9 @@ class Change:
     old: Object | None
     new: Object | None
     last: Object
+
+
+Changes = list[Change]
 
 
 class Store:
@@ -64,7 +69,7 @@ class Store:
         """Return one object, or None."""
         return self._objects.get(storage, {}).get((namespace, name))
 
-    def list(self, storage: str, namespace: str | None = None) -> list[Object]:
+    def list(self, storage: str, namespace: str | None = None) -> Objects:
         """Return the objects of a kind (in one namespace, unless None), by namespace and name."""
         found = self._objects.get(storage, {})
         if namespace is not None:
@@ -77,7 +82,7 @@ class Store:
             for obj in list(objects.values()):
                 yield storage, obj
 
-    def owned_by(self, uid: str) -> list[tuple[str, Object]]:
+    def owned_by(self, uid: str) -> Owned:
         """Return the objects that name ``uid`` in their ownerReferences."""
         return [
             (storage, self._objects[storage][key])
@@ -105,7 +110,7 @@ class Store:
         self._tell(Change(self.version, storage, old, None, last))
         return last
 
-    def since(self, version: int, position: int | None) -> tuple[list[Change], int]:
+    def since(self, version: int, position: int | None) -> tuple[Changes, int]:
         """Return the changes after ``version`` and the position to go on from.
 
         Args:

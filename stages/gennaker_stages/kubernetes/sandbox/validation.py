@@ -310,12 +310,11 @@ def _ingress(obj: Object) -> list[Cause]:
 
 def _binding(obj: Object) -> list[Cause]:
     reference = obj["roleRef"]
+    kind = reference["kind"]
     found = []
     if reference.get("kind") not in ("Role", "ClusterRole"):
         # In the order in which the real server lists them.
-        text = (
-            'Unsupported value: "%s": supported values: "Role", "ClusterRole"' % reference["kind"]
-        )
+        text = f'Unsupported value: "{kind}": supported values: "Role", "ClusterRole"'
         found.append(Cause("FieldValueNotSupported", "roleRef.kind", text))
     if not reference.get("name"):
         found.append(Cause.required("roleRef.name"))
@@ -402,6 +401,9 @@ def _claim_change(old: Object, new: Object) -> list[Cause]:
     def bare(spec: Object) -> dict[str, Any]:
         rest = {k: v for k, v in spec.items() if k not in ("resources", "volumeName")}
         rest.pop("volumeAttributesClassName", None)
+        if "storageClassName" not in old["spec"]:
+            # The default class may be filled in later.
+            rest.pop("storageClassName", None)
         return rest
 
     if bare(old["spec"]) == bare(new["spec"]):

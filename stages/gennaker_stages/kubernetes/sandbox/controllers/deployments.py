@@ -6,7 +6,8 @@ import math
 from datetime import datetime
 
 from ..decode import clone
-from .base import MANAGER, Controller, Object, hash_of, owner_reference
+from ..store import Change
+from .base import MANAGER, Controller, Object, hash_of, owner_of, owner_reference
 
 __all__ = ["Deployments"]
 
@@ -21,6 +22,17 @@ class Deployments(Controller):
 
     storages = ("deployments.apps",)
     owned = (SETS,)
+
+    def notice(self, change: Change) -> None:
+        """React to pods that are gone too: a Recreate waits for the last of them."""
+        super().notice(change)
+        owner = owner_of(change.last) if change.storage == "pods" and change.new is None else None
+        if owner is not None and owner["kind"] == "ReplicaSet":
+            namespace = change.last["metadata"]["namespace"]
+            replicas = self.store.get(SETS, namespace, owner["name"])
+            parent = owner_of(replicas) if replicas is not None else None
+            if parent is not None:
+                self.plan_key("deployments.apps", namespace, parent["name"])
 
     def reconcile(self, storage: str, obj: Object) -> None:
         """Take a rollout one step on, then write the status."""

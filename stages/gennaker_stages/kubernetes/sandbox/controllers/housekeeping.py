@@ -191,7 +191,7 @@ class Housekeeping(Controller):
             "hostPath": {"path": f"/sandbox/{name}"},
         }
         body = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}}
-        volume = self.create(VOLUMES, {**body, "spec": spec})
+        volume = self.store.get(VOLUMES, "", name) or self.create(VOLUMES, {**body, "spec": spec})
         self.set_status(VOLUMES, volume, {"phase": "Bound"})
         more = {"volumeName": name}
         if "storageClassName" not in obj["spec"]:
