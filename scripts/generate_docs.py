@@ -137,14 +137,11 @@ def write_errors() -> Iterator[str]:
     yield ""
     yield "A problem is told as `file:line:column: code: message; what to do next`, with the line and"
     yield "a caret on a terminal. The code words:"
-    for section, codes in CODES.items():
-        yield ""
-        yield f"## {section}"
-        yield ""
-        yield "| code | meaning |"
-        yield "|---|---|"
-        for code, meaning in sorted(codes.items()):
-            yield f"| `{code}` | {cell(meaning)} |"
+    yield ""
+    yield "| code | meaning |"
+    yield "|---|---|"
+    for code, meaning in sorted(CODES.items()):
+        yield f"| `{code}` | {cell(meaning)} |"
 
 
 def cell(text: str) -> str:
@@ -154,9 +151,9 @@ def cell(text: str) -> str:
 
 PAGES = {
     "cli.md": write_cli,
-    "stages.md": write_stages,
     "exit-codes.md": write_exit_codes,
     "errors.md": write_errors,
+    "stages.md": write_stages,
 }
 
 
