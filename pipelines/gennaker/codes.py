@@ -144,6 +144,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "plugin-clash": "two distributions define a plugin of the same name",
         "plugin-invalid": "a plugin does not keep the plugin contract",
         "plugin-item": "an item names no plugin, or more than one",
+        "poison": "three deliveries of an attempt died with their process",
         "program-missing": "a program is not installed",
         "program-output": "a program's output is larger than is allowed",
         "program-start": "a program cannot be started",
