@@ -130,7 +130,7 @@ def test_a_chart_may_render_nothing(context: StageContext) -> None:
         {"chart/templates/config.yaml": "{{ if .Values.on }}a: b{{ end }}\n# only this\n"}
     )
     assert render(context) == ("", [])
-    assert context.text == "chart 'chart' renders no object with these values"
+    assert context.log_text == "chart 'chart' renders no object with these values"
 
 
 def test_kube_version_and_api_versions_are_what_charts_see(context: StageContext) -> None:

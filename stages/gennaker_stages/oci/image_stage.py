@@ -21,17 +21,19 @@ from gennaker.stage import (
     StageOutputs,
     Succeeded,
 )
+from gennaker_stages.oci.base_files import BaseFiles
 from gennaker_stages.oci.layer import LAYER_MEDIA_TYPE, make_layer
 from gennaker_stages.oci.layout import (
     LAYOUT_MEDIA_TYPE,
     MANIFEST_MEDIA_TYPE,
     Image,
     assemble_image,
+    digest_of_bytes,
     write_layout,
 )
 from gennaker_stages.registry.client import RegistryClient
 from gennaker_stages.registry.credentials import CredentialsInput, find_credentials
-from gennaker_stages.registry.reference import ImageReference, parse_reference
+from gennaker_stages.registry.reference import ImageReference, parse_reference, parse_tag
 
 __all__ = ["OciBuild"]
 
@@ -65,7 +67,7 @@ class OciBuild(Stage):
         platform: str = Field(
             default="linux/amd64",
             pattern=r"^[a-z0-9]+/[a-z0-9]+$",
-            description="Operating system and architecture of an image without a base",
+            description="Operating system and architecture; of a base for several, which is taken",
         )
         credentials: CredentialsInput | None = Field(
             default=None, description="For the registry; the Docker configuration unless given"
@@ -87,21 +89,24 @@ class OciBuild(Stage):
         if inputs.base != "scratch":
             return Plan(changes, desired=inputs.model_dump(mode="json", exclude={"credentials"}))
         image = _assemble(inputs, ctx.source)
-        outputs = _describe_outputs(inputs, image, ctx)
+        content = write_layout(image)
+        layout = Artifact(
+            digest=digest_of_bytes(content), size=len(content), media_type=LAYOUT_MEDIA_TYPE
+        )
+        outputs = _describe_outputs(inputs, image, layout)
         return Plan(changes, desired={"digest": image.digest}, outputs=outputs)
 
     def run(self, inputs: Inputs, ctx: Context) -> Outcome:
         """Assemble, keep the layout as an artifact, push."""
         image = _assemble(inputs, ctx.source)
         ctx.log(f"built {image.digest}")
-        if inputs.push:
-            for tag in inputs.tags:
-                _push(image, parse_reference(tag), inputs.credentials, ctx)
-        return Succeeded(_describe_outputs(inputs, image, ctx))
+        for tag in inputs.tags if inputs.push else ():
+            _push(image, parse_tag(tag), inputs.credentials, ctx)
+        layout = ctx.artifacts.put(write_layout(image), media_type=LAYOUT_MEDIA_TYPE)
+        return Succeeded(_describe_outputs(inputs, image, layout))
 
 
-def _describe_outputs(inputs: OciBuild.Inputs, image: Image, ctx: PlanContext) -> dict[str, Any]:
-    layout = ctx.artifacts.put(write_layout(image), media_type=LAYOUT_MEDIA_TYPE)
+def _describe_outputs(inputs: OciBuild.Inputs, image: Image, layout: Artifact) -> dict[str, Any]:
     return {
         "digest": image.digest,
         "reference": f"{parse_reference(inputs.tags[0]).name}@{image.digest}",
@@ -111,7 +116,7 @@ def _describe_outputs(inputs: OciBuild.Inputs, image: Image, ctx: PlanContext) -
 
 def _assemble(inputs: OciBuild.Inputs, source: Path) -> Image:
     for tag in inputs.tags:
-        parse_reference(tag)
+        parse_tag(tag)
     base = None if inputs.base == "scratch" else _pull(inputs)
     settings: dict[str, Any] = {
         "Entrypoint": list(inputs.entrypoint) if inputs.entrypoint is not None else None,
@@ -123,7 +128,7 @@ def _assemble(inputs: OciBuild.Inputs, source: Path) -> Image:
         "Labels": dict(inputs.labels),
     }
     return assemble_image(
-        make_layer(inputs.files, source),
+        make_layer(inputs.files, source, BaseFiles.read(base) if base is not None else None),
         LAYER_MEDIA_TYPE,
         {name: value for name, value in settings.items() if value},
         base=base,
@@ -165,7 +170,7 @@ def _push(
         ctx.check_cancelled()
         if client.push_blob(digest, content):
             ctx.log(f"pushed {digest}, {len(content)} bytes")
-    client.push_manifest(target.tag or image.digest, image.manifest, MANIFEST_MEDIA_TYPE)
+    client.push_manifest(target.tag or "latest", image.manifest, MANIFEST_MEDIA_TYPE)
     ctx.log(f"pushed {target}")
 
 

@@ -6,6 +6,7 @@ keys and no times, so the same input gives the same bytes.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import tarfile
@@ -14,9 +15,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gennaker.errors import PermanentError
-from gennaker_stages.oci.layer import digest_of_bytes
 
-__all__ = ["MANIFEST_MEDIA_TYPE", "Image", "assemble_image", "read_layout", "write_layout"]
+__all__ = [
+    "LAYOUT_MEDIA_TYPE",
+    "MANIFEST_MEDIA_TYPE",
+    "Image",
+    "assemble_image",
+    "digest_of_bytes",
+    "read_layout",
+    "write_layout",
+]
 
 MANIFEST_MEDIA_TYPE = "application/vnd.oci.image.manifest.v1+json"
 CONFIG_MEDIA_TYPE = "application/vnd.oci.image.config.v1+json"
@@ -26,6 +34,11 @@ _LAYERS = {
     "application/vnd.docker.image.rootfs.diff.tar.gzip": "application/vnd.oci.image.layer.v1.tar+gzip",
     "application/vnd.docker.image.rootfs.diff.tar": "application/vnd.oci.image.layer.v1.tar",
 }
+
+
+def digest_of_bytes(content: bytes) -> str:
+    """Return ``sha256:HEX`` of the bytes."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +78,8 @@ def assemble_image(
 
     Args:
         settings: the ``config`` section: ``Cmd``, ``Env``, ``Labels`` … as the specification names
-            them; ``Env`` and ``Labels`` are added to the base's, the others replace them.
+            them; ``Env`` and ``Labels`` are added to the base's, the others replace them, and an
+            ``Entrypoint`` takes the base's ``Cmd`` away.
         platform: ``os/architecture`` for an image without a base.
     """
     system, _, architecture = platform.partition("/")
@@ -77,6 +91,8 @@ def assemble_image(
     config.pop("created", None)
     config.pop("history", None)
     before = dict(config.get("config") or {})
+    if "Entrypoint" in settings:
+        before.pop("Cmd", None)  # it was meant for another program, as a Dockerfile has it
     config["config"] = {**before, **settings}
     for name, merge in (("Labels", _merge_labels), ("Env", _merge_env)):
         merged = merge(before.get(name), settings.get(name))

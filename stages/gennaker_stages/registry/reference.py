@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gennaker.errors import PermanentError
 
-__all__ = ["ImageReference", "parse_reference"]
+__all__ = ["ImageReference", "parse_reference", "parse_tag"]
 
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_PART}(?:/{_PART})*")
@@ -49,19 +49,31 @@ def parse_reference(text: str) -> ImageReference:
         host, path = first, remaining
     else:
         host, path = "docker.io", rest if slash else f"library/{rest}"
-    path, _, tag = path.partition(":")
+    path, colon, tag = path.partition(":")
     if not _HOST.fullmatch(host):
         raise _refuse(text, f"{host!r} is not a host")
     if not _REPOSITORY.fullmatch(path):
         raise _refuse(text, f"{path!r} is not a repository; it has lower-case letters only")
-    if tag and not _TAG.fullmatch(tag):
+    if colon and not _TAG.fullmatch(tag):
         raise _refuse(text, f"{tag!r} is not a tag")
     return ImageReference(host, path, tag or None, digest or None)
 
 
-def _refuse(text: str, why: str) -> PermanentError:
+def parse_tag(text: str) -> ImageReference:
+    """Return the parts of a reference that an image is given; ``latest`` when it has no tag.
+
+    Raises:
+        PermanentError: code ``image-reference``, also for one by digest: that follows from the image.
+    """
+    found = parse_reference(text)
+    if found.digest is not None:
+        raise _refuse(text, "a tag names no digest", what="tag")
+    return replace(found, tag=found.tag or "latest")
+
+
+def _refuse(text: str, why: str, what: str = "image reference") -> PermanentError:
     return PermanentError(
-        f"{text!r} is not an image reference: {why}",
+        f"{text!r} is no {what}: {why}",
         code="image-reference",
         hint="write it like 'registry.test/shop:1.4.0'",
     )
