@@ -10,8 +10,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from gennaker.errors import PermanentError
-from gennaker.paths import join_inside
 from gennaker.process import clean_environment, describe_exit
 from gennaker.script import (
     DeclaredOutputs,
@@ -35,6 +33,7 @@ from gennaker.stage import (
     StageInputs,
     Succeeded,
 )
+from gennaker_stages.workspace.folder import keep_artifacts, prepare_folder
 
 __all__ = ["Shell"]
 
@@ -118,7 +117,7 @@ class Shell(Stage):
 
     def run(self, inputs: Inputs, ctx: Context) -> Outcome:
         """Run it, then read its outputs and keep its artifacts."""
-        folder = _prepare_folder(inputs, ctx)
+        folder = prepare_folder(ctx, source=inputs.source, files=inputs.files)
         # Beside the folder, so that what the script lists, packs or commits is its own.
         aside = ctx.workspace / "gennaker"
         aside.mkdir()
@@ -153,24 +152,7 @@ class Shell(Stage):
         outputs, extra = read_output_file(written, inputs.outputs)
         for name in extra:
             ctx.log(f"output {name!r} is not declared under 'outputs' and was left out")
-        for name, path in inputs.artifacts.items():
-            outputs[name] = _keep_artifact(ctx, folder, name, path)
-        return Succeeded(outputs)
-
-
-def _prepare_folder(inputs: Shell.Inputs, ctx: Context) -> Path:
-    folder = ctx.workspace / "work"
-    if inputs.source:
-        from gennaker_stages.scripts.source_copy import copy_source
-
-        copy_source(ctx.source, folder)
-    else:
-        folder.mkdir()
-    for path, artifact in inputs.files.items():
-        target = join_inside(folder, path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        ctx.artifacts.lay(artifact, target)
-    return folder
+        return Succeeded({**outputs, **keep_artifacts(ctx, folder, inputs.artifacts)})
 
 
 def _make_argv(inputs: Shell.Inputs, folder: Path, script: Path) -> list[str]:
@@ -183,16 +165,3 @@ def _make_argv(inputs: Shell.Inputs, folder: Path, script: Path) -> list[str]:
     if shell == "bash":
         return ["bash", "--noprofile", "--norc", "-eo", "pipefail", str(script)]
     return ["sh", "-e", str(script)]
-
-
-def _keep_artifact(ctx: Context, folder: Path, name: str, path: str) -> Artifact:
-    found = join_inside(folder, path)
-    if found.is_dir():
-        return ctx.artifacts.put_tree(found, name=name)
-    if found.is_file():
-        return ctx.artifacts.put(found, name=name)
-    raise PermanentError(
-        f"artifact {name!r}: the script left nothing at {path!r}",
-        code="artifact-missing",
-        hint="look at the path, which is relative to the folder the script starts in",
-    )
