@@ -25,6 +25,7 @@ from gennaker_engine.core.subjects import (
     describe_entry,
     digest_subject,
     find_downstream_subject,
+    find_entry,
     find_environment_subject,
     find_moved,
     remember_shown,
@@ -313,7 +314,7 @@ def _take_approved(turn: Turn, instance: Instance, gate: Gate) -> bool:
     """
     plan = turn.run.stages[instance.stage].plan
     assert instance.inputs is not None
-    entry = next(each for each in gate.subject if each["id"] == instance.id)
+    entry = find_entry(turn.run, gate, instance.id)
     now = describe_entry(
         instance.id, plan, (instance.inputs, instance.environment, instance.effect)
     )

@@ -20,6 +20,7 @@ __all__ = [
     "describe_entry",
     "digest_subject",
     "find_downstream_subject",
+    "find_entry",
     "find_environment_subject",
     "find_moved",
     "remember_shown",
@@ -90,6 +91,15 @@ def describe_entry(identifier: str, plan: StagePlan, resolved: Resolved) -> dict
     inputs, environment, _effect = resolved
     target = None if environment is None else {name: environment[name] for name in _AS_WRITTEN}
     return {"id": identifier, "uses": plan.uses, "inputs": inputs, "environment": target}
+
+
+def find_entry(run: RunState, gate: Gate, identifier: str) -> Mapping[str, Json]:
+    """Return what a gate's subject tells of one stage; looked up, because subjects can be long."""
+    entries = run.caches.get(("entries", gate.id))
+    if entries is None:
+        entries = run.caches["entries", gate.id] = {each["id"]: each for each in gate.subject}
+    found: Mapping[str, Json] = entries[identifier]
+    return found
 
 
 def find_moved(turn: Turn, gate: Gate) -> tuple[str, ...]:
