@@ -57,7 +57,7 @@ def define_pipeline(
     file = Path(pipeline.locations[()].file)
     base = root or find_root(file.parent)
     names = shown or {}
-    places = {
+    places: dict[tuple[str | int, ...], tuple[str, int, int]] = {
         path: (names.get(each.file, each.file), each.line or 1, 1)
         for path, each in pipeline.locations.items()
     }
