@@ -11,6 +11,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,28 @@ def test_real_server_and_sandbox_agree_on_random_applies(both: tuple[Cluster, Cl
     for number in range(SEQUENCES):
         steps = make_sequence(dice, number)
         assert compare_answers(both, steps) == [], f"sequence {number}: {json.dumps(steps)}"
+
+
+def test_real_types_are_those_of_the_table(both: tuple[Cluster, Cluster]) -> None:
+    """Fields, types and merge keys of every kind are what the real server publishes."""
+    from gennaker_stages.kubernetes.sandbox.schema.generate import express, shorten
+
+    published = both[0].client.get("/openapi/v2")["definitions"]
+    by_name = {shorten(name): body for name, body in published.items() if name.count(".") > 2}
+    table = files("gennaker_stages.kubernetes.sandbox") / "schema" / "kinds.txt"
+    wrong = []
+    lines = [each for each in table.read_text("utf-8").splitlines() if not each.startswith("#")]
+    for name, *words in (line.split(" ") for line in lines):
+        wanted = {
+            field: express(spec, []) for field, spec in by_name[name].get("properties", {}).items()
+        }
+        fields = [word.partition("%")[0] for word in words if word != "@atomic"]
+        known = dict(word.rstrip("?=").split(":", 1) for word in fields)
+        atomic = by_name[name].get("x-kubernetes-map-type") == "atomic"
+        if known != wanted or ("@atomic" in words) != atomic:
+            wrong.append(name)
+    assert wrong == []
+    assert len(lines) > 300
 
 
 def make_sequence(dice: random.Random, number: int) -> list[tuple[Any, ...]]:

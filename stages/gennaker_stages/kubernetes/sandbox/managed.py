@@ -15,7 +15,16 @@ from .problems import ApiProblem
 from .shapes import Type
 from .structured import Comparison, collect, compare, merge, remove
 
-__all__ = ["Manager", "Managers", "apply", "decode", "encode", "same_but_times", "track_update"]
+__all__ = [
+    "Manager",
+    "Managers",
+    "Write",
+    "apply",
+    "decode",
+    "encode",
+    "same_but_times",
+    "track_update",
+]
 
 MAX_UPDATERS = 10
 BEFORE_FIRST_APPLY = "before-first-apply"
@@ -72,6 +81,21 @@ class Owned:
 Managers = dict[tuple[str, str, str, str], Owned]
 
 
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A write whose owner is to be tracked.
+
+    ``kind`` is the object's type, ``managers`` its owners before, ``manager`` who writes, ``now`` the time
+    (RFC 3339), ``ignored`` what this write cannot set (the status, or all but the status).
+    """
+
+    kind: Type
+    managers: Managers
+    manager: Manager
+    now: str
+    ignored: FieldSet
+
+
 def decode(entries: list[dict[str, Any]] | None) -> Managers:
     """Return the entries of an object's managedFields by identity."""
     found: Managers = {}
@@ -121,37 +145,25 @@ def same_but_times(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> bool
     return bare(old) == bare(new)
 
 
-def track_update(
-    live: Mapping[str, Any],
-    new: Mapping[str, Any],
-    kind: Type,
-    *,
-    managers: Managers,
-    manager: Manager,
-    now: str,
-    ignored: FieldSet,
-) -> Managers:
+def track_update(live: Mapping[str, Any], new: Mapping[str, Any], write: Write) -> Managers:
     """Return the managers after ``new`` replaced ``live`` (for a create: the empty object)."""
-    comparison = compare(dict(live), dict(new), kind).without(ignored)
-    left = _take_away(managers, comparison, keep=None)
+    comparison = compare(dict(live), dict(new), write.kind).without(write.ignored)
+    left = _take_away(write.managers, comparison, keep=None)
     gained = comparison.modified.union(comparison.added).difference(STRIPPED)
+    manager = write.manager
     if gained:
         mine = left.get(manager.identity)
         fields = gained if mine is None else mine.fields.union(gained)
-        left[manager.identity] = Owned(manager, fields, now)
+        left[manager.identity] = Owned(manager, fields, write.now)
     return _cap(left)
 
 
 def apply(
     live: Mapping[str, Any],
     config: Mapping[str, Any],
-    kind: Type,
+    write: Write,
     *,
-    managers: Managers,
-    manager: Manager,
     force: bool,
-    now: str,
-    ignored: FieldSet,
     empty: Mapping[str, Any],
 ) -> tuple[dict[str, Any], Managers]:
     """Lay an applier's whole intent over the live object.
@@ -164,27 +176,25 @@ def apply(
     Raises:
         ApiProblem: 409 when another manager owns a field with another value, unless ``force``.
     """
+    kind, manager, managers = write.kind, write.manager, write.managers
     if not managers and "uid" in live.get("metadata", {}):
         first = Manager(BEFORE_FIRST_APPLY, "Update", manager.api_version)
-        managers = track_update(
-            empty, live, kind, managers={}, manager=first, now=now, ignored=FieldSet()
-        )
+        managers = track_update(empty, live, replace(write, manager=first, ignored=FieldSet()))
     last = managers.get(manager.identity)
     merged = merge(dict(live), dict(config), kind)
-    fields = collect(config, kind).without_trees(ignored)
+    fields = collect(config, kind).without_trees(write.ignored)
     everyone = dict(managers)
-    everyone[manager.identity] = Owned(manager, fields, now)
+    everyone[manager.identity] = Owned(manager, fields, write.now)
     if last is not None and last.fields:
         merged = _prune(merged, kind, last.fields, everyone)
-    comparison = compare(dict(live), merged, kind).without(ignored)
+    comparison = compare(dict(live), merged, kind).without(write.ignored)
     if not force:
         _refuse_conflicts(everyone, comparison, manager)
     left = _take_away(everyone, comparison, keep=manager.identity)
-    if manager.identity in left:
+    if left.pop(manager.identity, None) is not None:
         mine = fields.difference(STRIPPED)
-        left.pop(manager.identity)
         if mine:
-            time = last.time if last is not None and merged == live else now
+            time = last.time if last is not None and merged == live else write.now
             left[manager.identity] = Owned(manager, mine, time)
     return merged, left
 

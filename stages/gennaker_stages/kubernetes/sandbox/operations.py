@@ -82,11 +82,13 @@ class Operations:
             managers = managed.track_update(
                 blank,
                 obj,
-                resource.type,
-                managers={},
-                manager=manager,
-                now=format_time(self.clock.now()),
-                ignored=self._ignored(resource, ""),
+                managed.Write(
+                    resource.type,
+                    {},
+                    manager,
+                    format_time(self.clock.now()),
+                    self._ignored(resource, ""),
+                ),
             )
             return self._insert(resource, obj, managers, options)
 
@@ -185,12 +187,14 @@ class Operations:
             merged, managers = managed.apply(
                 bare,
                 config,
-                resource.type,
-                managers=managed.decode(before["metadata"].get("managedFields")),
-                manager=manager,
+                managed.Write(
+                    resource.type,
+                    managed.decode(before["metadata"].get("managedFields")),
+                    manager,
+                    now,
+                    self._ignored(resource, options.subresource),
+                ),
                 force=options.force,
-                now=now,
-                ignored=self._ignored(resource, options.subresource),
                 empty=blank,
             )
             strict = WriteOptions(field_validation="Ignore")
@@ -314,11 +318,13 @@ class Operations:
             managers = managed.track_update(
                 before,
                 obj,
-                resource.type,
-                managers=managers,
-                manager=manager,
-                now=format_time(self.clock.now()),
-                ignored=self._ignored(resource, options.subresource),
+                managed.Write(
+                    resource.type,
+                    managers,
+                    manager,
+                    format_time(self.clock.now()),
+                    self._ignored(resource, options.subresource),
+                ),
             )
         return self._replace(resource, live, obj, managers, options)
 

@@ -15,6 +15,7 @@ says that an empty value is left out, ``=`` that the field is always there, ``%X
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any
@@ -24,34 +25,25 @@ __all__ = ["ANY", "DEDUCED", "OBJECT_META", "Field", "Type", "from_openapi", "na
 LEAVES = frozenset("sinbqtx")
 
 
+@dataclass(eq=False)
 class Type:
     """One type. ``kind`` is a leaf letter, ``*`` (atomic), ``?`` (deduced), or map, list, struct.
 
     ``element`` types the items of a map or list (and further keys of a struct that allows them);
     ``keys`` are a list's merge keys; ``relation`` is ``atomic``, ``set`` or ``map`` for a list and
-    ``atomic`` or ``granular`` else; ``schema`` is the OpenAPI of a custom type.
+    ``atomic`` or ``granular`` else; ``schema`` is the OpenAPI of a custom type, ``words`` the line of a
+    built-in one.
     """
 
-    def __init__(
-        self,
-        kind: str,
-        *,
-        element: Type | None = None,
-        relation: str = "granular",
-        keys: tuple[str, ...] = (),
-        patch_key: str | None = None,
-        name: str = "",
-        words: tuple[str, ...] = (),
-        schema: Mapping[str, Any] | None = None,
-    ) -> None:
-        self.kind = kind
-        self.element = element
-        self.relation = relation
-        self.keys = keys
-        self.patch_key = patch_key
-        self.name = name
-        self.schema = schema
-        self._words = words
+    kind: str
+    _: KW_ONLY
+    element: Type | None = None
+    relation: str = "granular"
+    keys: tuple[str, ...] = ()
+    patch_key: str | None = None
+    name: str = ""
+    words: tuple[str, ...] = field(default=(), repr=False)
+    schema: Mapping[str, Any] | None = field(default=None, repr=False)
 
     @property
     def atomic(self) -> bool:
@@ -67,7 +59,7 @@ class Type:
                 for name, each in self.schema.get("properties", {}).items()
             }
         found = {}
-        for word in self._words:
+        for word in self.words:
             name, _, expression = word.partition(":")
             expression, _, default = expression.partition("%")
             flag = expression[-1] if expression[-1] in "?=" and len(expression) > 1 else ""
