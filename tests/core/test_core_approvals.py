@@ -140,7 +140,7 @@ def test_a_settled_approval_takes_no_decision() -> None:
 def test_a_stage_that_asks_nothing() -> None:
     """The error names what is open."""
     bench = ask()
-    with pytest.raises(InvalidInput, match="no approval of 'image' is open.*open: go"):
+    with pytest.raises(InvalidInput, match=r"no approval of 'image' is open.*open: go"):
         bench.approve("image")
 
 
@@ -186,7 +186,7 @@ def test_rules(rule: str, actor: str, expected: bool) -> None:
 def test_the_refusal_explains() -> None:
     """Who may, and that a 'user:' rule needs a server."""
     bench = ask(approvers=["user:kim"])
-    with pytest.raises(NotAllowed, match="none of the approvers user:kim.*needs a server"):
+    with pytest.raises(NotAllowed, match=r"none of the approvers user:kim.*needs a server"):
         bench.approve("go")
 
 

@@ -244,9 +244,7 @@ class TestMatrix:
 
     def test_values_come_from_expressions(self) -> None:
         """A dynamic axis is expanded when the stage is ready; instances see their values."""
-        bench = self.start(
-            {"x": "${{ params.list }}"}, **{"with": {"v": "${{ matrix.x }}"}}
-        )
+        bench = self.start({"x": "${{ params.list }}"}, **{"with": {"v": "${{ matrix.x }}"}})
         assert [bench.deliveries[f"m[{n}]"].inputs["v"] for n in (0, 1)] == ["p", "q"]
 
     def test_outputs_are_lists_in_matrix_order(self) -> None:

@@ -27,7 +27,7 @@ def advance(turn: Turn) -> None:
     """Work off the agenda. Nothing starts while no process drives the run."""
     run = turn.run
     agenda = run.agenda
-    if not run.driven and not (run.phase in ("created", "queued") and run.aborted):
+    if not run.driven and not (run.phase == "queued" and run.aborted):
         agenda.clear()
         return
     while True:

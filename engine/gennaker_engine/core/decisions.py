@@ -33,7 +33,7 @@ def _park(turn: Turn, message: m.Park) -> str | None:
 
 def _grant_group(turn: Turn, _message: m.GrantGroup) -> str | None:
     run = turn.run
-    if run.phase not in ("created", "queued") or run.aborted is not None:
+    if run.phase != "queued" or run.aborted is not None:
         return f"run {run.created.run!r} waits in no queue"
     turn.emit(e.RunStarted(at=turn.now))
     return None

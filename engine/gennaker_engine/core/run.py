@@ -152,8 +152,8 @@ class Run:
         run = self.facts
         if run.phase == "ended":
             return "ended"
-        if run.phase in ("created", "queued"):
-            return "waiting" if run.phase == "queued" else "pending"
+        if run.phase == "queued":
+            return "waiting"
         if run.working and run.driven:
             return "running"
         if run.waits:

@@ -25,7 +25,7 @@ def find_stop_cause(run: RunState, *, in_finally: bool) -> tuple[str, dict[str, 
     if in_finally:
         if run.final_aborted:
             return "aborted", {"by": run.aborted or "stop"}
-        if run.aborted is not None and run.phase in ("created", "queued"):
+        if run.aborted is not None and run.phase == "queued":
             return "aborted", {"by": run.aborted}
         return None
     if run.stopped_by is not None:

@@ -51,7 +51,6 @@ INSTANCE: Table = {
     },
     # Told to stop; its outcome is decided, its end is not seen yet.
     "stopping": {
-        "stop": "stopping",
         "retry": "retrying",
         "finish": "ended",
     },
@@ -86,7 +85,7 @@ LOCK: Table = {
 
 RUN: Table = {
     "new": {"create": "created"},
-    "created": {"queue": "queued", "start": "active", "abort": "created", "end": "ended"},
+    "created": {"queue": "queued", "start": "active"},
     "queued": {"start": "active", "abort": "queued", "end": "ended"},
     "active": {"abort": "active", "finalize": "finally", "end": "ended"},
     "finally": {"abort": "finally", "end": "ended"},
