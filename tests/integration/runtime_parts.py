@@ -180,6 +180,22 @@ class Behave(Stage):
             return Waiting(Timer(time.time() + 0.05), state="set")
         return Succeeded({"value": ctx.event is not None})
 
+    def wait_for_nan(self, _inputs: Inputs, _ctx: Context) -> Outcome:
+        return Waiting(Poll(1), deadline=float("nan"))
+
+    def wait_for_text(self, _inputs: Inputs, _ctx: Context) -> Outcome:
+        return Waiting(Timer("soon"))  # type: ignore[arg-type]
+
+    def wait_for_nothing(self, _inputs: Inputs, _ctx: Context) -> Outcome:
+        return Waiting("nothing")  # type: ignore[arg-type]
+
+    def ask_nobody(self, _inputs: Inputs, _ctx: Context) -> Outcome:
+        return Waiting(Decision(required=0))
+
+    def be_deaf(self, _inputs: Inputs, _ctx: Context) -> Outcome:
+        time.sleep(2)
+        return Succeeded()
+
     def guard_crash(self, inputs: Inputs, ctx: Context) -> Outcome:
         """Die inside a guard the first time."""
         if ctx.delivery == 1:

@@ -81,6 +81,30 @@ def test_runs_of_one_process_hand_a_lock_on_in_one_commit(tmp_path):
     engine.close()
 
 
+def test_two_runs_that_wait_for_each_other_are_told(tmp_path):
+    """A circle of locks is found; the younger run's stage errs, the other run goes on."""
+    write_project(
+        tmp_path,
+        "name: shop\nparameters: {first: {required: true}, second: {required: true}}\nstages:\n"
+        "  one: {uses: t.deploy, environment: '${{ params.first }}', with: {delay: 0.2}}\n"
+        "  two: {uses: t.deploy, needs: one, environment: '${{ params.second }}'}\n"
+        "  three: {uses: t.deploy, needs: two, environment: '${{ params.first }}'}\n",
+        SETTINGS + "  production:\n    place: {folder: production}\n",
+    )
+    engine = open_engine(tmp_path)
+    ways = [("staging", "production"), ("production", "staging")]
+    names = [
+        start_run(engine, parameters=dict(zip(("first", "second"), w, strict=True))) for w in ways
+    ]
+    older, younger = engine.drive(names)
+    assert older.outcome == "succeeded"
+    two = younger.facts.instances["two"]
+    assert (two.outcome, two.code) == ("errored", "deadlock")
+    assert "shop-1" in two.reason
+    assert engine.journal.read_claims() == []
+    engine.close()
+
+
 def group(policy: str) -> str:
     """Return a pipeline whose runs share a group."""
     return (

@@ -283,3 +283,91 @@ def test_an_observer_sees_events_and_lines(tmp_path):
         ("shop-1", "run.ended"),
     ]
     engine.close()
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("wait_for_nan", "the deadline of a wait is nan, not a number of seconds"),
+        ("wait_for_text", "Timer.at is 'soon', not a number of seconds"),
+        (
+            "wait_for_nothing",
+            "a stage cannot wait on a str; Waiting(on=…) takes a Decision, a Timer or a Poll",
+        ),
+        ("ask_nobody", "a stage asks with an invalid Decision"),
+    ],
+)
+def test_a_nonsensical_wait_is_the_stages_error(tmp_path, how, reason):
+    """What the core could not count with does not reach it."""
+    it = drive_one(tmp_path, how).facts.instances["it"]
+    assert (it.outcome, it.code, it.reason) == ("errored", "invalid-outcome", reason)
+
+
+def test_what_the_core_cannot_handle_is_one_stages_error(tmp_path, monkeypatch):
+    """A report that breaks the core becomes an error of its stage; the others go on."""
+    from gennaker_engine.core import reports
+    from gennaker_engine.core.messages import ReportSucceeded
+
+    original = reports.REPORTS[ReportSucceeded]
+
+    def break_down(turn, message):
+        if message.instance == "bad":
+            turn.run.worst = 99
+            raise ZeroDivisionError("by nonsense")
+        return original(turn, message)
+
+    monkeypatch.setitem(reports.REPORTS, ReportSucceeded, break_down)
+    write_project(tmp_path, "name: shop\nstages:\n  bad: {uses: t.echo}\n  good: {uses: t.echo}\n")
+    engine = open_engine(tmp_path)
+    run = engine.drive(start_run(engine))
+    bad, good = run.facts.instances["bad"], run.facts.instances["good"]
+    assert (bad.outcome, bad.code) == ("errored", "internal")
+    assert bad.reason == ("what the stage gave cannot be handled: ZeroDivisionError: by nonsense")
+    assert (good.outcome, run.outcome) == ("succeeded", "errored")
+    assert Run.replay(event for _, event in engine.load_events("shop-1")) == run
+    engine.close()
+
+
+def test_a_stage_that_does_not_stop_is_abandoned(tmp_path, monkeypatch):
+    """Past the grace its outcome stands, its late answer is refused, the run ends."""
+    from gennaker_engine.core import attempts
+
+    monkeypatch.setattr(attempts, "STOP_GRACE", 0.2)
+    write_project(
+        tmp_path,
+        "name: shop\nstages:\n  it:\n    uses: t.behave\n    timeout: 1s\n"
+        "    with: {how: be_deaf}\n",
+    )
+    engine = open_engine(tmp_path)
+    it = engine.drive(start_run(engine)).facts.instances["it"]
+    assert (it.outcome, it.code) == ("failed", "timeout")
+    engine.close()
+
+
+def test_a_conflict_is_decided_again(tmp_path, monkeypatch):
+    """Who loses the compare forgets what it did, loads, and handles the messages once more."""
+    from gennaker_engine.journal.port import VersionConflict
+    from gennaker_engine.runtime.moment import Moment
+
+    failures = [1, 2, 4]
+    calls = []
+    original = Moment.write
+
+    def write(moment):
+        calls.append(len(calls))
+        original(moment)
+        if calls[-1] in failures:
+            raise VersionConflict("somebody else was quicker")
+
+    write_project(
+        tmp_path,
+        "name: shop\nstages:\n  a: {uses: t.echo}\n  b: {uses: t.echo, needs: a}\n",
+    )
+    engine = open_engine(tmp_path)
+    run_id = start_run(engine)
+    monkeypatch.setattr(Moment, "write", write)
+    run = engine.drive(run_id)
+    assert run.outcome == "succeeded"
+    assert Run.replay(event for _, event in engine.load_events(run_id)) == run
+    assert len(calls) == 3 + len(failures)
+    engine.close()

@@ -6,6 +6,7 @@ the stage does; this is the named boundary at which everything a plugin raises e
 
 from __future__ import annotations
 
+import math
 import socket
 import traceback
 from collections.abc import Callable, Mapping
@@ -37,6 +38,8 @@ from gennaker_engine.runtime.services import RunServices
 __all__ = ["Delivery", "Parked", "end_leftovers"]
 
 _MAX_REASON = 4000
+MIN_POLL = 0.01
+"""Seconds; a stage that polls faster would keep the journal busy for nothing."""
 
 Json = Any
 
@@ -120,7 +123,10 @@ class Delivery:
         if isinstance(outcome, Waiting):
             state = check_value(outcome.state, "the state of a wait", services.has_secret)
             on = check_value(describe_wait(outcome.on), "a wait", services.has_secret)
-            return ReportWaiting(*self.identity, on=on, deadline=outcome.deadline, state=state)
+            deadline = outcome.deadline
+            if deadline is not None:
+                deadline = _check_seconds(deadline, "the deadline of a wait")
+            return ReportWaiting(*self.identity, on=on, deadline=deadline, state=state)
         raise PermanentError(
             f"stage type {kind.name!r} gave a {type(outcome).__name__}, not an outcome",
             code="invalid-outcome",
@@ -155,7 +161,7 @@ class Delivery:
                 reason=self._clean(reason),
                 code=self._clean(error.code),
                 permanent=isinstance(error, PermanentError | InvalidInput),
-                delay=error.delay if isinstance(error, TemporaryError) else None,
+                delay=_read_delay(error),
             )
         self._log_traceback(error)
         said = str(error).strip().partition("\n")[0]
@@ -175,6 +181,12 @@ class Delivery:
         return shown[:_MAX_REASON].encode("utf-8", "replace").decode()
 
 
+def _read_delay(error: GennakerError) -> float | None:
+    delay = error.delay if isinstance(error, TemporaryError) else None
+    usable = isinstance(delay, int | float) and math.isfinite(delay) and delay >= 0
+    return delay if usable else None
+
+
 class Parked(ReportStopped):
     """The end of a delivery that was stopped without an outcome; the driver only counts it."""
 
@@ -182,25 +194,46 @@ class Parked(ReportStopped):
 
 
 def describe_wait(on: Decision | Timer | Poll) -> dict[str, Json]:
-    """Return what a stage waits for as journaled."""
+    """Return what a stage waits for as journaled.
+
+    Raises:
+        PermanentError: code ``invalid-outcome``; what the core is given has the right types.
+    """
     if isinstance(on, Timer):
-        return {"kind": "timer", "at": on.at}
+        return {"kind": "timer", "at": _check_seconds(on.at, "Timer.at")}
     if isinstance(on, Poll):
-        return {"kind": "poll", "every": on.every}
+        every = _check_seconds(on.every, "Poll.every")
+        return {"kind": "poll", "every": max(every, MIN_POLL)}
     if isinstance(on, Decision):
-        return {
-            "kind": "decision",
-            "message": on.message,
-            "approvers": list(on.approvers),
-            "required": on.required,
-            "self_allowed": on.self_allowed,
-            "inputs": on.inputs,
-        }
+        valid = (
+            isinstance(on.message, str)
+            and not isinstance(on.approvers, str)
+            and all(isinstance(each, str) for each in on.approvers)
+            and isinstance(on.required, int)
+            and on.required >= 1
+            and all(isinstance(each, Mapping) for each in on.inputs.values())
+        )
+        if valid:
+            return {
+                "kind": "decision",
+                "message": on.message,
+                "approvers": list(on.approvers),
+                "required": int(on.required),
+                "self_allowed": bool(on.self_allowed),
+                "inputs": on.inputs,
+            }
+        raise PermanentError("a stage asks with an invalid Decision", code="invalid-outcome")
     raise PermanentError(
         f"a stage cannot wait on a {type(on).__name__}",
         code="invalid-outcome",
         hint="Waiting(on=…) takes a Decision, a Timer or a Poll",
     )
+
+
+def _check_seconds(value: object, what: str) -> float:
+    if isinstance(value, int | float) and math.isfinite(value):
+        return float(value)
+    raise PermanentError(f"{what} is {value!r}, not a number of seconds", code="invalid-outcome")
 
 
 def _end_leftover(stage: Stage, kind: str, name: str) -> None:

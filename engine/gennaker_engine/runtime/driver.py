@@ -11,12 +11,11 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from heapq import heappop, heappush
 from typing import Any
 
-from gennaker.errors import GennakerError, NotAllowed
+from gennaker.errors import NotAllowed
 from gennaker_engine.core.commands import CleanUp, Command, Deliver, PlanSubject, Stop
 from gennaker_engine.core.events import Event, RunParked, decode_event
 from gennaker_engine.core.messages import (
@@ -32,18 +31,17 @@ from gennaker_engine.core.messages import (
     World,
 )
 from gennaker_engine.core.run import Run
-from gennaker_engine.journal.errors import StateError
 from gennaker_engine.journal.ownership import describe_process
 from gennaker_engine.journal.port import (
     Journal,
-    Ownership,
-    StoredEvent,
     Transaction,
     VersionConflict,
 )
 from gennaker_engine.runtime.clock import Clock
 from gennaker_engine.runtime.creating import list_uses
 from gennaker_engine.runtime.delivery import Delivery, Parked, end_leftovers
+from gennaker_engine.runtime.driven import Driven, replay
+from gennaker_engine.runtime.handing import Indigestible, Result, hand_over, settle
 from gennaker_engine.runtime.inbox import Answer, Inbox, Letter, not_driven
 from gennaker_engine.runtime.moment import Moment, Touched, read_grant
 from gennaker_engine.runtime.observer import Observer
@@ -52,7 +50,7 @@ from gennaker_engine.runtime.services import RunServices, Services, make_run_ser
 from gennaker_engine.runtime.threads import ThreadPool
 from gennaker_engine.runtime.world import WorldReader
 
-__all__ = ["Driver", "replay"]
+__all__ = ["Driver"]
 
 NOTICE = 0.01
 """Seconds between two looks for commits of others (some microseconds each)."""
@@ -63,23 +61,6 @@ PARK_GRACE = 8.0
 _ATTEMPTS = 5
 
 _REPORTS = (ReportSucceeded, ReportFailed, ReportErrored, ReportStopped, ReportWaiting)
-Identity = tuple[str, int, int]
-
-
-@dataclass(slots=True)
-class Driven:
-    """A run that this driver drives."""
-
-    run: Run
-    ownership: Ownership
-    services: RunServices | None = None
-    deliveries: dict[Identity, Delivery] = field(default_factory=dict)
-    cleaning: list[threading.Event] = field(default_factory=list)
-    """Set when what was left behind has been ended."""
-    plans: set[str] = field(default_factory=set)
-    """Gates whose subject is being planned."""
-    parking: tuple[float, Letter] | None = None
-    """Until when its deliveries may end, and the letter that asked."""
 
 
 class Driver:
@@ -272,21 +253,22 @@ class Driver:
     def _settle(self, letters: Sequence[Letter], due: Iterable[str]) -> None:
         """Handle everything of this moment in one transaction; then let it show and act."""
         tails: dict[str, list[Event]] = {}
+        results: list[Result] = []
         for attempt in range(_ATTEMPTS):
             moment = Moment(self, self._clock())
             try:
                 with self._journal.transaction() as transaction:
                     moment.enter(transaction)
-                    self._catch_up(transaction, tails)
-                    self._take_grants(moment, transaction)
-                    for run_id in (*tails, *due):
-                        if run_id in self._driven:
-                            moment.handle(run_id, Tick())
-                    results = [_hand_over(moment, letter) for letter in letters]
-                    moment.write()
+                    results = self._work_off(moment, transaction, tails, letters, due)
                 break
             except VersionConflict:
                 self._step_back(moment)
+                if attempt == _ATTEMPTS - 1:
+                    raise
+            except Indigestible as problem:
+                # One plugin's nonsense must not stop the others: the letter is replaced.
+                self._step_back(moment)
+                letters = problem.replace_in(letters)
                 if attempt == _ATTEMPTS - 1:
                     raise
         self._claiming |= moment.claiming & self._driven.keys()
@@ -295,6 +277,24 @@ class Driver:
         for letter, refused, error in results:
             settle(letter, refused=refused, error=error)
         self._act(moment.touched, tails)
+
+    def _work_off(
+        self,
+        moment: Moment,
+        transaction: Transaction,
+        tails: dict[str, list[Event]],
+        letters: Sequence[Letter],
+        due: Iterable[str],
+    ) -> list[Result]:
+        """Let all runs go on inside the transaction; return what became of the letters."""
+        self._catch_up(transaction, tails)
+        self._take_grants(moment, transaction)
+        for run_id in (*tails, *due):
+            if run_id in self._driven:
+                moment.handle(run_id, Tick())
+        results = [hand_over(moment, letter) for letter in letters]
+        moment.write()
+        return results
 
     def _catch_up(self, transaction: Transaction, tails: dict[str, list[Event]]) -> None:
         """Take in what others appended to the runs driven here, and add it to ``tails``."""
@@ -444,43 +444,7 @@ class Driver:
 
     def _detach(self) -> None:
         """Park what only waits, when that is all there is."""
-        if all(
-            each.run.state == "waiting" and not each.deliveries and not each.plans
-            for each in self._driven.values()
-        ):
+        if all(each.only_waits() for each in self._driven.values()):
             for run_id, driven in self._driven.items():
                 if driven.parking is None:
                     self.inbox.put(Letter(run_id, Park("detach")))
-
-
-def replay(stored: Sequence[StoredEvent]) -> Run:
-    """Return the run of stored events.
-
-    Raises:
-        StateError: code ``state-corrupt`` when there are none, or they are of a newer release.
-    """
-    try:
-        return Run.replay([decode_event(each.data) for each in stored])
-    except KeyError as error:
-        raise StateError(
-            f"an event {error.args[0]!r} is of a release this one does not know",
-            code="state-newer",
-            hint="use that version of Gennaker",
-        ) from error
-
-
-def settle(
-    letter: Letter, *, refused: str | None = None, error: BaseException | None = None
-) -> None:
-    """Answer a letter, if anybody waits for it."""
-    if letter.answer is not None:
-        letter.answer.settle(refused=refused, error=error)
-
-
-def _hand_over(moment: Moment, letter: Letter) -> tuple[Letter, str | None, GennakerError | None]:
-    try:
-        return letter, moment.handle(letter.run, letter.message).refused, None
-    except (StateError, VersionConflict):
-        raise
-    except GennakerError as error:
-        return letter, None, error  # the core refused it: nothing changed

@@ -27,7 +27,8 @@ from gennaker_engine.runtime.creating import (
     pin_retry,
     pin_run,
 )
-from gennaker_engine.runtime.driver import Driver, replay
+from gennaker_engine.runtime.driven import replay
+from gennaker_engine.runtime.driver import Driver
 from gennaker_engine.runtime.inbox import Answer, Inbox, Letter, not_driven
 from gennaker_engine.runtime.moment import Moment
 from gennaker_engine.runtime.observer import Observer, QuietObserver

@@ -91,13 +91,11 @@ class Moment:
         touched = self.touched.get(run_id)
         if touched is None:
             run = self._book.find_run(run_id, self._transaction)
-            touched = Touched(run, run.version)
-        reaction = touched.run.handle(
-            message, world=self._book.read_world(touched.run), now=self._now
-        )
-        if reaction.events or reaction.commands:
-            self.touched[run_id] = touched
-            self._take(touched, reaction)
+            # Before it is handled: what fails half way has to be taken back too.
+            touched = self.touched[run_id] = Touched(run, run.version)
+        world = self._book.read_world(touched.run)
+        reaction = touched.run.handle(message, world=world, now=self._now)
+        self._take(touched, reaction)
         return reaction
 
     def write(self) -> None:
