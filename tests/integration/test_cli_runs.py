@@ -210,3 +210,23 @@ def test_an_unwritable_state_is_told(lab: Lab) -> None:
     done = lab.call("run", "demo", "--state", "sqlite:///blocker/state.db")
     assert done.returncode == 7
     assert done.stderr.startswith("state-unwritable: ")
+
+
+def test_resume_goes_on_with_all_that_is_left(lab: Lab) -> None:
+    """Without a RUN: every run that nobody drives, together; the exit code is the worst."""
+    (lab.folder / "gennaker.yaml").write_text("environments: {live: {}}\n")
+    for name, fail in (("good", "false"), ("bad", "true")):
+        lab.write(
+            name,
+            f"name: {name}\nstages:\n  go: {{uses: wait, with: {{for: 1500ms}}}}\n"
+            f"  next: {{uses: t.hold, needs: go, with: {{fail: {fail}}}}}\n",
+        )
+        assert lab.call("run", name, "--detach-on-wait").returncode == 6
+    done = lab.call("resume", "-o", "name")
+    assert done.returncode == 1
+    assert done.stdout == "good-1\nbad-1\n"
+    outcomes = json.loads(lab.call("runs", "-o", "json").stdout)["items"]
+    assert {each["id"]: each["outcome"] for each in outcomes} == {
+        "good-1": "succeeded",
+        "bad-1": "failed",
+    }

@@ -7,7 +7,7 @@ from typing import Any
 from gennaker_engine.cli.render.lines import LineRenderer
 from gennaker_engine.cli.render.progress import Progress
 from gennaker_engine.cli.render.tree import ASCII, render_tree, tell_outcome
-from gennaker_engine.cli.render.wording import tell_cause, tell_event
+from gennaker_engine.cli.render.wording import tell_cause, tell_event, tell_value
 from gennaker_engine.core import events as facts
 
 
@@ -201,3 +201,26 @@ def test_a_skip_cause_carries_its_facts() -> None:
     assert tell_cause("condition", detail) == "condition: params.go (params.go = false)"
     assert tell_cause("missing-output", {"stage": "a", "output": "b"}) == "missing-output: a.b"
     assert tell_cause("stopped", {}) == "stopped"
+
+
+def test_values_are_told_without_what_must_not_or_cannot_be_said() -> None:
+    """Secrets by name, unknown outputs as tokens, artifacts by digest, long ones cut."""
+    assert tell_value({"$secret": ["Bearer ", {"name": "token"}]}) == '"Bearer <secret:token>"'
+    assert tell_value([{"$unknown": "image.digest"}]) == '["<unknown:image.digest>"]'
+    artifact = {"digest": "sha256:" + "c" * 64, "size": 1, "media_type": "text/plain"}
+    assert tell_value(artifact) == '"sha256:cccccccccccc"'
+    assert tell_value("x" * 100) == '"' + "x" * 58 + "…"
+
+
+def test_a_lock_that_is_free_is_not_waited_for() -> None:
+    """Asked for and got at one moment: no line."""
+    progress = Progress()
+    lines = LineRenderer().take_events(
+        [
+            create(),
+            facts.LockRequested(at=1.0, environment="staging", instance="image"),
+            facts.LockAcquired(at=1.0, environment="staging"),
+        ],
+        progress,
+    )
+    assert lines == ["shop-1 created: Deploy 1.4.0"]

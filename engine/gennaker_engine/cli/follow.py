@@ -96,7 +96,7 @@ class Follower:
         self._screen = Screen(console.err_raw)
         self._lock = threading.Lock()
         self._pending: deque[str] = deque()
-        self._asked: set[str] = set()
+        self._asked: set[tuple[str, str]] = set()
         self._prompt: tuple[str, ApprovalPrompt] | None = None
         self._stdin_open = True
         self._ended = False
@@ -109,11 +109,10 @@ class Follower:
     def seed(self, run: str, events: Sequence[tuple[int, facts.Event]], *, tell: bool) -> None:
         """Take in what happened to a run before this process drives it; told when it is news."""
         progress = self.progress[run] = Progress()
-        for number, event in events:
-            progress.apply(event)
-            self._versions[run] = number
-            if tell and not self._console.live:
-                self._pending.extend(self._lines.tell_event(event, progress))
+        lines = self._lines.take_events([event for _, event in events], progress)
+        self._versions[run] = events[-1][0] if events else 0
+        if tell and not self._console.live:
+            self._pending.extend(lines)
 
     def on_events(self, run: Run, events: Sequence[facts.Event]) -> None:
         """Take in new events of a run; called by the engine, returns at once."""
@@ -121,10 +120,9 @@ class Follower:
             progress = self.progress.setdefault(run.id, Progress())
             known = self._versions.get(run.id, 0)
             first = run.version - len(events)
-            for event in events[max(known - first, 0) :]:
-                progress.apply(event)
-                if not self._console.live:
-                    self._pending.extend(self._lines.tell_event(event, progress))
+            lines = self._lines.take_events(events[max(known - first, 0) :], progress)
+            if not self._console.live:
+                self._pending.extend(lines)
             self._versions[run.id] = max(known, run.version)
         self._wake()
 
@@ -269,7 +267,7 @@ class Follower:
         if not _is_in_foreground():
             return
         run, gate = found
-        self._asked.add(gate.asked.gate)
+        self._asked.add((run, gate.asked.gate))
         self._draw(now)
         self._screen.leave()
         prompt = ApprovalPrompt(gate, paint=self._console.paint_err)
@@ -280,7 +278,7 @@ class Follower:
         assert self._may_decide is not None  # checked by the caller
         for run, progress in self.progress.items():
             for gate in progress.open_gates:
-                if gate.asked.gate in self._asked or progress.aborting:
+                if (run, gate.asked.gate) in self._asked or progress.aborting:
                     continue
                 waits = gate.plans is None and gate.asked.subject
                 if waits and now - gate.asked.at < _PLANS:
@@ -326,7 +324,7 @@ class Follower:
             refused = self._engine.request(run, message).wait(_ANSWER)
         except GennakerError as error:
             self._console.err(str(error))
-            self._asked.discard(gate.asked.gate)
+            self._asked.discard((run, gate.asked.gate))
         except TimeoutError:
             self._console.err("the decision was handed over, but is not recorded yet")
         else:

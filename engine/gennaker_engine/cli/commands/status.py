@@ -176,12 +176,11 @@ def _watch(settings: Settings, journal: Journal, run: str) -> None:
         now_token = journal.change_token()
         if seen == 0 or now_token != token:
             token = now_token
-            for number, event in load_events(journal, run, after=seen):
-                seen = number
-                progress.apply(event)
-                told = [] if live else lines.tell_event(event, progress)
-                if told:
-                    write("\n".join(told) + "\n")
+            events = load_events(journal, run, after=seen)
+            seen = events[-1][0] if events else seen
+            told = lines.take_events([event for _, event in events], progress)
+            if told and not live:
+                write("\n".join(told) + "\n")
         if live:
             tree = render_tree(
                 progress,

@@ -6,7 +6,7 @@ stages that run at the same time would tear each other's groups apart.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gennaker_engine.cli.render.annotations import close_group, open_group
@@ -40,6 +40,20 @@ class LineRenderer:
         """Return the lines of an event that ``progress`` has already taken in; often none."""
         tell = _LINES.get(event.type)
         return tell(self, event, progress) if tell is not None else []
+
+    def take_events(self, events: Sequence[facts.Event], progress: Progress) -> list[str]:
+        """Let ``progress`` take these events of one moment in, and return their lines.
+
+        A lock that was asked for and got at the same moment was not waited for.
+        """
+        granted = {each.environment for each in events if isinstance(each, facts.LockAcquired)}
+        lines: list[str] = []
+        for event in events:
+            progress.apply(event)
+            if isinstance(event, facts.LockRequested) and event.environment in granted:
+                continue
+            lines += self.tell_event(event, progress)
+        return lines
 
     def tell_log(self, instance: str, text: str) -> list[str]:
         """Return the lines of something a stage wrote."""

@@ -73,7 +73,8 @@ def _tell_stage(stage: Mapping[str, Any]) -> str:
 
 def tell_change(change: Mapping[str, Any]) -> str:
     """Return what is changed and its detail, on one line."""
-    what = clean(str(change["what"])).strip()
+    # "build" of "build IMAGE": some types say their verb themselves.
+    what = clean(str(change["what"])).strip().removeprefix(f"{change['action']} ")
     detail = " ".join(clean(str(change.get("detail", ""))).split())
     return f"{what}  {detail}" if detail and detail != what else what
 

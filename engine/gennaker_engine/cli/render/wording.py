@@ -34,11 +34,34 @@ def tell_cause(cause: str, detail: Mapping[str, Any]) -> str:
 
 
 def tell_value(value: Any) -> str:
-    """Return a value as short JSON."""
+    """Return a value as short JSON; a secret by its name, what only a run gives as ``<unknown:…>``.
+
+    An artifact is told by its digest.
+    """
     import json
 
-    text = json.dumps(value, ensure_ascii=False)
+    text = json.dumps(_simplify(value), ensure_ascii=False)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def _simplify(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_simplify(each) for each in value]
+    if not isinstance(value, Mapping):
+        return value
+    for marker in ("$secret", "$unknown"):
+        if set(value) == {marker}:
+            parts = value[marker]
+            several = parts if isinstance(parts, list | tuple) else [{"name": parts}]
+            return "".join(
+                f"<{marker[1:]}:{part.get('name', part.get('$unknown', ''))}>"
+                if isinstance(part, Mapping)
+                else str(part)
+                for part in several
+            )
+    if set(value) == {"digest", "size", "media_type"}:
+        return str(value["digest"])[:19]
+    return {key: _simplify(each) for key, each in value.items()}
 
 
 def _short(digest: str) -> str:
