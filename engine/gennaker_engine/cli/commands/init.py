@@ -63,7 +63,7 @@ def init_command(settings: Settings, folder: Path | None) -> None:
     Into DIR, the current folder by default. Nothing that exists is overwritten; in a fresh clone it
     writes the editor schema that the pipelines' first lines name.
     """
-    root = folder or settings.start
+    root = folder or settings.project_folder or Path()
     console = settings.console
     for path, text in _files(settings, root):
         derived = ".gennaker" in path.parts
