@@ -189,6 +189,13 @@ class TestQueue:
         assert (bench.cause("a"), bench.cause("z")) == ("aborted", "aborted")
         assert bench.commands[-1] == c.LeaveGroup("g")
 
+    def test_a_run_that_left_the_queue_is_not_superseded(self) -> None:
+        """Only queued runs are."""
+        bench = Bench.start({"stages": ONE}, concurrency=self.GROUP)
+        bench.tell(m.GrantGroup())
+        assert bench.tell(m.Cancel(None, "superseded")).refused
+        assert bench.instance("a").state == "running"
+
 
 class TestRetriedRuns:
     """A new run that takes over what succeeded."""

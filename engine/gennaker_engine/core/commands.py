@@ -29,7 +29,12 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Deliver(Command):
-    """Call the stage's ``run``; secrets in ``inputs`` stand as ``{"$secret": […]}`` markers."""
+    """Call the stage's ``run``.
+
+    ``inputs`` are as ``gennaker.expressions.to_json`` writes them: secrets stand as
+    ``{"$secret": […]}``, data that looks like it is escaped. ``event`` is what ended a wait:
+    ``{"decisions": […], "inputs": {…}}``, ``{"timer": AT}``, or None.
+    """
 
     instance: str
     stage: str

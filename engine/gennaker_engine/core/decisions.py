@@ -69,6 +69,8 @@ def _refuse_lock(turn: Turn, message: m.RefuseLock) -> str | None:
 
 def _cancel(turn: Turn, message: m.Cancel) -> str | None:
     run = turn.run
+    if message.reason == "superseded" and run.phase != "queued":
+        return f"run {run.created.run!r} has left the queue and is not superseded any more"
     if run.cancels > 1:
         return f"run {run.created.run!r} is already being cancelled, 'finally' too"
     turn.emit(
