@@ -34,11 +34,13 @@ _SHOWN = (
     (re.compile(r"\blocal:\w+"), "local:ann"),
     (re.compile(r"\b[\w.-]+@[\w.-]+(?= pid \d+)"), "ann@laptop"),
     (re.compile(r" from [\w.-]+(?= saying|$)", re.MULTILINE), " from laptop"),
-    (re.compile(r"(?<=holds process )[\w.-]+(?=:)"), "laptop"),
+    (re.compile(r"(?<= process )[\w.-]+(?=:\d+:)"), "laptop"),
 )
 
 _MARK = re.compile(r"<!-- (file|folder|not run): (.*?) -->")
 _EXIT = re.compile(r"\s+# exit (\d+)$")
+# How often a rollout says how far it is depends on the machine.
+_UNSTEADY = re.compile(r"(?:^\S+ \| \w+/\S+: (?:the controller|\d+ of) .*\n)+", re.MULTILINE)
 # What is never the same twice.
 _VOLATILE = (
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z",  # times
@@ -238,6 +240,7 @@ def write_outputs(page: Path) -> None:
                 continue
             for pattern, example in _SHOWN:
                 printed = pattern.sub(example, printed)
+            printed = _UNSTEADY.sub("...\n", printed)
             output = printed.strip("\n").splitlines()
             lines[command.first - 1 + moved : command.last - 1 + moved] = output
             moved += len(output) - len(command.shown)
