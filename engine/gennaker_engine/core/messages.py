@@ -63,6 +63,9 @@ class World:
     declare_outputs: Callable[[str, Mapping[str, Json]], tuple[str, ...]] = lambda _uses, _with: ()
     """Stage type, ``with`` as written -> names of its outputs (for matrix output lists)."""
 
+    planning: bool = False
+    """Nothing runs: an input that asks more of a token than it can give is that token."""
+
 
 class Message:
     """Base of everything ``Run.handle`` takes."""

@@ -73,7 +73,9 @@ def find_resolved(
                 hint="declare it under 'environments' in gennaker.yaml",
             )
         environment = describe_environment(facts)
-    inputs = plan.inputs.evaluate(lambda: make_scope(run, matrix=matrix, environment=environment))
+    inputs = plan.inputs.evaluate(
+        lambda: make_scope(run, matrix=matrix, environment=environment), tokens=world.planning
+    )
     if plan.inputs.mentions("secrets"):
         declared = environment["secrets"] if environment is not None else {}
         for secret in _list_secrets(inputs):

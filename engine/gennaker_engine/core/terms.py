@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from gennaker.errors import UnknownValue
 from gennaker.expressions import (
     Expression,
     Reference,
     Scope,
     Template,
+    Unknown,
     compile_template,
     to_json,
 )
@@ -47,15 +49,18 @@ class Term:
         """Whether it mentions something of ``root`` (``matrix``, ``stages`` …)."""
         return any(each.root == root for each in self.references)
 
-    def evaluate(self, make_scope: Callable[[], Scope]) -> Json:
+    def evaluate(self, make_scope: Callable[[], Scope], *, tokens: bool = False) -> Json:
         """Return its JSON value, secrets as markers; the scope is made only when it is needed.
+
+        With ``tokens``, as in a plan, what asks more of an unknown value than a token can give is
+        that token itself.
 
         Raises:
             ExpressionError: as :meth:`gennaker.expressions.Template.evaluate`.
         """
         if self.constant:
             return self._tree
-        return _evaluate(self._tree, make_scope())
+        return _evaluate(self._tree, make_scope(), tokens)
 
 
 def compile_term(value: Json) -> Term:
@@ -110,16 +115,21 @@ def _list_templates(tree: Json) -> Iterator[Template]:
             yield from _list_templates(item)
 
 
-def _evaluate(tree: Json, scope: Scope) -> Json:
+def _evaluate(tree: Json, scope: Scope, tokens: bool) -> Json:
     if isinstance(tree, Template):
-        return to_json(tree.evaluate(scope))
+        try:
+            return to_json(tree.evaluate(scope))
+        except UnknownValue as error:
+            if not tokens:
+                raise
+            return to_json(Unknown(error.token))
     if isinstance(tree, dict):
         if len(tree) == 1:
             ((key, item),) = tree.items()
             if key.startswith("$"):
                 (marked,) = to_json({key: None})
-                return {marked: _evaluate(item, scope)}
-        return {key: _evaluate(item, scope) for key, item in tree.items()}
+                return {marked: _evaluate(item, scope, tokens)}
+        return {key: _evaluate(item, scope, tokens) for key, item in tree.items()}
     if isinstance(tree, list):
-        return [_evaluate(item, scope) for item in tree]
+        return [_evaluate(item, scope, tokens) for item in tree]
     return tree

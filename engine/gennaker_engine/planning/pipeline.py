@@ -199,7 +199,7 @@ class _Planner:
             name: replace(each, approval=None) for name, each in world.environments.items()
         }
         self._asking = asking
-        self._world = replace(world, environments=open_to_all)
+        self._world = replace(world, environments=open_to_all, planning=True)
         self._services = services
         self._now = created.at
         self._run, reaction = Run.create(created, world=self._world, now=self._now)
@@ -238,15 +238,13 @@ class _Planner:
         environment = command.environment
         where = environment["name"] if environment is not None else None
         effect = self._run.facts.instances[command.instance].effect
-        planned = plan_stage(
-            self._services,
-            self._facts,
-            self._services.project,
-            uses=command.uses,
-            name=command.instance,
-            inputs=command.inputs,
-            environment=environment,
-        )
+        entry = {
+            "id": command.instance,
+            "uses": command.uses,
+            "inputs": command.inputs,
+            "environment": environment,
+        }
+        planned = plan_stage(self._services, self._facts, self._services.project, entry)
         if where is not None:
             self.environments.add(where)
         self.desired[command.instance] = planned.desired
