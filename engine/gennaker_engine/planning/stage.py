@@ -80,14 +80,7 @@ class StagePlanContext:
 
 
 def plan_stage(
-    services: Services,
-    run: RunFacts,
-    source: Path,
-    *,
-    uses: str,
-    name: str,
-    inputs: Mapping[str, Json],
-    environment: Mapping[str, Json] | None,
+    services: Services, run: RunFacts, source: Path, entry: Mapping[str, Json]
 ) -> StagePlanned:
     """Plan one instance of a stage; a plugin's errors become a plan that says so.
 
@@ -95,16 +88,15 @@ def plan_stage(
         services: what stages work with.
         run: the run it is or would be of.
         source: the tree it would read.
-        uses: the stage type.
-        name: the instance, for the names of its tokens.
-        inputs: as journaled, secrets and unknown values as marks.
-        environment: as journaled.
+        entry: ``{id, uses, inputs, environment}`` as in an approval's subject, secrets and unknown
+            values as marks.
     """
+    uses, name, inputs = entry["uses"], entry["id"], entry["inputs"]
     outputs: Mapping[str, Json] = {}
     try:
         kind = services.registry.stage(uses)
         outputs = {each: Unknown(f"{name}.{each}") for each in kind.declare_outputs(inputs)}
-        where = read_environment(environment)
+        where = read_environment(entry["environment"])
         context = StagePlanContext(services, run, where, uses=uses, source=source)
         values = {key: _hide(from_json(value)) for key, value in inputs.items()}
         try:

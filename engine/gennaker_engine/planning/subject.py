@@ -27,15 +27,7 @@ def plan_subject(
         return {entry["id"]: {"error": str(error)} for entry in subject}
     plans = {}
     for entry in subject:
-        planned = plan_stage(
-            services.shared,
-            services.facts,
-            source,
-            uses=entry["uses"],
-            name=entry["id"],
-            inputs=entry["inputs"],
-            environment=entry["environment"],
-        )
+        planned = plan_stage(services.shared, services.facts, source, entry)
         plans[entry["id"]] = _mask(planned.to_data(), services)
     return plans
 

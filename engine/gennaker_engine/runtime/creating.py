@@ -35,14 +35,12 @@ class Start:
         sandbox: whether it acts on the sandbox.
         plan: digest of the plan that was agreed to.
         approved: approvals decided before seeing.
-        trigger: what expressions see as ``trigger``.
     """
 
     actor: str
     sandbox: bool = False
     plan: str | None = None
     approved: tuple[str, ...] = ()
-    trigger: Mapping[str, Json] | None = None
 
     def check(self, definition: PipelineDefinition) -> None:
         """Raise InvalidInput when it does not fit the pipeline."""
@@ -81,7 +79,7 @@ def pin_run(pinned: Pinned, start: Start, *, number: int, now: float) -> RunCrea
     """
     definition = pinned.loaded.definition
     run_id = f"{definition.name}-{number}"
-    trigger = start.trigger or {"kind": "manual"}
+    trigger = {"kind": "manual"}
     scope = Scope(
         values={
             "params": pinned.parameters,
@@ -121,7 +119,7 @@ def pin_run(pinned: Pinned, start: Start, *, number: int, now: float) -> RunCrea
         source=dict(pinned.source),
         git=dict(pinned.git),
         files=dict(pinned.files),
-        trigger=dict(trigger),
+        trigger=trigger,
         scope=lock_scope(pinned.project, start.sandbox),
         sandbox=start.sandbox,
         concurrency=group,

@@ -37,7 +37,6 @@ from gennaker_engine.journal.port import (
     Transaction,
     VersionConflict,
 )
-from gennaker_engine.runtime.clock import Clock
 from gennaker_engine.runtime.creating import list_uses
 from gennaker_engine.runtime.delivery import Delivery, Parked, end_leftovers
 from gennaker_engine.runtime.driven import Driven, replay
@@ -47,7 +46,6 @@ from gennaker_engine.runtime.moment import Moment, Touched, read_grant
 from gennaker_engine.runtime.observer import Observer
 from gennaker_engine.runtime.recall import recall_commands, recall_plans
 from gennaker_engine.runtime.services import RunServices, Services, make_run_services
-from gennaker_engine.runtime.threads import ThreadPool
 from gennaker_engine.runtime.world import WorldReader
 
 __all__ = ["Driver"]
@@ -71,8 +69,6 @@ class Driver:
         services: what deliveries work with; its inbox is this driver's.
         world: what the core may know of the outside.
         observer: who watches.
-        clock: seconds since the epoch.
-        pool: the threads of deliveries.
         tell_siblings: called after a commit that concerns runs which other drivers of this process
             may drive; to them it is no foreign commit.
     """
@@ -84,8 +80,6 @@ class Driver:
         *,
         world: WorldReader,
         observer: Observer,
-        clock: Clock,
-        pool: ThreadPool,
         tell_siblings: Callable[[], None],
     ) -> None:
         self.inbox: Inbox = services.inbox
@@ -93,8 +87,8 @@ class Driver:
         self._services = services
         self._world = world
         self._observer = observer
-        self._clock = clock
-        self._pool = pool
+        self._clock = services.clock
+        self._pool = services.pool
         self._driven: dict[str, Driven] = {}
         self._left: dict[str, Run] = {}
         self._due: list[tuple[float, str]] = []

@@ -113,7 +113,6 @@ class Engine:
         sandbox: bool = False,
         plan: str | None = None,
         approved: Sequence[str] = (),
-        trigger: Mapping[str, Any] | None = None,
     ) -> str:
         """Create a run and return its id (``shop-42``); :meth:`drive` starts it.
 
@@ -124,15 +123,12 @@ class Engine:
             sandbox: act on the sandbox.
             plan: digest of the plan that was agreed to; another plan now is refused.
             approved: approvals decided before seeing; needs ``sandbox`` or ``plan``.
-            trigger: what started it, None for a person.
 
         Raises:
             InvalidInput: wrong parameters; code ``plan-moved``, ``approve-unseen``, ``source-…``.
             NotAllowed: code ``concurrency-rejected``; there is no run then.
         """
-        start = Start(
-            actor=actor, sandbox=sandbox, plan=plan, approved=tuple(approved), trigger=trigger
-        )
+        start = Start(actor=actor, sandbox=sandbox, plan=plan, approved=tuple(approved))
         start.check(loaded.definition)
         values = resolve_parameters(loaded.definition, parameters)
         if plan is not None:
@@ -318,8 +314,6 @@ class Engine:
             self._make_services(),
             world=self._world,
             observer=observer or QuietObserver(),
-            clock=self._clock,
-            pool=self._pool,
             tell_siblings=self._tell_drivers,
         )
         self._drivers.append(driver)
@@ -341,6 +335,8 @@ class Engine:
             logs=self.logs,
             workspaces=Workspaces(self.state_folder.workspaces),
             inbox=Inbox(),
+            pool=self._pool,
+            clock=self._clock,
         )
 
     def _tell_drivers(self) -> None:

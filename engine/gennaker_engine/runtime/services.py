@@ -14,7 +14,9 @@ from gennaker.plugins import Registry
 from gennaker.stage import RunFacts
 from gennaker_engine.core.run import Run
 from gennaker_engine.core.scope import format_moment
+from gennaker_engine.runtime.clock import Clock
 from gennaker_engine.runtime.inbox import Inbox
+from gennaker_engine.runtime.threads import ThreadPool
 from gennaker_engine.storage.artifacts import ArtifactFolder
 from gennaker_engine.storage.folder import StateFolder
 from gennaker_engine.storage.logs import LogStore
@@ -48,6 +50,8 @@ class Services:
     logs: LogStore
     workspaces: Workspaces
     inbox: Inbox
+    pool: ThreadPool
+    clock: Clock
     notes: deque[LogNote] = field(default_factory=lambda: deque(maxlen=_KEPT_NOTES))
     """Lines for the observer; of a stage that floods it, the oldest are left out."""
 
