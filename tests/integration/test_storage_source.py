@@ -126,3 +126,24 @@ def test_globs_hash_names_and_contents(tmp_path: Path) -> None:
     assert hash_globs(tmp_path, ["**/*.txt"]) == first
     (tmp_path / "a" / "x.txt").rename(tmp_path / "a" / "y.txt")
     assert hash_globs(tmp_path, ["**/*.txt"]) != first
+
+
+def test_a_folder_the_repository_ignores_is_a_folder(git_repository: Factory) -> None:
+    """A project in an ignored folder of a clean repository is what its files are."""
+    repository = git_repository(files={".gitignore": "scratch/\n"})
+    root = repository.path / "scratch" / "shop"
+    root.mkdir(parents=True)
+    (root / "a.txt").write_text("one")
+    source = capture(root)
+    assert source.facts["kind"] == "folder"
+    assert [each.name for each in materialize(root, source.facts).iterdir()] == ["a.txt"]
+
+
+def test_only_the_owner_may_look(tmp_path: Path) -> None:
+    """All that a snapshot leaves in the state folder is 0600 and 0700, and 0400 in the tree."""
+    (tmp_path / "a.txt").write_text("one")
+    materialize(tmp_path, capture(tmp_path).facts)
+    state = tmp_path / ".gennaker"
+    tree = state / "sources" / "trees"
+    found = [each for each in (state, *state.rglob("*")) if not each.is_relative_to(tree)]
+    assert {each.stat().st_mode & 0o077 for each in found} == {0}

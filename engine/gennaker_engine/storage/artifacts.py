@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 from gennaker.errors import PermanentError, StageError
 from gennaker.stage import Artifact
+from gennaker_engine.storage.folder import make_private
 
 __all__ = ["TREE_MEDIA_TYPE", "ArtifactFolder"]
 
@@ -110,8 +111,7 @@ class ArtifactFolder:
                     shutil.copyfileobj(stream, out, _CHUNK)
 
     def _make_folder(self) -> Path:
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return self.folder
+        return make_private(self.folder)
 
     def _store(self, stream: BinaryIO, media_type: str) -> Artifact:
         hasher = hashlib.sha256()
@@ -129,7 +129,7 @@ class ArtifactFolder:
                 digest=f"sha256:{hasher.hexdigest()}", size=size, media_type=media_type
             )
             final = self.path_of(artifact)
-            final.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(final.parent)
             Path(temporary).replace(final)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)

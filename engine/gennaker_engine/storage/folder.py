@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 from gennaker.errors import GennakerError
 
-__all__ = ["StateFolder"]
+__all__ = ["StateFolder", "make_private", "write_private"]
 
 
 class StateFolder:
@@ -38,8 +39,8 @@ class StateFolder:
         if ignore.exists():
             return
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            ignore.write_text("*\n")
+            make_private(self.folder)
+            write_private(ignore, b"*\n")
         except OSError as error:
             raise GennakerError(
                 f"cannot write {str(self.folder)!r}: {error.strerror}",
@@ -50,10 +51,27 @@ class StateFolder:
     def make(self, folder: Path) -> Path:
         """Make a folder below the state folder (0700) and return it."""
         self.ensure()
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return folder
+        return make_private(folder)
 
 
-def open_private(path: Path, flags: int) -> int:
-    """Open a file that only its owner may read; a symlink in its place is refused."""
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+def make_private(folder: Path) -> Path:
+    """Make a folder and the parents it lacks, each 0700, and return it.
+
+    ``mkdir`` gives its mode to the last one only; the parents would follow the umask.
+    """
+    missing = []
+    path = folder
+    while not path.is_dir():
+        missing.append(path)
+        path = path.parent
+    for each in reversed(missing):
+        each.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file whole that only its owner may read; who reads it sees all of it or nothing."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix="write-")
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(content)
+    Path(temporary).replace(path)

@@ -68,6 +68,8 @@ def read_git(folder: Path) -> GitFacts | None:
             head[name] = value
         elif each:
             dirty = True
+    if not dirty and _is_left_out(folder):
+        return None
     sha = head.get("branch.oid", "(initial)")
     branch = head.get("branch.head", "(detached)")
     known = sha if not sha.startswith("(") else None
@@ -80,6 +82,14 @@ def read_git(folder: Path) -> GitFacts | None:
         url=_strip_credentials(url) if url else None,
         dirty=dirty or known is None,
     )
+
+
+def _is_left_out(folder: Path) -> bool:
+    """Whether a repository that is clean has nothing of this folder, since it ignores it."""
+    prefix = _line(folder, "rev-parse", "--show-prefix")
+    if prefix is None:
+        return False
+    return _line(folder, "rev-parse", "--verify", "--quiet", f"HEAD:{prefix.rstrip('/')}") is None
 
 
 def list_worktree(folder: Path) -> list[str]:

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from gennaker_engine.storage.folder import make_private
+
 __all__ = ["LogCursor", "LogLine", "LogStore", "LogWriter"]
 
 MAX_LINE = 64 << 10
@@ -57,7 +59,7 @@ class LogWriter:
         clock: Callable[[], float] = time.time,
         on_line: Callable[[str, str], None] | None = None,
     ) -> None:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(path.parent)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         self._file = os.open(path, flags, 0o600)
         self._masks = masks

@@ -18,7 +18,7 @@ from typing import Any
 from gennaker.canonical import digest_of
 from gennaker.errors import GennakerError, InvalidInput
 from gennaker.paths import join_inside
-from gennaker_engine.storage.folder import StateFolder
+from gennaker_engine.storage.folder import StateFolder, write_private
 from gennaker_engine.storage.git import GitFacts, list_commit, list_worktree, read_blobs, read_git
 from gennaker_engine.storage.globs import compile_glob, match_any
 from gennaker_engine.storage.workspaces import remove_tree
@@ -197,21 +197,14 @@ def _check_link(root: Path, name: str) -> None:
 def _write_blob(state: StateFolder, name: str, content: bytes) -> None:
     path = state.sources / "blobs" / name[:2] / name
     if not path.exists():
-        _write_whole(state.make(path.parent) / name, content)
+        write_private(state.make(path.parent) / name, content)
 
 
 def _write_manifest(state: StateFolder, digest: str, entries: list[list[str]]) -> None:
     folder = state.make(state.sources / "manifests")
     path = folder / f"{digest.removeprefix('sha256:')}.json"
     if not path.exists():
-        _write_whole(path, json.dumps(entries).encode())
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix="write-")
-    with os.fdopen(handle, "wb") as stream:
-        stream.write(content)
-    Path(temporary).replace(path)
+        write_private(path, json.dumps(entries).encode())
 
 
 def _read_source(

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gennaker_engine.storage.folder import make_private
+
 __all__ = ["Workspaces", "remove_tree"]
 
 
@@ -22,8 +24,7 @@ class Workspaces:
         """Return the instance's workspace, emptied."""
         path = self.folder / run / instance
         remove_tree(path)
-        path.mkdir(mode=0o700, parents=True)
-        return path
+        return make_private(path)
 
     def remove(self, run: str, instance: str) -> None:
         """Remove the instance's workspace; what cannot be removed now is removed at its next use."""
