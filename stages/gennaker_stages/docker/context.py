@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from gennaker.errors import PermanentError
+from gennaker.paths import join_inside
 
 __all__ = ["make_context"]
 
@@ -31,7 +32,7 @@ def make_context(folder: Path, dockerfile: str, shown: str) -> BinaryIO:
             code="docker-context",
             hint="'context' is relative to the project root",
         )
-    if not (folder / dockerfile).is_file():
+    if not join_inside(folder, dockerfile).is_file():
         raise PermanentError(
             f"there is no Dockerfile {dockerfile!r} in {shown!r}",
             code="docker-context",
@@ -39,7 +40,7 @@ def make_context(folder: Path, dockerfile: str, shown: str) -> BinaryIO:
         )
     ignore = folder / ".dockerignore"
     patterns = ignore.read_text().splitlines() if ignore.is_file() else []
-    patterns = [line.strip() for line in patterns if line.strip() and not line.startswith("#")]
+    patterns = [each.strip() for each in patterns if each.strip() and not each.startswith("#")]
     names = sorted(exclude_paths(str(folder), patterns, dockerfile=dockerfile))
     stream = tempfile.TemporaryFile()  # noqa: SIM115  # the caller closes what it is given
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT) as tar:

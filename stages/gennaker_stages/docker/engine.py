@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import socket
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gennaker.errors import PermanentError, StageError, TemporaryError
+from gennaker.stage import Context
+from gennaker_stages.registry.credentials import CredentialsInput, find_credentials
+from gennaker_stages.registry.reference import parse_reference
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
-__all__ = ["connect_engine", "translate_errors"]
+__all__ = ["connect_engine", "find_auth", "log_progress", "pull_image", "translate_errors"]
 
 READ_TIMEOUT = 600
+DEFAULT_HOST = "unix:///var/run/docker.sock"
 
 
 @contextmanager
@@ -27,6 +33,7 @@ def connect_engine() -> Iterator[DockerClient]:
     from docker.errors import DockerException
 
     try:
+        _check_socket()
         client = docker.from_env(timeout=READ_TIMEOUT)
         client.ping()
     except (DockerException, OSError) as error:
@@ -62,6 +69,79 @@ def translate_errors(what: str) -> Iterator[None]:
         raise PermanentError(message, code="docker-error") from None
     except (DockerException, requests.exceptions.RequestException) as error:
         raise TemporaryError(f"cannot {what}: {_first_line(error)}", code="docker-error") from None
+
+
+def find_auth(host: str, given: CredentialsInput | None) -> dict[str, str] | None:
+    """Return credentials for a registry as the client wants them, None for an anonymous request."""
+    found = find_credentials(host, given)
+    if found is None:
+        return None
+    return {"username": found.username, "password": found.password.reveal()}
+
+
+def pull_image(
+    client: DockerClient, image: str, credentials: CredentialsInput | None, ctx: Context
+) -> None:
+    """Pull one image, logging what the engine says.
+
+    Raises:
+        PermanentError: code ``image-missing`` or ``registry-denied``.
+        TemporaryError: code ``registry-unavailable``.
+    """
+    reference = parse_reference(image)
+    name = reference.name.removeprefix("docker.io/")
+    lines = client.api.pull(
+        name,
+        tag=reference.digest or reference.tag or "latest",
+        stream=True,
+        decode=True,
+        auth_config=find_auth(reference.host, credentials),
+    )
+    for line in lines:
+        log_progress(line, f"pull {image}", ctx)
+
+
+def log_progress(line: Mapping[str, Any], what: str, ctx: Context) -> None:
+    """Log one line of a pull or push; progress bars are left out, an error is raised.
+
+    Raises:
+        PermanentError: code ``image-missing`` or ``registry-denied``.
+        TemporaryError: code ``registry-unavailable``.
+    """
+    ctx.check_cancelled()
+    if "error" in line:
+        raise refuse_transfer(what, str(line["error"]))
+    status = str(line.get("status", ""))
+    if status and "progress" not in line:
+        ctx.log(f"{line['id']}: {status}" if "id" in line else status, stream="stdout")
+
+
+def refuse_transfer(what: str, said: str) -> StageError:
+    """Return the error for what the engine says of a registry: it gives no code, only words."""
+    lower = said.lower()
+    if any(each in lower for each in ("denied", "unauthorized", "no basic auth", "401")):
+        return PermanentError(
+            f"not allowed to {what}: {said}",
+            code="registry-denied",
+            hint="give credentials from a secret, or log in with 'docker login'",
+        )
+    if any(each in lower for each in ("not found", "manifest unknown", "does not exist")):
+        return PermanentError(
+            f"cannot {what}: {said}", code="image-missing", hint="look at the name and the tag"
+        )
+    return TemporaryError(f"cannot {what}: {said}", code="registry-unavailable")
+
+
+def _check_socket() -> None:
+    """Refuse a local socket on which nobody listens, in words its user can follow."""
+    scheme, _, path = (os.environ.get("DOCKER_HOST") or DEFAULT_HOST).partition("://")
+    if scheme != "unix":
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except OSError as error:
+            raise OSError(f"{path}: {error.strerror or error}") from None
 
 
 def _first_line(error: BaseException) -> str:

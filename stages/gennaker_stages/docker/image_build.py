@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from gennaker.errors import PermanentError, StageError, TemporaryError
+from gennaker.errors import StageError
 from gennaker.paths import join_inside
 from gennaker.stage import (
     Change,
@@ -25,8 +25,8 @@ from gennaker.stage import (
     StageOutputs,
     Succeeded,
 )
-from gennaker_stages.registry.credentials import CredentialsInput, find_credentials
-from gennaker_stages.registry.reference import parse_reference
+from gennaker_stages.registry.credentials import CredentialsInput
+from gennaker_stages.registry.reference import ImageReference, parse_tag
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -83,7 +83,7 @@ class DockerBuild(Stage):
         from gennaker_stages.docker.context import make_context
         from gennaker_stages.docker.engine import connect_engine, translate_errors
 
-        tags = [parse_reference(each) for each in inputs.tags]
+        tags = [parse_tag(each) for each in inputs.tags]
         folder = join_inside(ctx.source, inputs.context)
         with (
             make_context(folder, inputs.dockerfile, inputs.context) as content,
@@ -93,13 +93,10 @@ class DockerBuild(Stage):
             image_id = _build(client, inputs, ctx, content)
             if isinstance(image_id, Failed):
                 return image_id
-            digest = image_id
             for tag in tags:
-                name, version = _engine_name(tag.name), tag.tag or "latest"
-                client.api.tag(image_id, name, version)
-                if inputs.push:
-                    found = _push(client, name, version, tag.host, inputs, ctx)
-                    digest = found if tag is tags[0] else digest
+                client.api.tag(image_id, _engine_name(tag), tag.tag)
+            pushed = [_push(client, each, inputs, ctx) for each in (tags if inputs.push else ())]
+            digest = pushed[0] if pushed else image_id
         reference = f"{tags[0].name}@{digest}" if inputs.push else inputs.tags[0]
         return Succeeded({"digest": digest, "reference": reference, "image_id": image_id})
 
@@ -136,44 +133,26 @@ def _build(
 
 
 def _push(
-    client: DockerClient,
-    name: str,
-    tag: str,
-    host: str,
-    inputs: DockerBuild.Inputs,
-    ctx: Context,
+    client: DockerClient, tag: ImageReference, inputs: DockerBuild.Inputs, ctx: Context
 ) -> str:
-    found = find_credentials(host, inputs.credentials)
-    auth = {"username": found.username, "password": found.password.reveal()} if found else None
+    from gennaker_stages.docker.engine import find_auth, log_progress
+
     lines: Iterable[dict[str, Any]] = client.api.push(
-        name, tag=tag, stream=True, decode=True, auth_config=auth
+        _engine_name(tag),
+        tag=tag.tag,
+        stream=True,
+        decode=True,
+        auth_config=find_auth(tag.host, inputs.credentials),
     )
     digest = None
     for line in lines:
-        ctx.check_cancelled()
-        if "error" in line:
-            _refuse_push(name, tag, str(line["error"]))
-        status = line.get("status", "")
-        if status and "progress" not in line:
-            ctx.log(f"{line['id']}: {status}" if "id" in line else status, stream="stdout")
+        log_progress(line, f"push {tag}", ctx)
         digest = (line.get("aux") or {}).get("Digest", digest)
     if digest is None:
-        raise StageError(f"the push of {name}:{tag} gave no digest", code="docker-error")
+        raise StageError(f"the push of {tag} gave no digest", code="docker-error")
     return str(digest)
 
 
-def _refuse_push(name: str, tag: str, said: str) -> None:
-    lower = said.lower()
-    # the engine gives no code here, only the registry's words
-    if "denied" in lower or "unauthorized" in lower or "no basic auth" in lower:
-        raise PermanentError(
-            f"not allowed to push {name}:{tag}: {said}",
-            code="registry-denied",
-            hint="give credentials from a secret, or log in with 'docker login'",
-        )
-    raise TemporaryError(f"cannot push {name}:{tag}: {said}", code="registry-unavailable")
-
-
-def _engine_name(name: str) -> str:
+def _engine_name(tag: ImageReference) -> str:
     """The engine's own spelling: Docker Hub is the registry without a host."""
-    return name.removeprefix("docker.io/")
+    return tag.name.removeprefix("docker.io/")
