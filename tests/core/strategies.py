@@ -8,8 +8,14 @@ from hypothesis import strategies as st
 
 __all__ = ["environment_approvals", "pipelines"]
 
-USES = ("work", "work", "work", "deploy", "deploy", "ask", "timer", "poll")
+USES = ("work", "deploy", "deploy", "ask", "timer", "poll")
 CONDITIONS = (
+    None,
+    None,
+    None,
+    None,
+    None,
+    None,
     None,
     None,
     None,
@@ -21,7 +27,7 @@ CONDITIONS = (
     "!params.flag",
     "params.number > 1",
 )
-ENVIRONMENTS = (None, None, "staging", "production", "${{ params.environment }}")
+ENVIRONMENTS = ("staging", "production", "${{ params.environment }}")
 
 
 def _matrices() -> st.SearchStrategy[dict[str, Any] | None]:

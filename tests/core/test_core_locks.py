@@ -33,7 +33,8 @@ class Table:
 
     def ask(self, key: str, run: str, **how: Any) -> Any:
         self.place += 1
-        return self.apply(request(self.claims, key, run, place=self.place, now=self.place, **how))
+        claim = Claim(key, run, self.place, False, float(self.place), **how)
+        return self.apply(request(self.claims, claim))
 
     def free(self, key: str, run: str) -> list[str]:
         result = self.apply(release(self.claims, key, run, now=99.0))

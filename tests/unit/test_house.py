@@ -22,7 +22,7 @@ MODULE_LINES = 500
 FUNCTION_LINES = 60
 PARAMETERS = 6
 # The keys of a pipeline and of a stage are keywords there, however many they are.
-KEYWORDS_ARE_KEYS = {"gennaker.dsl"}
+KEYWORDS_ARE_KEYS = {"gennaker.dsl", "gennaker.testing.simulate"}
 
 # Module of the standard library → the modules that may use it. Each has one home, so that there is
 # one place to bound, mask and test what leaves the process.

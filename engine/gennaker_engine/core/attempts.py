@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from gennaker_engine.core import events as e
@@ -14,6 +15,7 @@ from gennaker_engine.core.turn import Turn
 __all__ = [
     "POISON_DEATHS",
     "STOP_GRACE",
+    "Ending",
     "clean_up",
     "deliver_again",
     "end_waiting",
@@ -30,6 +32,16 @@ STOP_GRACE = 10.0
 """Seconds a delivery that was told to stop has, before it counts as stopped without an answer."""
 POISON_DEATHS = 3
 """Deliveries of one attempt whose owner died before it is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an attempt ends."""
+
+    outcome: str
+    code: str | None = None
+    reason: str | None = None
+    outputs: Mapping[str, Json] | None = None
 
 
 def idempotency_key(run: RunState, instance: Instance, attempt: int) -> str:
@@ -49,7 +61,7 @@ def deliver_again(turn: Turn, instance: Instance) -> None:
         settle_stop(turn, instance)
     elif instance.deaths >= POISON_DEATHS:
         reason = f"{POISON_DEATHS} processes died while they ran it"
-        finish_attempt(turn, instance, "errored", "poison", reason, permanent=True)
+        finish_attempt(turn, instance, Ending("errored", "poison", reason), permanent=True)
     else:
         turn.emit(
             e.AttemptStarted(
@@ -97,18 +109,16 @@ def _deliver(turn: Turn, instance: Instance) -> None:
     )
 
 
-def stop_delivery(
-    turn: Turn, instance: Instance, outcome: str, code: str | None, reason: str
-) -> None:
+def stop_delivery(turn: Turn, instance: Instance, ending: Ending) -> None:
     """Tell a running delivery to stop; its outcome is decided now, whatever it answers."""
     turn.emit(
         e.AttemptStopping(
             at=turn.now,
             instance=instance.id,
             attempt=instance.attempt,
-            outcome=outcome,
-            code=code,
-            reason=reason,
+            outcome=ending.outcome,
+            code=ending.code,
+            reason=ending.reason,
             until=turn.now + STOP_GRACE,
         )
     )
@@ -118,39 +128,38 @@ def stop_delivery(
 def settle_stop(turn: Turn, instance: Instance) -> None:
     """A delivery that was told to stop has ended: it gets the outcome that was decided."""
     assert instance.stopping is not None
-    outcome, code, reason = instance.stopping
-    finish_attempt(turn, instance, outcome, code, reason)
+    finish_attempt(turn, instance, Ending(*instance.stopping))
 
 
-def end_waiting(
-    turn: Turn, instance: Instance, outcome: str, code: str | None, reason: str
-) -> None:
+def end_waiting(turn: Turn, instance: Instance, ending: Ending) -> None:
     """End an attempt that has no delivery; a question it still asks is withdrawn."""
     gate = turn.run.gates.get(instance.gate) if instance.gate is not None else None
     if gate is not None and gate.stage == instance.id and gate.state == "open":
         turn.emit(e.ApprovalClosed(at=turn.now, gate=gate.id, result="withdrawn"))
-    finish_attempt(turn, instance, outcome, code, reason)
+    finish_attempt(turn, instance, ending)
 
 
 def finish_attempt(
     turn: Turn,
     instance: Instance,
-    outcome: str,
-    code: str | None = None,
-    reason: str | None = None,
+    ending: Ending,
     *,
-    outputs: Mapping[str, Json] | None = None,
     permanent: bool = False,
     delay: float | None = None,
 ) -> None:
-    """Record how an attempt ended, and when the next one begins if there is one."""
+    """Record how an attempt ended, and when the next one begins if there is one.
+
+    Args:
+        permanent: it is never tried again.
+        delay: seconds to the next attempt, instead of the back-off.
+    """
     run = turn.run
     attempt = instance.attempt
     wait = None
-    if outcome in ("failed", "errored") and not _halted(run, instance):
+    if ending.outcome in ("failed", "errored") and not _halted(run, instance):
         wait = find_delay(
             run.stages[instance.stage].plan.retry,
-            outcome,
+            ending.outcome,
             attempt,
             key=idempotency_key(run, instance, attempt),
             permanent=permanent,
@@ -161,10 +170,10 @@ def finish_attempt(
             at=turn.now,
             instance=instance.id,
             attempt=attempt,
-            outcome=outcome,
-            code=code,
-            reason=reason,
-            outputs=outputs,
+            outcome=ending.outcome,
+            code=ending.code,
+            reason=ending.reason,
+            outputs=ending.outputs,
             retry_at=None if wait is None else turn.now + wait,
         )
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from gennaker_engine.core import events as e
 from gennaker_engine.core.attempts import (
+    Ending,
     end_waiting,
     finish_attempt,
     resume_attempt,
@@ -37,9 +38,9 @@ def _timeout(turn: Turn, name: str) -> None:
     seconds = turn.run.stages[instance.stage].plan.timeout
     reason = f"it worked longer than its timeout of {seconds:g} seconds"
     if instance.state == "running":
-        stop_delivery(turn, instance, "failed", "timeout", reason)
+        stop_delivery(turn, instance, Ending("failed", "timeout", reason))
     else:
-        finish_attempt(turn, instance, "failed", "timeout", reason)
+        finish_attempt(turn, instance, Ending("failed", "timeout", reason))
 
 
 def _stop(turn: Turn, name: str) -> None:
@@ -59,7 +60,7 @@ def _wait(turn: Turn, name: str) -> None:
 
 def _deadline(turn: Turn, name: str) -> None:
     reason = "what it waits for did not come before its deadline"
-    end_waiting(turn, turn.run.instances[name], "failed", "deadline", reason)
+    end_waiting(turn, turn.run.instances[name], Ending("failed", "deadline", reason))
 
 
 def _gate(turn: Turn, name: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from gennaker_engine.core import events as e
 from gennaker_engine.core.rows import (
+    Ended,
     change,
     end_stage,
     find_instance,
@@ -34,7 +35,7 @@ def _expanded(run: RunState, event: e.StageExpanded) -> None:
 
 
 def _skipped(run: RunState, event: e.StageSkipped) -> None:
-    ended = {"outcome": "skipped", "cause": event.cause, "detail": event.detail}
+    ended = Ended(outcome="skipped", cause=event.cause, detail=event.detail)
     instance = run.instances.get(event.instance)
     if instance is not None:
         finish_instance(run, instance, "skip", event.at, **ended)
@@ -42,15 +43,8 @@ def _skipped(run: RunState, event: e.StageSkipped) -> None:
     stage = run.stages.get(event.instance)
     if stage is None or stage.state != "pending":
         raise IllegalTransition(f"there is nothing to skip under {event.instance!r}")
-    end_stage(
-        run,
-        stage,
-        event.at,
-        outcome="skipped",
-        cause=event.cause,
-        detail=event.detail,
-        outputs=event.outputs,
-    )
+    ended["outputs"] = event.outputs
+    end_stage(run, stage, event.at, **ended)
 
 
 def _resolved(run: RunState, event: e.StageResolved) -> None:

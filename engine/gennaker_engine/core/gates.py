@@ -14,7 +14,7 @@ from gennaker.canonical import canonical_json
 from gennaker.errors import ExpressionError, NotAllowed
 from gennaker_engine.core import events as e
 from gennaker_engine.core.approvals import check_approver, list_approved
-from gennaker_engine.core.attempts import finish_attempt, resume_attempt
+from gennaker_engine.core.attempts import Ending, finish_attempt, resume_attempt
 from gennaker_engine.core.commands import PlanSubject
 from gennaker_engine.core.environments import release_lock, release_locks
 from gennaker_engine.core.resolve import find_resolved
@@ -182,7 +182,7 @@ def settle_wait(turn: Turn, instance: Instance) -> None:
         event = {"decisions": list(gate.decisions), "inputs": approvals[-1]["inputs"]}
         resume_attempt(turn, instance, event)
     elif gate.state in ("rejected", "expired"):
-        finish_attempt(turn, instance, "aborted", gate.state, _tell_result(gate))
+        finish_attempt(turn, instance, Ending("aborted", gate.state, _tell_result(gate)))
 
 
 def _tell_result(gate: Gate) -> str:

@@ -74,37 +74,26 @@ class LockResult:
     deadlock: Deadlock | None = None
 
 
-def request(
-    claims: Iterable[Claim],
-    key: str,
-    run: str,
-    *,
-    place: int,
-    now: float,
-    limit: int = 1,
-    policy: str = "queue",
-    instance: str = "",
-    deploys: int = 0,
-) -> LockResult:
-    """Ask for ``key``; asking again changes nothing.
+def request(claims: Iterable[Claim], wanted: Claim) -> LockResult:
+    """Ask for what ``wanted`` says; asking again changes nothing.
 
     Args:
-        claims: those of ``key``; for a lock, of all locks of its scope, so that circles are found.
-        place: a new place, larger than any before.
-        policy: ``queue``, ``supersede`` (who is still queued is cancelled) or ``reject``.
-        deploys: how many deploys the run has started.
+        claims: those of its key; for a lock, of all locks of its scope, so that circles are found.
+        wanted: a claim that does not hold, at a new place, larger than any before. Its policy is
+            ``queue``, ``supersede`` (who is still queued is cancelled) or ``reject``.
     """
     known = list(claims)
+    key, run, policy = wanted.key, wanted.run, wanted.policy
     own = next((each for each in known if each.key == key and each.run == run), None)
     if own is not None:
         return LockResult(granted=own.holding)
     there = [each for each in known if each.key == key]
     queued = [each for each in there if not each.holding]
     holders = len(there) - len(queued)
-    free = holders < limit and (not queued or policy == "supersede")
+    free = holders < wanted.limit and (not queued or policy == "supersede")
     if policy == "reject" and not free:
         return LockResult(refused=True)
-    claim = Claim(key, run, place, free, now, limit, policy, instance, deploys)
+    claim = replace(wanted, holding=free)
     superseded = tuple(each.run for each in queued) if policy == "supersede" else ()
     deadlock = None if free else find_deadlock([*known, claim], run)
     return LockResult(free, (claim,), (), superseded, False, deadlock)

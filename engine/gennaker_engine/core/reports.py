@@ -6,7 +6,7 @@ from typing import Any
 
 from gennaker_engine.core import events as e
 from gennaker_engine.core import messages as m
-from gennaker_engine.core.attempts import finish_attempt, settle_stop
+from gennaker_engine.core.attempts import Ending, finish_attempt, settle_stop
 from gennaker_engine.core.gates import Rules, ask_people
 from gennaker_engine.core.state import Instance, RunState
 from gennaker_engine.core.subjects import find_downstream_subject
@@ -41,7 +41,7 @@ def _succeeded(turn: Turn, message: m.ReportSucceeded) -> str | None:
     if instance.state == "stopping":
         settle_stop(turn, instance)
     else:
-        finish_attempt(turn, instance, "succeeded", outputs=message.outputs)
+        finish_attempt(turn, instance, Ending("succeeded", outputs=message.outputs))
     return None
 
 
@@ -52,7 +52,7 @@ def _failed(turn: Turn, message: m.ReportFailed) -> str | None:
     if instance.state == "stopping":
         settle_stop(turn, instance)
     else:
-        finish_attempt(turn, instance, "failed", message.code, message.reason)
+        finish_attempt(turn, instance, Ending("failed", message.code, message.reason))
     return None
 
 
@@ -66,9 +66,7 @@ def _errored(turn: Turn, message: m.ReportErrored) -> str | None:
     finish_attempt(
         turn,
         instance,
-        "errored",
-        message.code,
-        message.reason,
+        Ending("errored", message.code, message.reason),
         permanent=message.permanent,
         delay=message.delay,
     )

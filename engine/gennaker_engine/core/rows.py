@@ -6,7 +6,7 @@ Called by the ``evolve`` modules alone.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Required, TypedDict, Unpack
 
 from gennaker_engine.core.state import Instance, RunState, StageState
 from gennaker_engine.core.transitions import IllegalTransition, move
@@ -28,6 +28,17 @@ RANK = {"succeeded": 0, "skipped": 0, "aborted": 1, "failed": 2, "errored": 3}
 """How bad an outcome is for the run."""
 
 _WITH_DELIVERY = ("running", "stopping")
+
+
+class Ended(TypedDict, total=False):
+    """How an instance or a stage ended."""
+
+    outcome: Required[str]
+    code: str | None
+    reason: str | None
+    cause: str | None
+    detail: Mapping[str, Json]
+    outputs: Mapping[str, Json] | None
 
 
 def find_instance(run: RunState, name: str) -> Instance:
@@ -90,12 +101,12 @@ def pause_work(run: RunState, instance: Instance, at: float) -> None:
 
 
 def finish_instance(
-    run: RunState, instance: Instance, trigger: str, at: float, **ended: Any
+    run: RunState, instance: Instance, trigger: str, at: float, **ended: Unpack[Ended]
 ) -> None:
     """End an instance and take it out of everything that still counts on it.
 
     Args:
-        ended: ``outcome``, ``code``, ``reason``, ``cause``, ``detail``, ``outputs``.
+        trigger: the move of its table that ends it.
     """
     stage = run.stages[instance.stage]
     if instance.state == "pending":
@@ -138,25 +149,20 @@ def end_stage(
     run: RunState,
     stage: StageState,
     at: float,
-    *,
-    outcome: str,
-    cause: str | None = None,
-    detail: Mapping[str, Json] | None = None,
-    outputs: Mapping[str, Json] | None = None,
-    code: str | None = None,
-    reason: str | None = None,
+    **ended: Unpack[Ended],
 ) -> None:
     """End a stage: count it, tell those that need it."""
     plan = stage.plan
+    outcome = ended["outcome"]
     if stage.state == "ended":
         raise IllegalTransition(f"stage {plan.id!r} has ended and cannot end again")
     stage.state = "ended"
     stage.outcome = outcome
-    stage.cause = cause
-    stage.detail = detail or {}
-    stage.code = code
-    stage.reason = reason
-    stage.outputs = outputs
+    stage.cause = ended.get("cause")
+    stage.detail = ended.get("detail", {})
+    stage.code = ended.get("code")
+    stage.reason = ended.get("reason")
+    stage.outputs = ended.get("outputs")
     stage.ended_at = at
     broken = outcome in ("failed", "errored")
     stage.ignored = broken and plan.on_failure == "ignore"

@@ -11,7 +11,7 @@ from typing import Any
 
 from gennaker.errors import ExpressionError, MissingOutput
 from gennaker_engine.core import events as e
-from gennaker_engine.core.attempts import end_waiting, stop_delivery
+from gennaker_engine.core.attempts import Ending, end_waiting, stop_delivery
 from gennaker_engine.core.state import Instance, RunState, StageState
 from gennaker_engine.core.turn import Turn
 
@@ -78,9 +78,9 @@ def halt_instance(
     if instance.state in ("pending", "ready"):
         skip_stage(turn, instance.id, cause, detail)
     elif instance.state == "running":
-        stop_delivery(turn, instance, "aborted", cause, reason)
+        stop_delivery(turn, instance, Ending("aborted", cause, reason))
     elif instance.state == "waiting":
-        end_waiting(turn, instance, "aborted", cause, reason)
+        end_waiting(turn, instance, Ending("aborted", cause, reason))
     elif instance.state == "retrying":
         turn.emit(
             e.InstanceEnded(

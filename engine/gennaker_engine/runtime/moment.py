@@ -130,12 +130,15 @@ class Moment:
         self.claiming.add(run.id)
         result = locks.request(
             self._transaction.read_claims(f"lock/{scope}/"),
-            f"lock/{scope}/{command.environment}",
-            run.id,
-            place=self._transaction.next_place(),
-            now=self._now,
-            instance=command.instance,
-            deploys=run.facts.deploys,
+            Claim(
+                key=f"lock/{scope}/{command.environment}",
+                run=run.id,
+                place=self._transaction.next_place(),
+                holding=False,
+                since=self._now,
+                instance=command.instance,
+                deploys=run.facts.deploys,
+            ),
         )
         self._apply(result)
         if result.deadlock is not None:
@@ -151,12 +154,15 @@ class Moment:
         self.claiming.add(run.id)
         result = locks.request(
             self._transaction.read_claims(key),
-            key,
-            run.id,
-            place=self._transaction.next_place(),
-            now=self._now,
-            limit=command.limit,
-            policy=command.policy,
+            Claim(
+                key=key,
+                run=run.id,
+                place=self._transaction.next_place(),
+                holding=False,
+                since=self._now,
+                limit=command.limit,
+                policy=command.policy,
+            ),
         )
         if result.refused:
             raise NotAllowed(
