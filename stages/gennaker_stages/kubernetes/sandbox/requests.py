@@ -78,28 +78,12 @@ def parse_body(body: bytes, content_type: str) -> Any:
     return _parse_yaml(body)
 
 
-def _name_keys(value: Any) -> Any:
-    """Return YAML data with every key a string, as JSON would have it (``on`` is ``true``)."""
-    if isinstance(value, dict):
-        return {
-            key if isinstance(key, str) else json.dumps(key): _name_keys(inner)
-            for key, inner in value.items()
-        }
-    return [_name_keys(each) for each in value] if isinstance(value, list) else value
-
-
 def _parse_yaml(body: bytes) -> Any:
-    import yaml
+    """Return YAML as Kubernetes reads it: 1.1's scalars, dates stay text, every key is a string."""
+    from gennaker.errors import InvalidInput
+    from gennaker.yamltext import MANIFEST_LIMITS, compose
 
-    class Loader(yaml.SafeLoader):
-        """YAML as Kubernetes reads it: dates stay text, the rest is plain data."""
-
-    Loader.yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in pairs if tag != "tag:yaml.org,2002:timestamp"]
-        for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
     try:
-        # A subclass of SafeLoader: it makes plain data only.
-        return _name_keys(yaml.load(body, Loader=Loader))
-    except (yaml.YAMLError, RecursionError) as error:
-        raise bad_request(f"error decoding YAML: {' '.join(str(error).split())}") from None
+        return compose(body, file="body", schema="1.1", limits=MANIFEST_LIMITS).data
+    except InvalidInput as error:
+        raise bad_request(f"error decoding YAML: {error.problems[0]}") from None
