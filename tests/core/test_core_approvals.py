@@ -371,3 +371,62 @@ class TestEnvironmentApproval:
         bench.cancel()
         assert bench.run.facts.gates["@production/1"].state == "withdrawn"
         assert bench.cause("a") == "aborted"
+
+
+def wait_for_lock(stages: dict[str, Any] | None = None) -> Bench:
+    """Return a run whose approved stages wait for production's lock."""
+    bench = ask(stages, grant_locks=False)
+    bench.approve("go")
+    bench.succeed("go")
+    return bench
+
+
+def test_an_environment_that_goes_while_the_lock_is_waited_for() -> None:
+    """Nothing can be shown, so nothing is asked; the lock is given back."""
+    from dataclasses import replace
+
+    bench = wait_for_lock()
+    bench.world = replace(bench.world, environments={})
+    bench.tell(m.GrantLock("production"))
+    assert bench.instance("live").code == "unknown-environment"
+    assert bench.run.facts.locks == {}
+
+
+def test_all_stages_of_a_moved_subject_are_asked_about_together() -> None:
+    """One question for both that waited for the lock; both start when it is answered."""
+    stages = {**STAGES, "second": {**STAGES["live"]}}
+    bench = wait_for_lock(stages)
+    bench.set_environment("production", variables={"host": "new"})
+    bench.tell(m.GrantLock("production"))
+    assert bench.types().count("approval.requested") == 2
+    assert bench.run.facts.waits == {"decision": 2}
+    assert bench.run.facts.locks == {}
+    bench.approve("go")
+    bench.tell(m.GrantLock("production"))
+    assert {each.inputs["host"] for each in bench.deliveries.values()} == {"new"}
+    bench.check_replay()
+
+
+def test_a_stage_that_two_approvals_show_needs_both_again() -> None:
+    """When what both showed has moved, each asks again, one after the other."""
+    stages = {
+        "image": {"uses": "work"},
+        "one": {"uses": "ask", "needs": "image"},
+        "go": {"uses": "ask", "needs": "image"},
+        "live": {**STAGES["live"], "needs": ["one", "go"]},
+    }
+    bench = ask(stages, grant_locks=False)
+    bench.wait("one", "decision")
+    for name in ("one", "go"):
+        bench.approve(name)
+        bench.succeed(name)
+    bench.set_environment("production", variables={"host": "new"})
+    bench.tell(m.GrantLock("production"))
+    asked = []
+    while bench.run.facts.open_gates:
+        gate = next(iter(bench.run.facts.open_gates))
+        asked.append(gate)
+        bench.approve(gate.partition("/")[0])
+    assert sorted(asked) == ["go/1.2", "one/1.2"]
+    bench.tell(m.GrantLock("production"))
+    assert bench.deliveries["live"].inputs["host"] == "new"
