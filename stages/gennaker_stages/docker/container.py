@@ -105,18 +105,15 @@ class Container:
         params = {"stdout": 1, "stderr": 1, "stream": 1, "logs": 1}
         stream = api.attach_socket(self._name, params)
         reader = threading.Thread(target=self._read, args=(stream, ctx), daemon=True)
-        try:
-            api.start(self._name)
-            reader.start()
-            while reader.is_alive() and not ctx.cancelled:
-                reader.join(_LOOK_SECONDS)
-            if ctx.cancelled:
-                api.stop(self._name, timeout=STOP_SECONDS)
-                reader.join(STOP_SECONDS)
-            ctx.check_cancelled()
-            api.wait(self._name)
-        finally:
-            stream.close()
+        api.start(self._name)
+        reader.start()
+        while reader.is_alive() and not ctx.cancelled:
+            reader.join(_LOOK_SECONDS)
+        if ctx.cancelled:
+            api.stop(self._name, timeout=STOP_SECONDS)
+            reader.join(STOP_SECONDS)
+        ctx.check_cancelled()
+        api.wait(self._name)
         state = api.inspect_container(self._name)["State"]
         return self._describe_end(state)
 

@@ -15,6 +15,7 @@ from gennaker_stages.registry.reference import parse_reference
 
 if TYPE_CHECKING:
     from docker import DockerClient
+    from requests import Response
 
 __all__ = ["connect_engine", "find_auth", "log_progress", "pull_image", "translate_errors"]
 
@@ -42,9 +43,13 @@ def connect_engine() -> Iterator[DockerClient]:
             code="docker-unavailable",
             hint="start Docker, or set DOCKER_HOST; 'gennaker doctor' tells more",
         ) from None
+    answers: list[Response] = []
+    client.api.hooks["response"].append(lambda answer, *_, **__: answers.append(answer))
     try:
         yield client
     finally:
+        for answer in answers:
+            answer.close()  # the client leaves the connection of a stream open that ended early
         client.close()
 
 
@@ -88,17 +93,22 @@ def pull_image(
         PermanentError: code ``image-missing`` or ``registry-denied``.
         TemporaryError: code ``registry-unavailable``.
     """
+    from docker.errors import APIError
+
     reference = parse_reference(image)
-    name = reference.name.removeprefix("docker.io/")
-    lines = client.api.pull(
-        name,
-        tag=reference.digest or reference.tag or "latest",
-        stream=True,
-        decode=True,
-        auth_config=find_auth(reference.host, credentials),
-    )
+    what = f"pull {image}"
+    try:
+        lines = client.api.pull(
+            reference.name.removeprefix("docker.io/"),
+            tag=reference.digest or reference.tag or "latest",
+            stream=True,
+            decode=True,
+            auth_config=find_auth(reference.host, credentials),
+        )
+    except APIError as error:
+        raise refuse_transfer(what, str(error.explanation or error)) from None
     for line in lines:
-        log_progress(line, f"pull {image}", ctx)
+        log_progress(line, what, ctx)
 
 
 def log_progress(line: Mapping[str, Any], what: str, ctx: Context) -> None:
