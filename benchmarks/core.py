@@ -1,21 +1,16 @@
 """What the core alone costs: microseconds per event and per stage, at 1,000 and 100,000 stages.
 
-    python benchmarks/core.py [--largest 100000]
-
 No journal, no thread: a run is created, every delivery succeeds, the events are kept in a list.
-The goals: at most 40 µs an event at 1,000 stages, and at 100,000 at most twice the cost of a stage
-at 1,000. Exits 1 beyond 1.5 times a goal.
 """
 
 from __future__ import annotations
 
-import argparse
 import gc
 import statistics
-import sys
 import time
 from typing import NamedTuple
 
+from benchmarks.measuring import Measurement
 from gennaker.model import PipelineDefinition
 from gennaker_engine.core import commands as c
 from gennaker_engine.core import messages as m
@@ -23,9 +18,7 @@ from gennaker_engine.core.events import Event, RunCreated
 from gennaker_engine.core.run import Run
 
 LAYERS = 10
-GOAL_EVENT = 40.0
-GOAL_RATIO = 2.0
-TOLERANCE = 1.5
+LARGEST = 100_000
 WORLD = m.World()
 
 
@@ -52,7 +45,7 @@ def make_pipeline(stages: int) -> PipelineDefinition:
     return PipelineDefinition.model_validate({"name": f"bench{stages}", "stages": data})
 
 
-def measure(definition: PipelineDefinition) -> Cost:
+def play(definition: PipelineDefinition) -> Cost:
     """Play one run to its end and replay it."""
     created = RunCreated(
         at=0.0,
@@ -91,31 +84,30 @@ def measure(definition: PipelineDefinition) -> Cost:
     return Cost(compiled - begin, ended - compiled, replayed - ended, len(events))
 
 
-def main() -> int:
-    """Print the figures and say whether the goals are met."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--largest", type=int, default=100_000)
-    largest = parser.parse_args().largest
-    per_stage = {}
-    per_event = {}
-    for stages, repeats in ((1_000, 9), (largest, 1)):
-        definition = make_pipeline(stages)
-        costs = [measure(definition) for _ in range(repeats)]
-        seconds = statistics.median(cost.run for cost in costs)
-        events = costs[0].events
-        per_stage[stages] = seconds / stages * 1e6
-        per_event[stages] = seconds / events * 1e6
-        print(
-            f"{stages:>7} stages: {per_event[stages]:6.1f} µs/event, {per_stage[stages]:6.1f} µs/stage,"
-            f" compile {costs[0].compile:.3f} s,"
-            f" replay {statistics.median(cost.replay for cost in costs) / events * 1e6:5.1f} µs/event"
-        )
-    ratio = per_stage[largest] / per_stage[1_000]
-    print(f"a stage at {largest} costs {ratio:.2f} times one at 1000 (goal {GOAL_RATIO:g})")
-    print(f"an event at 1000 stages costs {per_event[1_000]:.1f} µs (goal {GOAL_EVENT:g})")
-    beyond = ratio > GOAL_RATIO * TOLERANCE or per_event[1_000] > GOAL_EVENT * TOLERANCE
-    return 1 if beyond else 0
+def measure() -> list[Measurement]:
+    """Measure the cost of an event, and how the cost of a stage grows with the run."""
+    small = _play_median(1_000, repeats=9)
+    large = _play_median(LARGEST, repeats=1)
+    return [
+        Measurement("core: an event, 1,000 stages", small.run / small.events * 1e6, "µs", 40),
+        Measurement("core: replay an event", small.replay / small.events * 1e6, "µs"),
+        Measurement(
+            f"core: a stage, {LARGEST:,} stages",
+            large.run / LARGEST * 1e6,
+            "µs",
+            goal=2 * small.run / 1_000 * 1e6,
+            floor=small.run / 1_000 * 1e6,
+            floor_name="a stage of 1,000",
+        ),
+    ]
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _play_median(stages: int, *, repeats: int) -> Cost:
+    definition = make_pipeline(stages)
+    costs = [play(definition) for _ in range(repeats)]
+    return Cost(
+        statistics.median(each.compile for each in costs),
+        statistics.median(each.run for each in costs),
+        statistics.median(each.replay for each in costs),
+        costs[0].events,
+    )
