@@ -13,6 +13,7 @@ into pages, where it is not what they show already: read the difference before y
 
 from __future__ import annotations
 
+import getpass
 import os
 import re
 import shutil
@@ -31,7 +32,7 @@ PATIENCE = 60
 HOME = "/home/ann"  # what pages show for the reader's home
 # Whose work pages show, and where.
 _SHOWN = (
-    (re.compile(r"\blocal:\w+"), "local:ann"),
+    (re.compile(rf"\blocal:{re.escape(getpass.getuser())}\b"), "local:ann"),
     (re.compile(r"\b[\w.-]+@[\w.-]+(?= pid \d+)"), "ann@laptop"),
     (re.compile(r" from [\w.-]+(?= saying|$)", re.MULTILINE), " from laptop"),
     (re.compile(r"(?<= process )[\w.-]+(?=:\d+:)"), "laptop"),
@@ -220,7 +221,7 @@ source {memory}
 {{ {step.text}
 }} 2>&1
 code=$?
-export -p > {memory}
+export -p | grep -vE ' (OLD)?PWD=' > {memory}
 printf %s "$PWD" > {here}
 exit $code
 """
