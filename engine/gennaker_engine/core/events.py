@@ -65,7 +65,6 @@ class RunQueued(Event):
 
     type: ClassVar[str] = "run.queued"
     group: str
-    behind: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

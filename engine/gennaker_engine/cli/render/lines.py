@@ -67,8 +67,7 @@ class LineRenderer:
         return [f"{self._paint(event.run, 'bold')} created{title}"]
 
     def _queued(self, event: facts.RunQueued, progress: Progress) -> list[str]:
-        behind = f" behind {', '.join(event.behind)}" if event.behind else ""
-        return [f"{progress.run} waits in group {clean(event.group)}{behind}"]
+        return [f"{progress.run} waits in group {clean(event.group)}"]
 
     def _adopted(self, event: facts.RunAdopted, progress: Progress) -> list[str]:
         return [f"{progress.run} was left by a process that died; going on"] if event.died else []

@@ -101,7 +101,6 @@ class Progress:
         self.nothing_to_do = False
         self.aborting = ""
         self.parked = False
-        self.behind: tuple[str, ...] = ()
         self.created_at = 0.0
         self.started_at: float | None = None
         self.ended_at: float | None = None
@@ -162,11 +161,11 @@ class Progress:
             step.state, step.outcome = "ended", reused.get("outcome", "succeeded")
             step.note = f"reused from {reused.get('run') or event.retry_of}"
 
-    def _queue(self, event: facts.RunQueued) -> None:
-        self.state, self.behind = "waiting", event.behind
+    def _queue(self, _event: facts.RunQueued) -> None:
+        self.state = "waiting"
 
     def _start(self, event: facts.RunStarted) -> None:
-        self.state, self.behind, self.started_at = "running", (), event.at
+        self.state, self.started_at = "running", event.at
 
     def _adopt(self, event: facts.RunAdopted) -> None:
         self.parked = False

@@ -115,8 +115,7 @@ def _head(progress: Progress, now: float, paint: Palette) -> str:
     tone = TONES.get(progress.outcome or word, ())
     begun = progress.started_at
     span = tell_span((progress.ended_at or now) - begun) if begun is not None else ""
-    behind = f"  behind {', '.join(progress.behind)}" if progress.behind else ""
-    return f"{paint(progress.run, 'bold')}{title}  {paint(word, *tone)}  {span}{behind}".rstrip()
+    return f"{paint(progress.run, 'bold')}{title}  {paint(word, *tone)}  {span}".rstrip()
 
 
 def _rows(progress: Progress) -> Iterator[tuple[int, Step | None]]:

@@ -167,8 +167,7 @@ def _adopted(event: facts.RunAdopted) -> str:
 
 
 def _queued(event: facts.RunQueued) -> str:
-    behind = f" behind {', '.join(event.behind)}" if event.behind else ""
-    return f"the run waits in group {event.group}{behind}"
+    return f"the run waits in group {event.group}"
 
 
 _SENTENCES: Mapping[str, Callable[[Any], str]] = {
