@@ -290,7 +290,7 @@ def test_real_container_starts_empty_without_the_source(
     [
         ("echo a >&2; echo why >&2; exit 3", "exit code 3: a | why"),
         ("false; echo never", "exit code 1"),
-        ("sh -c 'kill -9 $$'; echo never", "exit code 137"),
+        ("sh -c 'kill -9 $$'; echo never", "exit code 137: Killed"),
     ],
 )
 def test_real_container_that_fails_fails_the_stage(

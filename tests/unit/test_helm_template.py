@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
 from gennaker.errors import PermanentError
 from gennaker.stage import Artifact, Environment, Succeeded
+from gennaker.testing import StageContract
 from gennaker_stages.helm import rendering
 from gennaker_stages.helm.rendering import RenderLimits
 from gennaker_stages.helm.template_stage import HelmTemplate
@@ -299,3 +301,16 @@ def test_the_bundle_is_an_artifact(context: StageContext) -> None:
     bundle = dict(outcome.outputs)["bundle"]
     assert isinstance(bundle, Artifact)
     assert bundle.media_type == "application/vnd.gennaker.bundle.v1+yaml"
+
+
+class TestHelmTemplateContract(StageContract):
+    """The contract of all stage types."""
+
+    stage = HelmTemplate
+    inputs: ClassVar[dict[str, Any]] = {"chart": "chart"}
+
+    def make_context(self, folder: Path) -> StageContext:
+        """With a chart in its source."""
+        context = StageContext(folder / "context")
+        context.write({"chart/Chart.yaml": CHART, "chart/templates/config.yaml": CONFIG})
+        return context
