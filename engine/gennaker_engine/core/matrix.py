@@ -8,8 +8,8 @@ from math import prod
 from typing import Any
 
 from gennaker.canonical import canonical_json
-from gennaker.errors import ExpressionError
-from gennaker.expressions import Scope
+from gennaker.errors import ExpressionError, UnknownValue
+from gennaker.expressions import Scope, UnknownText, from_json
 from gennaker_engine.core import events as e
 from gennaker_engine.core.blueprint import MatrixPlan
 from gennaker_engine.core.resolve import resolve_instance
@@ -58,6 +58,9 @@ def _too_large(count: int) -> ExpressionError:
 def _evaluate_list(term: Term, scope: Callable[[], Scope], name: str) -> list[Json]:
     value = term.evaluate(scope)
     if not isinstance(value, list):
+        token = from_json(value)
+        if isinstance(token, UnknownText):  # in a plan: only the run will know the instances
+            raise UnknownValue(token.names[0])
         raise ExpressionError(f"matrix {name!r} is not a list", code="matrix-type")
     return value
 
