@@ -360,7 +360,7 @@ def test_real_container_ends_with_its_attempt(
     thread.start()
     while ("stdout", "up") not in context.lines and thread.is_alive():
         time.sleep(0.02)
-    name = name_container(context.key)
+    name = name_container(context)
     assert context.guards == [("container", name)]
     labels = docker_engine.client.containers.get(name).labels
     assert labels["gennaker.key"] == context.key
@@ -374,7 +374,7 @@ def test_real_container_that_was_left_is_removed(
     context: StageContext, busybox_image: BaseImage, docker_engine: DockerEngine
 ) -> None:
     """After a kill: cleaning up removes it, twice the same; a redelivery does not trip over one."""
-    name = name_container(context.key)
+    name = name_container(context)
     engine = docker_engine.client.containers
     engine.create(busybox_image.reference, ["sleep", "600"], name=name).start()
     DockerRun().clean_up("container", name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -170,11 +171,18 @@ def test_outputs_are_the_declared_ones() -> None:
     assert DockerRun.declare_outputs(inputs) == {"n": "integer", "report": "artifact"}
 
 
-def test_a_containers_name_is_its_attempts() -> None:
-    """One name a key, whatever is in the key; engines take no '/' and no '['."""
-    names = {name_container(key) for key in ("shop-1/a[0]/1", "shop-1/a-0/1", "shop-1/a/0-1")}
-    assert len(names) == 3
-    assert name_container("shop-1/a[0]/1") == "gennaker-shop-1-a-0-1-96f808a98eef"
+def test_a_containers_name_is_its_attempts(tmp_path: Path) -> None:
+    """One name an attempt, the same for each delivery, another for the same run of another state."""
+    context = StageContext(tmp_path / "one", instance="a[0]")
+    name = name_container(context)
+    assert re.fullmatch("gennaker-shop-1-a-0-1-[0-9a-f]{12}", name)
+    assert name_container(context.redeliver()) == name
+    others = [
+        StageContext(tmp_path / "one", instance="a-0"),
+        StageContext(tmp_path / "one", instance="a[0]", attempt=2),
+        StageContext(tmp_path / "two", instance="a[0]"),
+    ]
+    assert len({name, *map(name_container, others)}) == 4
 
 
 def test_files_go_in_open_to_all_users(context: StageContext) -> None:

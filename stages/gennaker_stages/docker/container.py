@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import socket
 import threading
 from collections import deque
 from collections.abc import Mapping
@@ -29,10 +30,14 @@ _SHOWN_WIDTH = 300
 _STREAMS: dict[int, Literal["stdout", "stderr"]] = {1: "stdout", 2: "stderr"}
 
 
-def name_container(key: str) -> str:
-    """Return the name of an attempt's container: the same for every delivery of it."""
-    words = re.sub(r"[^A-Za-z0-9_.-]+", "-", key)[:100].strip("-")
-    return f"gennaker-{words}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+def name_container(ctx: Context) -> str:
+    """Return the name of an attempt's container: the same for every delivery of it.
+
+    Two projects may each have a run ``shop-1`` on one engine: where the state is counts too.
+    """
+    words = re.sub(r"[^A-Za-z0-9_.-]+", "-", ctx.key)[:100].strip("-")
+    scope = f"{socket.gethostname()}:{ctx.cache.resolve()}:{ctx.key}"
+    return f"gennaker-{words}-{hashlib.sha256(scope.encode()).hexdigest()[:12]}"
 
 
 def ensure_image(
@@ -119,15 +124,15 @@ class Container:
 
     def _read(self, stream: Any, ctx: Context) -> None:
         """Give the lines of both streams to the log; ends with the container."""
-        from docker.utils import socket
+        from docker.utils import socket as frames
 
         lines = {each: LineSplitter(None) for each in _STREAMS}
         try:
-            frames: Any = socket.frames_iter  # its types leave this one out
-            for number, chunk in frames(stream, tty=False):
+            read: Any = frames.frames_iter  # its types leave this one out
+            for number, chunk in read(stream, tty=False):
                 for line in lines[number].feed(chunk):
                     self._log(ctx, number, line)
-        except (socket.SocketError, OSError, ValueError):
+        except (frames.SocketError, OSError, ValueError):
             pass  # the connection ended or was closed; what the container came to is asked for
         for number, rest in lines.items():
             for line in rest.close():

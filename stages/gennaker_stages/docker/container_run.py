@@ -152,7 +152,7 @@ class DockerRun(Stage):
         aside = ctx.workspace / "gennaker"
         aside.mkdir()
         (aside / "output").touch()
-        name = name_container(ctx.key)
+        name = name_container(ctx)
         what = f"run {inputs.image}"
         with connect_engine() as client, translate_errors(what):
             ensure_image(client, inputs.image, inputs.pull, inputs.credentials, ctx)
