@@ -10,6 +10,10 @@ need() { # need COMMAND PACKAGE
 need git git
 need dockerd docker.io
 need docker-registry docker-registry
+# Debian keeps the server's programs out of PATH.
+if ! command -v postgres >/dev/null && ! ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1; then
+    missing="$missing postgresql"
+fi
 # A busybox linked to libraries would not run alone in an image.
 if ! command -v busybox >/dev/null || ldd "$(command -v busybox)" >/dev/null 2>&1; then
     missing="$missing busybox-static"

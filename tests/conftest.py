@@ -9,4 +9,5 @@ pytest_plugins = [
     "tests.fixtures.docker_engine",
     "tests.fixtures.git_repository",
     "tests.fixtures.http_server",
+    "tests.fixtures.postgres",
 ]
