@@ -78,7 +78,8 @@ def install_plugin(folder: Path) -> None:
 
 def make_environment(plugins: Path, **more: str) -> dict[str, str]:
     """The environment of a person at a terminal, without CI, colour or a state of its own."""
-    dropped = ("CI", "GITHUB_ACTIONS", "GITLAB_CI", "NO_COLOR", "CLICOLOR_FORCE", "GENNAKER_STATE")
+    dropped = {"CI", "GITHUB_ACTIONS", "GITLAB_CI", "NO_COLOR", "CLICOLOR_FORCE", "GENNAKER_STATE"}
+    dropped |= {"COLUMNS", "LINES"}  # the terminal says its size itself
     kept = {name: value for name, value in os.environ.items() if name not in dropped}
     return kept | {"PYTHONPATH": str(plugins), "TERM": "xterm", "LANG": "C.UTF-8"} | more
 
