@@ -13,7 +13,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +30,20 @@ from gennaker_engine.journal.port import (
     VersionConflict,
 )
 from gennaker_engine.journal.queries import load_queries, load_statements
+from gennaker_engine.journal.rows import (
+    RUN_FIELDS,
+    encode_event,
+    make_prefix_range,
+    read_claim,
+    read_event,
+    read_run,
+)
 
 __all__ = ["SCHEMA_VERSION", "SqliteJournal"]
 
 SCHEMA_VERSION = 1
 _APPLICATION = 0x67656E6E  # "genn", so that another program's database is never taken for ours
 _BUSY_SECONDS = 10.0
-_LAST_CHARACTER = "\U0010ffff"
 
 Json = Any
 
@@ -181,12 +188,12 @@ class SqliteJournal:
     def load_events(self, run: str, *, after: int = 0) -> list[StoredEvent]:
         """Return the run's events with a sequence above ``after``, in order."""
         rows = self._read(self._queries["select_events"], {"run": run, "after": after})
-        return [_read_event(row, run) for row in rows]
+        return [read_event(row, run) for row in rows]
 
     def find_run(self, run: str) -> RunRow | None:
         """Return a run's row by its exact id."""
         rows = self._read(self._queries["select_run"], {"run": run})
-        return _read_run(rows[0]) if rows else None
+        return read_run(rows[0]) if rows else None
 
     def list_runs(self, which: RunFilter) -> list[RunRow]:
         """Return rows, newest first."""
@@ -208,24 +215,24 @@ class SqliteJournal:
                 "limit": which.limit,
             },
         )
-        return [_read_run(row) for row in rows]
+        return [read_run(row) for row in rows]
 
     def find_runs_by_prefix(self, prefix: str, *, limit: int = 10) -> list[RunRow]:
         """Return rows whose id starts with the prefix, newest first."""
         rows = self._read(
-            self._queries["select_runs_by_prefix"], {**_prefix_range(prefix), "limit": limit}
+            self._queries["select_runs_by_prefix"], {**make_prefix_range(prefix), "limit": limit}
         )
-        return [_read_run(row) for row in rows]
+        return [read_run(row) for row in rows]
 
     def read_claims(self, scope_prefix: str = "") -> list[Claim]:
         """Return claims without a write transaction, in order of place."""
-        rows = self._read(self._queries["select_claims"], _prefix_range(scope_prefix))
-        return [_read_claim(row) for row in rows]
+        rows = self._read(self._queries["select_claims"], make_prefix_range(scope_prefix))
+        return [read_claim(row) for row in rows]
 
     def read_claims_of(self, run: str) -> list[Claim]:
         """Return the run's own claims, in order of place."""
         rows = self._read(self._queries["select_claims_of_run"], {"run": run})
-        return [_read_claim(row) for row in rows]
+        return [read_claim(row) for row in rows]
 
     def last_deploy(self, scope: str, environment: str) -> DeployRow | None:
         """Return the environment's last successful deploy."""
@@ -296,7 +303,7 @@ class SqliteTransaction:
         """
         if row.version != expected_version + len(events):
             raise ValueError(f"{len(events)} events do not lead to version {row.version}")
-        values = {name: getattr(row, name) for name in _RUN_FIELDS}
+        values = {name: getattr(row, name) for name in RUN_FIELDS}
         values |= {"expected": expected_version, "change": self._count_up("change")}
         query = self._queries["update_run" if expected_version else "insert_run"]
         found = self._connection.execute(query, values).fetchall()
@@ -306,11 +313,10 @@ class SqliteTransaction:
                 hint="load its newest events and decide again",
             )
         key = found[0][0]
-        encode = _ENCODER.encode
         self._connection.executemany(
             self._queries["insert_event"],
             [
-                (key, sequence, encode(data))
+                (key, sequence, encode_event(data))
                 for sequence, data in enumerate(events, expected_version + 1)
             ],
         )
@@ -320,7 +326,7 @@ class SqliteTransaction:
         rows = self._connection.execute(
             self._queries["select_events"], {"run": run, "after": after}
         ).fetchall()
-        return [_read_event(row, run) for row in rows]
+        return [read_event(row, run) for row in rows]
 
     def list_changes(self, after: int) -> list[Change]:
         """As :meth:`SqliteJournal.list_changes`, seen from inside."""
@@ -330,16 +336,16 @@ class SqliteTransaction:
     def read_claims(self, scope_prefix: str = "") -> list[Claim]:
         """Return the claims whose key starts with the prefix, in order of place."""
         rows = self._connection.execute(
-            self._queries["select_claims"], _prefix_range(scope_prefix)
+            self._queries["select_claims"], make_prefix_range(scope_prefix)
         ).fetchall()
-        return [_read_claim(row) for row in rows]
+        return [read_claim(row) for row in rows]
 
     def read_claims_of(self, run: str) -> list[Claim]:
         """Return the run's own claims, in order of place."""
         rows = self._connection.execute(
             self._queries["select_claims_of_run"], {"run": run}
         ).fetchall()
-        return [_read_claim(row) for row in rows]
+        return [read_claim(row) for row in rows]
 
     def write_claim(self, claim: Claim) -> None:
         """Insert or replace the claim of (key, run)."""
@@ -356,10 +362,6 @@ class SqliteTransaction:
         self._connection.execute(self._queries["record_deploy"], asdict(row))
 
 
-_RUN_FIELDS = tuple(each.name for each in fields(RunRow))
-_ENCODER = json.JSONEncoder(
-    ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False
-)
 _UNWRITABLE = (
     "state-unwritable",
     "the state {path} cannot be written",
@@ -386,33 +388,6 @@ _EXPLANATIONS: dict[int, tuple[str, str, str | None]] = {
     sqlite3.SQLITE_NOTADB: _CORRUPT,
     sqlite3.SQLITE_ERROR: _CORRUPT,
 }
-
-
-def _prefix_range(prefix: str) -> dict[str, str]:
-    return {"prefix": prefix, "end": prefix + _LAST_CHARACTER}
-
-
-def _read_event(row: tuple[Any, ...], run: str) -> StoredEvent:
-    sequence, text = row
-    try:
-        return StoredEvent(sequence, json.loads(text))
-    except ValueError as error:
-        raise StateError(
-            f"event {sequence} of run {run!r} is damaged",
-            code="state-corrupt",
-            hint="restore the state from a copy; other runs are not concerned",
-        ) from error
-
-
-def _read_run(row: tuple[Any, ...]) -> RunRow:
-    values = dict(zip(_RUN_FIELDS, row, strict=True))
-    values["sandbox"] = bool(values["sandbox"])
-    return RunRow(**values)
-
-
-def _read_claim(row: tuple[Any, ...]) -> Claim:
-    key, run, place, holding, since, slots, policy, instance, deploys = row
-    return Claim(key, run, place, bool(holding), since, slots, policy, instance, deploys)
 
 
 def _make_private_file(path: Path) -> None:
