@@ -3,15 +3,17 @@
 A :class:`Masker` knows the values; :meth:`Masker.mask` is for whole texts and :meth:`Masker.stream`
 for text that comes in pieces (a value split over two of them is masked too). Beside the plain value
 it hides its base64 (wherever it stands in what was encoded, in one line or in lines of 64 or 76),
-its URL-encoded and JSON-escaped forms, and every line of a value of several lines.
+its URL-encoded, JSON-escaped (once or twice), ``repr`` and shell-quoted forms, and every line of a
+value of several lines.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 from urllib.parse import quote, quote_plus
 
@@ -23,6 +25,8 @@ MASK = "***"
 MIN_SECRET = 4
 """Characters; a shorter value cannot be masked without hiding half of every log."""
 _WRAPS = (64, 76)
+_MAX_WRAPPED = 4 << 10
+"""Bytes of a value whose base64 is hidden wherever its lines break; of a larger one, line by line."""
 
 
 def check_secret(value: str, what: str) -> str:
@@ -50,7 +54,7 @@ class Masker:
     def __init__(self, values: Iterable[str] = ()) -> None:
         self._lock = threading.Lock()
         self._forms: frozenset[str] = frozenset()
-        self._index = _Index({}, frozenset(), 0)
+        self._index = _Index.of(())
         for value in values:
             self.add(value)
 
@@ -80,13 +84,14 @@ class Masker:
 
     def find(self, text: str) -> Iterator[tuple[int, int]]:
         """Yield start and end of the longest form at every place where one begins, in order."""
-        by_start = self._index.by_start
-        for at in range(len(text) - MIN_SECRET + 1):
-            if text[at : at + MIN_SECRET] in by_start:
-                for form in by_start[text[at : at + MIN_SECRET]]:
-                    if text.startswith(form, at):
-                        yield at, at + len(form)
-                        break
+        by_start, places = self._index.by_start, self._index.places
+        at = -1
+        while found := places.search(text, at + 1):
+            at = found.start()
+            for form in by_start.get(found[0], ()):
+                if text.startswith(form, at):
+                    yield at, at + len(form)
+                    break
 
     def find_open_end(self, text: str) -> int:
         """Return where the part of ``text`` begins that may be the beginning of a secret value."""
@@ -105,20 +110,30 @@ class Masker:
 
 
 class _Index(NamedTuple):
-    """All forms by their first four characters, longest first; replaced as a whole."""
+    """All forms by their first four characters, longest first; replaced as a whole.
+
+    ``places`` finds where four characters may begin a form; most text is passed over by it alone.
+    """
 
     by_start: dict[str, tuple[str, ...]]
+    places: re.Pattern[str]
     short_starts: frozenset[str]
     longest: int
 
     @classmethod
-    def of(cls, forms: Iterable[str]) -> _Index:
-        by_start: dict[str, tuple[str, ...]] = {}
+    def of(cls, forms: Collection[str]) -> _Index:
+        grouped: dict[str, list[str]] = {}
         for form in sorted(forms, key=lambda each: (-len(each), each)):
-            start = form[:MIN_SECRET]
-            by_start[start] = (*by_start.get(start, ()), form)
+            grouped.setdefault(form[:MIN_SECRET], []).append(form)
+        by_start = {start: tuple(each) for start, each in grouped.items()}
         shorter = frozenset(start[:size] for start in by_start for size in range(1, MIN_SECRET))
-        return cls(by_start, shorter, max(map(len, forms), default=0))
+        return cls(by_start, _find_places(by_start), shorter, max(map(len, forms), default=0))
+
+
+def _find_places(starts: Iterable[str]) -> re.Pattern[str]:
+    letters = [sorted(set(column)) for column in zip(*starts, strict=True)]
+    classes = (f"[{''.join(map(re.escape, each))}]" for each in letters)
+    return re.compile("".join(classes) or r"(?!)")
 
 
 class MaskStream:
@@ -167,6 +182,7 @@ def _list_forms(value: str) -> Iterator[str]:
         for form in (plain, *_encode(plain)):
             if len(form) >= MIN_SECRET:
                 yield form
+    yield from _break_base64(value)
 
 
 def _encode(value: str) -> Iterator[str]:
@@ -184,6 +200,36 @@ def _encode(value: str) -> Iterator[str]:
         escaped = json.dumps(value, ensure_ascii=ascii_only)[1:-1]
         yield escaped
         yield escaped.replace("/", "\\/")
+        yield json.dumps(escaped, ensure_ascii=ascii_only)[1:-1]
+    yield from _quote(value, data)
+
+
+def _quote(value: str, data: bytes) -> Iterator[str]:
+    """How Python shows a value in an error, and how shells do (``set -x``, ``shlex``)."""
+    for shown in (repr(value)[1:-1], repr(data)[2:-1]):
+        yield shown
+        yield shown.replace("\\'", "'")
+        # Beside a text with the other quotation mark, as in the repr of a list or an error.
+        yield shown.replace("\\'", "'").replace("'", "\\'")
+        yield json.dumps(shown)[1:-1]
+    if "'" in value:
+        for quote_mark in ("'\\''", "'\"'\"'"):
+            yield value.replace("'", quote_mark)
+
+
+def _break_base64(value: str) -> Iterator[str]:
+    """The base64 of a value somewhere in a text that was encoded in lines, by every first break."""
+    data = value.encode("utf-8", "surrogatepass")
+    if len(data) > _MAX_WRAPPED:
+        return
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        for shift, first in ((0, 0), (1, 2), (2, 3)):
+            text = encode(b"\0" * shift + data).decode("ascii")
+            core = text[first : (shift + len(data)) * 8 // 6]
+            for width in _WRAPS:
+                for at in range(1, min(width, len(core))):
+                    rest = range(at, len(core), width)
+                    yield "\n".join((core[:at], *(core[each : each + width] for each in rest)))
 
 
 def _encode_base64(data: bytes, url_safe: bool) -> Iterator[str]:
