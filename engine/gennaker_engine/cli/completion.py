@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 SHELLS = ("bash", "zsh", "fish")
-DEADLINE = 0.3
+DEADLINE = 1.0
 """Seconds after which the values known so far are all there is."""
 
 
