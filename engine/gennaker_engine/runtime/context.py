@@ -125,6 +125,7 @@ class StageContext:
     def step(self, name: str, fn: Callable[[str], T]) -> T:
         """Call ``fn(key)`` once durably and return its JSON result (at most 64 KiB)."""
         self.check_cancelled()
+        check_value(name, "the name of a step", self._services.has_secret)
         with self._lock:
             if name in self._used:
                 raise PermanentError(
@@ -155,6 +156,7 @@ class StageContext:
                 f"the kind of guard {kind!r} belongs to run_process", code="guard-kind"
             )
         self.check_cancelled()
+        check_value([kind, name], "the name of a guard", self._services.has_secret)
         self._commit(self._guard_changed(kind, name, entered=True))
         try:
             yield
