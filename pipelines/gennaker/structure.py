@@ -401,8 +401,15 @@ def _unknown_field(path: Path, subject: Subject) -> Problem:
         "unknown-field",
         f"{name!r} is not {subject.kind} of {noun}",
         subject.locate(path, key=True),
-        suggest(name, known),
+        _advise_field(name, known),
     )
+
+
+def _advise_field(name: str, known: set[str]) -> str | None:
+    # The rest of `{run: echo "one, two"}` is such a key: YAML ends an unquoted value at a comma.
+    if any(mark in name for mark in " \"'"):
+        return "inside '{ }' a comma ends an unquoted value; put the whole value in quotes"
+    return suggest(name, known)
 
 
 def _missing_field(path: Path, subject: Subject) -> Problem:

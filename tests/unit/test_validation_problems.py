@@ -601,3 +601,12 @@ def test_check_pipeline() -> None:
     with pytest.raises(InvalidInput) as caught:
         check_pipeline(loaded, registry=REGISTRY, project=project)
     assert [each.code for each in caught.value.problems] == ["unknown-plugin", "unknown-field"]
+
+
+def test_a_comma_that_ends_a_value_is_explained() -> None:
+    """What follows a comma in an unquoted script is not only called unknown: quotes are advised."""
+    (problem,) = problems_of_stages('  a: {uses: shell, with: {run: echo "one, two"}}\n')
+    assert problem == (
+        "3:43: unknown-field: 'two\"' is not an input of 'shell';"
+        " inside '{ }' a comma ends an unquoted value; put the whole value in quotes"
+    )
