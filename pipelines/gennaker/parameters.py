@@ -98,7 +98,7 @@ def check_value(parameter: Parameter, value: Any) -> str | None:
         return f"must be one of {', '.join(map(repr, parameter.choices))}, not {value!r}"
     if isinstance(value, str):
         if parameter.pattern is not None and not _matches(parameter.pattern, value):
-            return f"must match the pattern {parameter.pattern!r} as a whole, not {value!r}"
+            return f"must match the pattern '{parameter.pattern}' as a whole, not {value!r}"
         return None
     if parameter.minimum is not None and value < parameter.minimum:
         return f"must be at least {parameter.minimum}, not {value}"

@@ -11,7 +11,11 @@ from tests.e2e.docs_snippets import ROOT, Command, Fence, match_output, read_pag
 
 PAGES = sorted(
     each.relative_to(ROOT).as_posix()
-    for each in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"))
+    for each in (
+        ROOT / "README.md",
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "examples").rglob("*.md"),
+    )
 )
 RUN_PAGES = [
     each
