@@ -161,7 +161,7 @@ def _may_decide(settings: Settings, progress: Progress, gate: Gate) -> bool:
             approvers=gate.asked.approvers,
             groups=settings.project.load_settings().groups,
             self_allowed=gate.asked.self_allowed,
-            starter=progress.actor,
+            starters=(progress.actor, *progress.starters),
         )
     except GennakerError:
         return False

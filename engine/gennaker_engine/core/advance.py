@@ -48,12 +48,13 @@ def _finish(turn: Turn) -> bool:
         return True
     if run.open_final:
         return False
+    outcome = find_outcome(run)
     turn.emit(
         e.RunEnded(
             at=turn.now,
-            outcome=find_outcome(run),
+            outcome=outcome,
             timed_out=run.timed_out,
-            nothing_to_do=run.ran == 0,
+            nothing_to_do=run.ran == 0 and outcome == "succeeded",
         )
     )
     if run.created.concurrency is not None:

@@ -33,18 +33,18 @@ def matches_rule(rule: str, actor: str, groups: Groups) -> bool:
 
 
 def check_approver(
-    actor: str, *, approvers: tuple[str, ...], groups: Groups, self_allowed: bool, starter: str
+    actor: str, *, approvers: tuple[str, ...], groups: Groups, self_allowed: bool, starters: tuple[str, ...]
 ) -> None:
     """Refuse an actor who may not decide.
 
     Args:
         approvers: rules; none means anyone.
-        starter: who started or retried the run.
+        starters: who started and who retried the run.
 
     Raises:
         NotAllowed: ``not-an-approver`` or ``self-approval``, saying who may.
     """
-    if not self_allowed and actor == starter:
+    if not self_allowed and actor in starters:
         raise NotAllowed(
             f"{actor!r} started the run and may not decide on it",
             code="self-approval",

@@ -21,6 +21,10 @@ def _adopt(turn: Turn, message: m.Adopt) -> str | None:
     turn.emit(
         e.RunAdopted(at=turn.now, owner=message.owner, actor=message.actor, died=message.died)
     )
+    due = turn.run.timers.get(("run", ""))
+    if due is not None and due <= turn.now:
+        # Before anything goes on: its time was over while nobody drove it.
+        turn.emit(e.AbortRequested(at=turn.now, reason="timeout"))
     return None
 
 
@@ -55,7 +59,8 @@ def _refuse_lock(turn: Turn, message: m.RefuseLock) -> str | None:
         return f"run {run.created.run!r} does not wait for the lock of {name!r}"
     reason = (
         f"it waits for the lock of {name!r}, which run {message.other!r} has or gets first, while "
-        f"that waits for the lock of {message.other_environment!r}, which this run has"
+        f"that waits for the lock of {message.other_environment!r}, and so for this run, "
+        f"{run.created.run!r}"
     )
     for waiter in list(run.lock_waiters.get(name, {})):
         turn.emit(
@@ -139,7 +144,7 @@ def _decide(turn: Turn, message: m.Decide) -> str | None:
         approvers=approvers,
         groups=turn.world.groups,
         self_allowed=self_allowed,
-        starter=run.created.actor,
+        starters=(run.created.actor, *run.created.starters),
     )
     if message.digest is not None and message.digest != gate.digest:
         raise NotAllowed(

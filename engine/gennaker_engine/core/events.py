@@ -52,6 +52,8 @@ class RunCreated(Event):
     concurrency: Mapping[str, Json] | None = None
     """``{group, limit, policy}`` with the group's name evaluated."""
     retry_of: str | None = None
+    starters: tuple[str, ...] = ()
+    """Who started the runs that this one retries, each once; ``actor`` is who retried."""
     reused: Mapping[str, Json] = field(default_factory=dict)
     """Stage id to ``{outcome, outputs, run}`` taken over from the run that is retried."""
     approved: tuple[str, ...] = ()

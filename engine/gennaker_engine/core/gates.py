@@ -136,7 +136,7 @@ def _decide_unseen(turn: Turn, gate: Gate) -> None:
             approvers=gate.approvers,
             groups=turn.world.groups,
             self_allowed=gate.self_allowed,
-            starter=run.created.actor,
+            starters=(run.created.actor,),
         )
     except NotAllowed:
         return

@@ -82,8 +82,11 @@ def _ask_condition(run: RunState, stage: StageState) -> tuple[str, dict[str, Jso
         )
     if value:
         return None
-    if status.refused and not stage.plan.in_finally:
-        return "upstream", _describe_blocker(run, status.blocker() or "")
+    # Also when `x && success()` did not come to its second half: upstream holds before condition.
+    if condition.expression.calls_success and not stage.plan.in_finally:
+        blocker = status.blocker()
+        if blocker is not None:
+            return "upstream", _describe_blocker(run, blocker)
     return "condition", {"expression": condition.source, "values": _list_values(run, condition)}
 
 

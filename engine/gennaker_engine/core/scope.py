@@ -101,21 +101,17 @@ class _Stages(Mapping[str, Json]):
 
 
 class AskedStatus:
-    """``success()``, ``failure()``, ``always()``, ``aborted()`` for one stage, and what was asked."""
+    """``success()``, ``failure()``, ``always()``, ``aborted()`` for one stage."""
 
-    __slots__ = ("_run", "_stage", "refused")
+    __slots__ = ("_run", "_stage")
 
     def __init__(self, run: RunState, stage: StageState) -> None:
         self._run = run
         self._stage = stage
-        self.refused = False
-        """Whether ``success()`` was asked and was false."""
 
     def success(self) -> bool:
         """Each direct need went well; in ``finally``: each stage outside it."""
-        answer = self._run.bad == 0 if self._stage.plan.in_finally else not self.blocker()
-        self.refused = self.refused or not answer
-        return answer
+        return self._run.bad == 0 if self._stage.plan.in_finally else not self.blocker()
 
     def failure(self) -> bool:
         """Some ancestor failed or errored and is not ignored; in ``finally``: some stage outside."""

@@ -139,6 +139,7 @@ def pin_retry(
         number=number,
         actor=actor,
         retry_of=run.id,
+        starters=tuple(dict.fromkeys((*run.created.starters, run.created.actor))),
         reused=reused,
         approved=(),
         plan=None,

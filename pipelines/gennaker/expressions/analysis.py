@@ -56,6 +56,7 @@ class Facts:
 
     references: tuple[Reference, ...]
     calls_status: bool
+    calls_success: bool
     hash_globs: tuple[str, ...]
 
 
@@ -79,6 +80,7 @@ def analyze(root: Node, limits: Limits) -> Facts:
             for each in references
         ),
         walk.calls_status,
+        walk.calls_success,
         tuple(dict.fromkeys(walk.hash_globs)),
     )
 
@@ -87,7 +89,7 @@ class _Walk:
     def __init__(self, limits: Limits) -> None:
         self.references: list[Reference] = []
         self.tested: set[tuple[str, ...]] = set()
-        self.calls_status = False
+        self.calls_status = self.calls_success = False
         self.hash_globs: list[str] = []
         self._limits = limits
 
@@ -183,6 +185,7 @@ class _Walk:
         name, count = node.name, len(node.args)
         if name in STATUS and not node.member:
             self.calls_status = True
+            self.calls_success = self.calls_success or name == "success"
             if count:
                 raise syntax_error(f"{name}() takes no argument", node.offset)
         elif name == "hash_files" and not node.member:

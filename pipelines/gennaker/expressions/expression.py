@@ -25,16 +25,18 @@ class Expression:
         tree: its syntax tree.
         references: what it mentions of the scope, in the order of the source.
         calls_status: whether it calls ``success() failure() always() aborted()``.
+        calls_success: whether it calls ``success()``.
         hash_globs: the literal globs of its ``hash_files`` calls.
     """
 
-    __slots__ = ("calls_status", "hash_globs", "references", "source", "tree")
+    __slots__ = ("calls_status", "calls_success", "hash_globs", "references", "source", "tree")
 
     def __init__(self, source: str, tree: Node, facts: Facts) -> None:
         self.source = source
         self.tree = tree
         self.references = facts.references
         self.calls_status = facts.calls_status
+        self.calls_success = facts.calls_success
         self.hash_globs = facts.hash_globs
 
     @property

@@ -95,6 +95,7 @@ class Progress:
         self.pipeline = ""
         self.title = ""
         self.actor = ""
+        self.starters: tuple[str, ...] = ()
         self.state = "pending"
         self.outcome: str | None = None
         self.timed_out = False
@@ -148,6 +149,7 @@ class Progress:
         # A pipeline without a title lends its runs its name, which their ids say already.
         self.title = event.title if event.title != event.pipeline else ""
         self.created_at, self.actor = event.at, event.actor
+        self.starters = event.starters
         for key, final in (("stages", False), ("finally", True)):
             for name, stage in event.definition.get(key, {}).items():
                 self.steps[name] = Step(
