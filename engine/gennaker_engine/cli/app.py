@@ -100,7 +100,7 @@ def _global_options() -> list[click.Parameter]:
             envvar="GENNAKER_STATE",
             expose_value=False,
             callback=keep,
-            help="Where runs are kept (sqlite:///FILE); also GENNAKER_STATE.",
+            help="Where runs are kept (sqlite:///FILE or postgresql://…); also GENNAKER_STATE.",
         ),
         click.Option(
             ["--color"],

@@ -14,10 +14,13 @@ _SQLITE = "sqlite:///"
 
 
 def open_journal(url: str, *, project: Path) -> Journal:
-    """Open the journal of ``sqlite:///PATH``; a relative path starts at the project's root.
+    """Open the journal of ``sqlite:///PATH`` or ``postgresql://HOST/DATABASE``.
+
+    A relative path starts at the project's root.
 
     Raises:
-        InvalidInput: code ``state-unsupported``, for a URL this version has no journal for.
+        InvalidInput: code ``state-unsupported``, for a URL this version has no journal for,
+            ``state-url``, or ``state-driver`` when psycopg is not installed.
         StateError: when the database cannot be used.
     """
     if url.startswith(_SQLITE) and len(url) > len(_SQLITE):
@@ -27,24 +30,31 @@ def open_journal(url: str, *, project: Path) -> Journal:
         return SqliteJournal(path, find_state_folder(url, project=project) / "owners")
     kind = url.partition(":")[0]
     if kind in ("postgresql", "postgres"):
-        # The rest of the URL may hold a password: it is not told.
-        raise InvalidInput(
-            "a state in PostgreSQL is not offered yet in this version",
-            code="state-unsupported",
-            hint=f"use {DEFAULT_STATE}",
-        )
+        return _open_postgres(url)
     raise InvalidInput(
         f"{kind!r} is no kind of state",
         code="state-unsupported",
-        hint=f"write it like {DEFAULT_STATE}",
+        hint=f"write it like {DEFAULT_STATE} or postgresql://USER@HOST/DATABASE",
     )
+
+
+def _open_postgres(url: str) -> Journal:
+    try:
+        from gennaker_engine.journal.postgres import PostgresJournal
+    except ImportError as error:
+        raise InvalidInput(
+            f"a state in PostgreSQL needs psycopg, which cannot be loaded ({error})",
+            code="state-driver",
+            hint="install it with: pip install 'gennaker[postgres]'",
+        ) from error
+    return PostgresJournal(url)
 
 
 def find_state_folder(url: str, *, project: Path) -> Path:
     """Return the folder of everything that belongs to a state beside its journal.
 
-    For a database in a folder ``.gennaker`` that folder, for another ``FILE.files`` beside it, so
-    that two states never share logs or locks.
+    For a file in a folder ``.gennaker`` that folder, for another ``FILE.files`` beside it, so that
+    two states never share logs or locks; for a server the project's ``.gennaker``.
     """
     if not url.startswith(_SQLITE):
         return project / ".gennaker"

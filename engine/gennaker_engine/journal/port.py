@@ -178,7 +178,11 @@ class Journal(Protocol):
         """Return the environment's last successful deploy."""
 
     def change_token(self) -> object:
-        """Return a value that differs after anyone but this object committed; cheap to ask."""
+        """Return a value that differs soon after anyone but this object committed; cheap to ask.
+
+        Soon is at once, or what a message of the server takes. Who decides on what it did not
+        notice yet is stopped by the versions.
+        """
 
     def list_changes(self, after: int) -> list[Change]:
         """Return the last append of each run whose order is above ``after``, in order.
