@@ -391,6 +391,8 @@ def find_pipeline(project: Project, reference: str, *, folder: Path | None = Non
     if found.errors:
         # It may well be in a file that cannot be read: that is what has to be repaired first.
         raise InvalidInput.of([p for error in found.errors for p in error.problems])
+    if nameless := found.by_name.get(""):
+        raise InvalidInput.of([p for each in nameless for p in each.problems])
     raise InvalidInput(
         f"there is no pipeline {reference!r}",
         code="unknown-pipeline",

@@ -132,14 +132,14 @@ def test_ctrl_c_aborts_and_runs_finally(lab: Lab) -> None:
 
 
 def test_a_second_ctrl_c_parks(lab: Lab) -> None:
-    """The run can be resumed, and the screen says how; exit code 130."""
+    """The run can be resumed, and the screen says how; exit code 143."""
     lab.write("demo", PIPELINE)
     terminal = lab.open("run", "demo")
     terminal.wait_for("holding on")
     terminal.type("\x03")
     terminal.wait_for("● last")
     terminal.type("\x03")
-    assert terminal.end() == 130
+    assert terminal.end() == 143
     assert "demo-1 is parked; go on with: gennaker resume demo-1" in terminal.screen
     lab.touch("last")
     assert lab.call("resume", "demo-1").returncode == 3

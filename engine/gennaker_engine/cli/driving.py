@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gennaker.errors import GennakerError, NotAllowed
-from gennaker_engine.cli.exit_codes import PARKED, SUCCEEDED, code_of_run, worst_code
+from gennaker_engine.cli.exit_codes import INTERRUPTED, PARKED, SUCCEEDED, code_of_run, worst_code
 from gennaker_engine.cli.follow import Follower
 from gennaker_engine.cli.render.progress import Gate, Progress, Step
 from gennaker_engine.cli.render.text import clean
@@ -139,7 +139,9 @@ def _choose_code(follower: Follower) -> int:
     """A signal decides, unless a run that was to be parked ended first; else how the runs are."""
     code = follower.signals.exit_code
     ended = all(each.state == "ended" for each in follower.progress.values())
-    if code is not None and not (code == PARKED and ended):
+    if code == PARKED and ended:
+        code = INTERRUPTED if follower.signals.interrupts else None
+    if code is not None:
         return code
     return worst_code(
         [

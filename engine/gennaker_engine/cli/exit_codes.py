@@ -41,7 +41,7 @@ EXIT_CODES: Mapping[int, str] = {
     WAITING: "left waiting (--detach-on-wait)",
     ERRORED: "errored: Gennaker, or a stage, could not do its work",
     INTERRUPTED: "interrupted (Ctrl-C)",
-    PARKED: "parked (SIGTERM); resume it with: gennaker resume RUN",
+    PARKED: "parked (SIGTERM, or a second Ctrl-C); resume it with: gennaker resume RUN",
 }
 """Every exit code to its meaning, in ascending order."""
 

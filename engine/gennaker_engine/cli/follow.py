@@ -59,8 +59,8 @@ class Signals:
 
     @property
     def exit_code(self) -> int | None:
-        """The code that a signal decides: 143 when told to park, 130 after Ctrl-C, else None."""
-        if any(each != signal.SIGINT for each in self.received):
+        """The code that a signal decides: 143 when told to park, 130 after one Ctrl-C, else None."""
+        if self.interrupts > 1 or any(each != signal.SIGINT for each in self.received):
             return PARKED
         return INTERRUPTED if self.received else None
 

@@ -9,6 +9,7 @@ from gennaker_engine.journal.port import Journal, RunFilter, RunRow
 __all__ = ["resolve_run"]
 
 _SHOWN = 5
+_START = "start one with 'gennaker run PIPELINE'"
 
 
 def resolve_run(journal: Journal, ref: str) -> RunRow:
@@ -20,9 +21,7 @@ def resolve_run(journal: Journal, ref: str) -> RunRow:
     if ref == "@last":
         newest = journal.list_runs(RunFilter(limit=1))
         if not newest:
-            raise InvalidInput(
-                "there is no run yet", code="unknown-run", hint="start one with 'gennaker run'"
-            )
+            raise InvalidInput("there is no run yet", code="unknown-run", hint=_START)
         return newest[0]
     exact = journal.find_run(ref)
     if exact is not None:
@@ -40,5 +39,5 @@ def resolve_run(journal: Journal, ref: str) -> RunRow:
     raise InvalidInput(
         f"there is no run {ref!r}",
         code="unknown-run",
-        hint=suggest(ref, recent, otherwise="'gennaker runs' lists them"),
+        hint=suggest(ref, recent, otherwise="'gennaker runs' lists them" if recent else _START),
     )

@@ -120,6 +120,10 @@ def _look_at_state(settings: Settings) -> Iterator[Check]:
     try:
         folder = settings.state_folder.folder
         near = folder if folder.exists() else folder.parent
+        if not near.is_dir():
+            advice = "move it away, or name another state with --state"
+            yield Check("state folder", "wrong", f"{near} is a file", advice)
+            return
         if not os.access(near, os.W_OK):
             advice = "change its permissions, or work in a folder of your own"
             yield Check("state folder", "wrong", f"{near} cannot be written", advice)

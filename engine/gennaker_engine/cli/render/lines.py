@@ -11,7 +11,7 @@ from typing import Any
 
 from gennaker_engine.cli.render.annotations import close_group, open_group
 from gennaker_engine.cli.render.console import PLAIN, Palette
-from gennaker_engine.cli.render.progress import Progress
+from gennaker_engine.cli.render.progress import Gate, Progress
 from gennaker_engine.cli.render.text import clean, tell_span
 from gennaker_engine.cli.render.tree import tell_outcome
 from gennaker_engine.cli.render.wording import tell_cause
@@ -47,13 +47,22 @@ class LineRenderer:
         A lock that was asked for and got at the same moment was not waited for.
         """
         granted = {each.environment for each in events if isinstance(each, facts.LockAcquired)}
+        decided = {each.gate for each in events if isinstance(each, facts.ApprovalDecided)}
         lines: list[str] = []
         for event in events:
             progress.apply(event)
             if isinstance(event, facts.LockRequested) and event.environment in granted:
                 continue
             lines += self.tell_event(event, progress)
+            if isinstance(event, facts.ApprovalRequested) and event.gate not in decided:
+                lines += self._tell_unmet(progress.gates[event.gate], progress)
         return lines
+
+    def _tell_unmet(self, gate: Gate, progress: Progress) -> list[str]:
+        """Say so when ``--approve`` named an approval that its giver may not give."""
+        if gate.asked.moved or not gate.stages & set(progress.approved):
+            return []
+        return [f"{gate.title}: --approve does not count, as {progress.actor} may not give it"]
 
     def tell_log(self, instance: str, text: str) -> list[str]:
         """Return the lines of something a stage wrote."""

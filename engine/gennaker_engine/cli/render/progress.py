@@ -31,7 +31,7 @@ class Step:
     Attributes:
         state: ``pending``, ``running``, ``waiting`` or ``ended``.
         waits: what it waits for while ``waiting``: ``decision``, ``timer``, ``poll``, ``lock`` or
-            ``retry``.
+            ``retry``; the result of the decision until the stage goes on with it.
         note: why it ended or waits, for people.
         until: when the wait ends by itself, seconds since the epoch.
         values: the matrix values of an instance.
@@ -82,6 +82,13 @@ class Gate:
         return self.asked.stage or f"environment {self.asked.environment}"
 
     @property
+    def stages(self) -> set[str]:
+        """The stages that name it: the approval, or those of an environment's subject."""
+        asked = self.asked
+        named = [asked.stage] if asked.stage is not None else [each["id"] for each in asked.subject]
+        return {stage_of(str(each)) for each in named}
+
+    @property
     def approvals(self) -> int:
         """How many different people have approved."""
         return len({each.actor for each in self.decisions if each.decision == "approve"})
@@ -100,6 +107,7 @@ class Progress:
         self.outcome: str | None = None
         self.timed_out = False
         self.nothing_to_do = False
+        self.approved: tuple[str, ...] = ()
         self.aborting = ""
         self.parked = False
         self.created_at = 0.0
@@ -149,7 +157,7 @@ class Progress:
         # A pipeline without a title lends its runs its name, which their ids say already.
         self.title = event.title if event.title != event.pipeline else ""
         self.created_at, self.actor = event.at, event.actor
-        self.starters = event.starters
+        self.starters, self.approved = event.starters, event.approved
         for key, final in (("stages", False), ("finally", True)):
             for name, stage in event.definition.get(key, {}).items():
                 self.steps[name] = Step(
@@ -235,6 +243,9 @@ class Progress:
                 step = self.find(str(each["id"]))
                 if step.waits == "decision":
                     step.state, step.waits, step.note, step.until = "pending", "", "", None
+        elif (step := self.find(gate.asked.stage)).waits == "decision":
+            # Nothing drives the run that could take it from here: nobody is asked any more.
+            step.waits, step.until = event.result, None
 
     def _begin(self, event: facts.AttemptStarted) -> None:
         step = self.find(event.instance)

@@ -214,6 +214,8 @@ def _wait(step: Step, now: float) -> str:
     left = f", {tell_span(step.until - now)} left" if step.until is not None else ""
     if step.waits == "decision":
         return f"waits for approval{left}"
+    if step.waits in ("approved", "rejected", "expired", "withdrawn"):
+        return step.waits
     if step.waits == "lock":
         return f"waits for environment {step.note}"
     if step.waits == "retry":
