@@ -47,14 +47,6 @@ def name_of(postgres: PostgresServer, url: str) -> str:
     return f"PostgreSQL database '{url.rpartition('/')[2]}' at 127.0.0.1:{postgres.port}"
 
 
-def cut_connections(postgres: PostgresServer) -> None:
-    """End every session of every journal, as a failing network or an administrator does."""
-    postgres.run_sql(
-        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
-        "WHERE application_name LIKE 'gennaker %'"
-    )
-
-
 # Opening ------------------------------------------------------------------------------------------
 
 
@@ -305,7 +297,7 @@ def test_real_connection_lost_inside_a_transaction_is_a_conflict(postgres, datab
         with journal.transaction() as transaction:
             transaction.append(make_row(), 0, [{"type": "created"}])
             if cut:
-                cut_connections(postgres)
+                postgres.cut_connections()
                 transaction.load_events("shop-1")
 
     with pytest.raises(ConnectionLost) as caught:
@@ -327,7 +319,7 @@ def test_real_commit_that_never_arrived_is_a_conflict(postgres, database):
     with pytest.raises(ConnectionLost, match="was lost before the commit"):  # noqa: SIM117
         with journal.transaction() as transaction:
             transaction.append(make_row(), 0, [{"type": "created"}])
-            cut_connections(postgres)
+            postgres.cut_connections()
     assert journal.find_run("shop-1") is None
     journal.close()
 
@@ -436,7 +428,7 @@ def test_real_owner_who_lost_the_run_writes_no_more(postgres, database):
     with journal.transaction() as transaction:
         transaction.append(make_row(), 0, [{"type": "created"}])
     ownership = journal.own_run("shop-1")
-    cut_connections(postgres)
+    postgres.cut_connections()
     taken = other.own_run("shop-1")
     assert taken is not None
     with pytest.raises(StateError) as caught, journal.transaction() as transaction:
@@ -462,7 +454,7 @@ def test_real_owner_who_lost_the_run_for_a_while_is_none_any_more(postgres, data
     journal, other = PostgresJournal(database), PostgresJournal(database)
     journal.own_run("shop-1")
     kept = journal.own_run("shop-2")
-    cut_connections(postgres)
+    postgres.cut_connections()
     other.own_run("shop-1").release()
     with pytest.raises(StateError, match="run 'shop-1' was taken over by another process"):
         journal.change_token()
