@@ -121,6 +121,15 @@ class DeployContract:
         )
         assert live is not None and live["data"] == {"greeting": "hello"}
 
+    def test_a_plan_reads_no_secret(self, context: FakeContext) -> None:
+        """Whatever a plan is given for a secret, it compares the keys only."""
+        self.deploy(context, self.write(), secrets={"db": {"password": Secret("hunter22")}})
+        planned = self.plan(context, self.write(), secrets={"db": {"password": Secret("unknown")}})
+        assert planned["Secret/db"] == ("leave", "its values are compared when it is applied")
+        more = {"db": {"password": Secret("unknown"), "user": Secret("unknown")}}
+        planned = self.plan(context, self.write(), secrets=more)
+        assert planned["Secret/db"] == ("change", "new keys user")
+
     def test_deploys_again_without_a_change(self, context: FakeContext) -> None:
         """The same bundle again changes nothing, in another attempt too."""
         first = self.deploy(context, self.write())

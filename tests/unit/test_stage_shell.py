@@ -270,4 +270,4 @@ def test_outputs_are_declared_by_what_is_written() -> None:
 def test_a_plan_shows_the_script(context: FakeContext) -> None:
     """The first line, and that there is more."""
     [change] = Shell().plan(Shell.Inputs(run="make build\nmake test\n"), context).changes
-    assert (change.action, change.what) == ("run", "make build (and 1 more lines)")
+    assert (change.action, change.what) == ("run", "a script of 2 lines: make build …")

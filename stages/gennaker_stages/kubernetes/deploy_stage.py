@@ -65,7 +65,7 @@ class KubernetesDeploy(Stage):
         """List the objects that would be created, changed and left, by a server-side dry run."""
         cluster = _connect(ctx)
         objects = _prepare(inputs, ctx, cluster)
-        changes = [_plan_object(cluster, each) for each in objects]
+        changes = [_plan_object(cluster, each, inputs.secrets) for each in objects]
         return Plan(
             changes=tuple(changes),
             desired={"objects": [_mask(each) for each in objects]},
@@ -171,7 +171,7 @@ def _wait_established(cluster: Cluster, name: str, ctx: Context) -> None:
     )
 
 
-def _plan_object(cluster: Cluster, body: Object) -> Change:
+def _plan_object(cluster: Cluster, body: Object, secrets: Mapping[str, Any]) -> Change:
     name = name_of(body)
     try:
         resource = cluster.find_resource(body["apiVersion"], body["kind"])
@@ -183,8 +183,8 @@ def _plan_object(cluster: Cluster, body: Object) -> Change:
     live = cluster.read(resource, metadata.get("namespace"), metadata["name"])
     if live is None:
         return Change("create", name)
-    if body["kind"] == "Secret" and _is_masked(body):
-        return Change("leave", name, "values are compared when it is applied")
+    if body["kind"] == "Secret" and metadata["name"] in secrets:
+        return _plan_secret(name, live, body)
     wanted = cluster.apply(resource, body, dry_run=True)
     differences = find_differences(live, wanted)
     if not differences:
@@ -192,9 +192,12 @@ def _plan_object(cluster: Cluster, body: Object) -> Change:
     return Change("change", name, describe_difference(differences, secret=body["kind"] == "Secret"))
 
 
-def _is_masked(body: Object) -> bool:
-    """Whether a Secret's values are not known, as in a plan that reads no secrets."""
-    return any(not value for value in (body.get("data") or {}).values())
+def _plan_secret(name: str, live: Object, body: Object) -> Change:
+    """Plan a Secret of the stage's ``secrets``: a plan reads no secret, so only keys are compared."""
+    missing = sorted(set(body["data"]) - set(live.get("data") or ()))
+    if missing:
+        return Change("change", name, f"new keys {', '.join(missing)}")
+    return Change("leave", name, "its values are compared when it is applied")
 
 
 def _mask(body: Object) -> Object:

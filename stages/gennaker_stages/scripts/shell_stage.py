@@ -110,9 +110,9 @@ class Shell(Stage):
     def plan(self, inputs: Inputs, ctx: PlanContext) -> Plan:
         """Show the script."""
         if isinstance(inputs.run, str):
-            lines = inputs.run.strip().splitlines()
-            more = f" (and {len(lines) - 1} more lines)" if len(lines) > 1 else ""
-            return Plan([Change("run", f"{lines[0]}{more}", detail=inputs.run)])
+            lines = inputs.run.strip().splitlines() or [""]
+            what = lines[0] if len(lines) == 1 else f"a script of {len(lines)} lines: {lines[0]} …"
+            return Plan([Change("run", what)])
         return Plan([Change("run", " ".join(inputs.run))])
 
     def run(self, inputs: Inputs, ctx: Context) -> Outcome:
