@@ -47,11 +47,39 @@ def test_state_survives_a_crash_in_mid_write(tmp_path: Path) -> None:
 
 
 def test_state_is_for_its_owner_only(tmp_path: Path) -> None:
-    """Secrets are in these files."""
+    """What is deployed is nobody else's business."""
     cluster = Cluster(tmp_path / "state", clock=VirtualClock())
     cluster.stop()
     modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "state").iterdir()}
     assert modes == {"snapshot.json": 0o600, "log.jsonl": 0o600}
+
+
+def test_secret_values_are_never_written(tmp_path: Path) -> None:
+    """Neither the log nor the snapshot has them; a cluster that is opened again has the keys."""
+    first = Cluster(tmp_path, clock=VirtualClock())
+    body = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": "it",
+            "annotations": {
+                "a": "b",
+                "kubectl.kubernetes.io/last-applied-configuration": '{"data":{"p":"a2FuYXJpLTE="}}',
+            },
+        },
+        "data": {"p": "a2FuYXJpLTE="},
+    }
+    resource = first.registry.find_kind("v1", "Secret")
+    assert resource is not None
+    first.operations.create(resource, "default", body, WriteOptions(manager="test"))
+    log = (tmp_path / "log.jsonl").read_text()
+    first.stop()
+    second = Cluster(tmp_path, clock=VirtualClock())
+    found = second.store.get("secrets", "default", "it")
+    assert found is not None
+    assert (found["data"], found["metadata"]["annotations"]) == ({"p": ""}, {"a": "b"})
+    assert "a2FuYXJpLTE=" not in log + (tmp_path / "snapshot.json").read_text()
+    second.stop()
 
 
 def test_rollout_goes_on_after_a_restart(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 Objects are plain JSON data and are never changed once stored: a change stores another object. With a
 folder every change is appended to ``log.jsonl``; opening the folder reads ``snapshot.json`` and the
-log, and writes a new snapshot. Called by :mod:`.operations` under :attr:`Store.lock`.
+log, and writes a new snapshot. The values of Secrets are never written: they are in memory only, and
+empty when the folder is opened again, until the next deploy. Called by :mod:`.operations` under :attr:`Store.lock`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ Objects = list[Object]
 Owned = list[tuple[str, Object]]
 Key = tuple[str, str]
 HISTORY = 20_000
+_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 FIRST_VERSION = 1000
 
 
@@ -164,7 +166,10 @@ class Store:
             self._dropped += cut
         if self._log is not None:
             if change.new is not None:
-                line: dict[str, Any] = {"put": change.storage, "object": change.new}
+                line: dict[str, Any] = {
+                    "put": change.storage,
+                    "object": _without_secrets(change.new),
+                }
             else:
                 namespace, name = _key(change.last)
                 line = {"remove": change.storage, "namespace": namespace, "name": name}
@@ -225,7 +230,9 @@ class Store:
 
     def _write_snapshot(self, folder: Path) -> None:
         objects = {
-            storage: list(found.values()) for storage, found in self._objects.items() if found
+            storage: [_without_secrets(each) for each in found.values()]
+            for storage, found in self._objects.items()
+            if found
         }
         text = json.dumps({"version": self.version, "objects": objects}, separators=(",", ":"))
         partial = folder / "snapshot.json.partial"
@@ -237,3 +244,14 @@ class Store:
 
 def _key(obj: Object) -> Key:
     return (obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+
+
+def _without_secrets(obj: Object) -> Object:
+    """Return an object as it is written down: a Secret with its keys, but no value."""
+    if obj.get("kind") != "Secret" or obj.get("apiVersion") != "v1":
+        return obj
+    metadata = obj["metadata"]
+    if _APPLIED in (metadata.get("annotations") or {}):
+        kept = {name: text for name, text in metadata["annotations"].items() if name != _APPLIED}
+        metadata = {**metadata, "annotations": kept}
+    return {**obj, "metadata": metadata, "data": dict.fromkeys(obj.get("data") or (), "")}
