@@ -115,7 +115,7 @@ def test_a_plan_knows_the_digest(context: StageContext) -> None:
     assert not (context.root / "artifacts").exists()
     assert dict(plan.outputs) == json.loads(json.dumps(build(context)[1], default=dict))
     assert [(each.action, each.what, each.detail) for each in plan.changes] == [
-        ("build", "build registry.test/shop:1", "on scratch, 1 paths"),
+        ("build", "build registry.test/shop:1", "on scratch, with /www"),
         ("run", "push registry.test/shop:1", ""),
     ]
 

@@ -83,7 +83,7 @@ class OciBuild(Stage):
     def plan(self, inputs: Inputs, ctx: PlanContext) -> Plan:
         """Say what would be built; without a base in a registry the digest is known already."""
         what = f"build {inputs.tags[0]}"
-        changes = [Change("build", what, f"on {inputs.base}, {len(inputs.files)} paths")]
+        changes = [Change("build", what, f"on {inputs.base}, with {', '.join(inputs.files)}")]
         if inputs.push:
             changes += [Change("run", f"push {each}") for each in inputs.tags]
         if inputs.base != "scratch":

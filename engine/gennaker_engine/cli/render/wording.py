@@ -73,13 +73,12 @@ def _join(values: Mapping[str, Any]) -> str:
 
 
 def _created(event: facts.RunCreated) -> str:
-    parts = [f"{event.actor} created {event.run}"]
-    if event.title and event.title != event.pipeline:
-        parts.append(f"({event.title})")
-    parts.append(f"of {event.file or event.pipeline}, definition {_short(event.digest)}")
+    title = f" ({event.title})" if event.title and event.title != event.pipeline else ""
+    parts = [f"{event.actor} created {event.run}{title} of {event.file or event.pipeline}"]
+    parts.append(f"definition {_short(event.digest)}")
     commit = event.source.get("commit") or event.source.get("digest")
     if commit:
-        dirty = ", dirty" if event.source.get("dirty") else ""
+        dirty = " (dirty)" if event.source.get("dirty") else ""
         parts.append(f"source {event.source.get('kind', '')} {str(commit)[:19]}{dirty}".strip())
     if event.parameters:
         parts.append(f"with {_join(event.parameters)}")
@@ -87,7 +86,7 @@ def _created(event: facts.RunCreated) -> str:
         parts.append(f"as a retry of {event.retry_of}")
     if event.approved:
         parts.append(f"approving unseen {', '.join(event.approved)}")
-    return " ".join(parts)
+    return ", ".join(parts)
 
 
 def _abort(event: facts.AbortRequested) -> str:
