@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import base64
 import json
+import signal
+import time
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
-from tests.integration.canary_parts import Canaries, Project, Watch, find_marks
+from tests.fixtures.http_server import Answer, Asked, LocalServer
+from tests.integration.canary_parts import Canaries, Project, Watch, find_marks, install
+from tests.integration.runtime_parts import wait_for
 
 ENV = "{P: '${{ secrets.plain }}', U: '${{ secrets.url }}', Q: '${{ secrets.quoted }}', " + (
     "L: '${{ secrets.lines }}', S: '${{ secrets.split }}'}"
@@ -66,6 +70,112 @@ def give():
 def import_it():
     import_error = __import__("no_" + VALUES[0])
 """
+
+PLUGIN = """\
+import pathlib, time
+from gennaker.errors import PermanentError, StageError, TemporaryError
+from gennaker.stage import Context, Decision, Failed, Outcome, Poll, Secret, Stage, StageInputs
+from gennaker.stage import StageOutputs, Succeeded, Waiting
+
+class Leak(Stage):
+    "Give a secret away in one of many ways."
+    name = "t.leak"
+
+    class Inputs(StageInputs):
+        how: str
+        key: Secret
+
+    class Outputs(StageOutputs):
+        value: object = None
+
+    def run(self, inputs: Inputs, ctx: Context) -> Outcome:
+        return getattr(self, inputs.how)(inputs.key.reveal(), ctx)
+
+    def message(self, key, ctx):
+        raise ValueError(f"cannot log in with {key}")
+
+    def arguments(self, key, ctx):
+        raise KeyError(key)
+
+    def name_of_error(self, key, ctx):
+        raise type(f"Error_{key}", (Exception,), {})("it")
+
+    def cause(self, key, ctx):
+        try:
+            {}[key]
+        except KeyError as error:
+            raise RuntimeError("it") from error
+
+    def note(self, key, ctx):
+        error = RuntimeError("it")
+        error.add_note(f"with {key}")
+        raise error
+
+    def group(self, key, ctx):
+        raise ExceptionGroup("it", [ValueError(key), OSError(1, key, key)])
+
+    def hint(self, key, ctx):
+        raise PermanentError("it", code=key, hint=f"not {key}")
+
+    def soon(self, key, ctx):
+        raise TemporaryError(f"it {key}", delay=0)
+
+    def leave(self, key, ctx):
+        raise SystemExit(key)
+
+    def unicode(self, key, ctx):
+        key.encode().decode("utf-16") if len(key) % 2 else None
+        raise UnicodeEncodeError("ascii", key, 0, 1, key)
+
+    def fail(self, key, ctx):
+        return Failed(f"it {key!r}", key)
+
+    def output(self, key, ctx):
+        return Succeeded({"value": {"deep": [{f"in {key}": 1}]}})
+
+    def artifact_name(self, key, ctx):
+        (ctx.workspace / "it").write_text("it")
+        return Succeeded({"value": ctx.artifacts.put(ctx.workspace / "it", name=key)})
+
+    def step_result(self, key, ctx):
+        return Succeeded({"value": ctx.step("it", lambda _key: key)})
+
+    def step_name(self, key, ctx):
+        return Succeeded({"value": ctx.step(f"it {key}", lambda _key: 1)})
+
+    def guard(self, key, ctx):
+        with ctx.guard("it", key):
+            return Succeeded()
+
+    def clean_up(self, kind, name):
+        pass
+
+    def state(self, key, ctx):
+        return Waiting(Poll(1), state={"it": key})
+
+    def ask(self, key, ctx):
+        return Waiting(Decision(message=f"shall {key}?"))
+
+    def outcome(self, key, ctx):
+        return key
+
+    def log(self, key, ctx):
+        for stream in ("stdout", "stderr", "system"):
+            ctx.log(f"it is {key}", stream=stream)
+        for line in key.splitlines():
+            ctx.log(line)
+        return Succeeded()
+
+    def deaf(self, key, ctx):
+        ctx.log(key)
+        time.sleep(2)
+        raise ValueError(key)
+"""
+WAYS = (
+    *("message", "arguments", "name_of_error", "cause", "note", "group", "hint", "soon", "leave"),
+    *("unicode", "fail", "output", "artifact_name", "step_result", "step_name", "guard", "state"),
+    *("ask", "outcome", "log"),
+)
 
 
 @pytest.fixture
@@ -184,3 +294,320 @@ def test_scripts_give_no_secret_away(tmp_path: Path, canaries: Canaries) -> None
         "sh_joined": ("failed", "failed"),
     }
     search(project, canaries)
+
+
+@pytest.mark.parametrize("key", ["plain", "quoted", "lines"])
+def test_a_plugin_gives_no_secret_away(tmp_path: Path, canaries: Canaries, key: str) -> None:
+    """Whatever it raises, returns, names or keeps: masked, or refused with a code."""
+    project = make_project(
+        tmp_path,
+        canaries,
+        "".join(
+            f"  {way}: {{uses: t.leak, with: {{how: {way}, key: '${{{{ secrets.{key} }}}}'}}}}\n"
+            for way in WAYS
+        )
+        + f"""
+  deaf:
+    uses: t.leak
+    timeout: 1s
+    with: {{how: deaf, key: '${{{{ secrets.{key} }}}}'}}
+  other: {{uses: shell, with: {{run: sleep 3}}}}
+""",
+    )
+    install(project.plugins, PLUGIN, t_leak="Leak")
+    with Watch(canaries, project.state, project.temporary) as watch:
+        code, _, err = project.call("run", "p")
+    assert code == 7, err
+    assert watch.seen == set()
+    found = read_stages(project)
+    raised = ("message", "arguments", "name_of_error", "cause", "note", "group", "leave", "unicode")
+    kept = ("output", "step_result", "step_name", "guard", "state", "ask")
+    assert found == {
+        **dict.fromkeys(raised, ("errored", "stage-raised")),
+        **dict.fromkeys(kept, ("errored", "secret-in-output")),
+        "hint": ("errored", "***"),
+        "soon": ("errored", "temporary"),
+        "fail": ("failed", "***"),
+        "outcome": ("errored", "invalid-outcome"),
+        "artifact_name": ("succeeded", None),
+        "log": ("succeeded", None),
+        "deaf": ("failed", "timeout"),
+        "other": ("succeeded", None),
+    }
+    search(project, canaries)
+
+
+def test_http_requests_give_no_secret_away(
+    tmp_path: Path, canaries: Canaries, http_server: LocalServer
+) -> None:
+    """Sent in headers: echoed back, not as expected, never answered, refused, or no header at all."""
+
+    def answer(asked: Asked) -> Answer:
+        key = asked.headers.get("x-key", "")
+        if asked.path == "/late":
+            time.sleep(3)
+        if asked.path == "/echo":
+            return Answer(body=key.encode("latin-1", "replace"))
+        if asked.path == "/basic":
+            return Answer(headers={"X-Back": base64.b64encode(key.encode()).decode()})
+        if asked.path == "/json":
+            return Answer(body=json.dumps({"key": key}).encode())
+        if asked.path == "/away":
+            return Answer(302, headers={"Location": f"/there?key={quote(key)}"})
+        return Answer(body=b"fine")
+
+    http_server.answer = answer
+    settings = {
+        "fine": "",
+        "echo": "",
+        "basic": "",
+        "away": ", redirects: 3",
+        "json": ", expect: {json: 'body.key == \"x\"'}",
+        "head": ", expect: {headers: {X-Back: other}}",
+        "until": ", until: {json: 'body.key == 7', every: 1s}",
+        "late": "",
+    }
+    path = {"head": "basic", "until": "json"}
+    project = make_project(
+        tmp_path,
+        canaries,
+        "".join(
+            f"  {name}:\n    uses: http.request\n    timeout: 2s\n    with: {{url: "
+            f"'{http_server.url}/{path.get(name, name)}', headers: "
+            f"{{X-Key: '${{{{ secrets.plain }}}}'}}{more}}}\n"
+            for name, more in settings.items()
+        )
+        + "".join(
+            f"  header_{key}:\n    uses: http.request\n    with: {{url: '{http_server.url}/', "
+            f"headers: {{X-Key: '${{{{ secrets.{key} }}}}'}}}}\n"
+            for key in ("quoted", "lines", "url")
+        )
+        + """  refused:
+    uses: http.request
+    with: {url: 'http://127.0.0.1:1/', headers: {X-Key: '${{ secrets.plain }}'}}
+""",
+    )
+    with Watch(canaries, project.state, project.temporary) as watch:
+        code, _, err = project.call("run", "p")
+    assert code == 7, err
+    assert watch.seen == set()
+    assert {each.headers.get("x-key") for each in http_server.asked} >= {canaries.values["plain"]}
+    assert read_stages(project) == {
+        "fine": ("succeeded", None),
+        "echo": ("errored", "secret-in-output"),
+        "basic": ("errored", "secret-in-output"),
+        "away": ("succeeded", None),
+        "json": ("failed", "failed"),
+        "head": ("failed", "failed"),
+        "until": ("failed", "timeout"),
+        "late": ("failed", "timeout"),
+        "header_quoted": ("succeeded", None),
+        "header_lines": ("errored", "http-header"),
+        "header_url": ("succeeded", None),
+        "refused": ("errored", "http-refused"),
+    }
+    search(project, canaries)
+
+
+BUNDLE = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: %(name)s}
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: %(name)s}}
+  template:
+    metadata: {%(fault)slabels: {app: %(name)s}}
+    spec: {containers: [{name: it, image: "r.test/it:1"}]}
+"""
+FAULT = "annotations: {sandbox.gennaker.dev/fault: never-ready}, "
+
+
+def test_deploys_give_no_secret_away(tmp_path: Path, canaries: Canaries) -> None:
+    """`kubernetes.deploy` on the sandbox: well, not ready, refused by the API server, out of time."""
+    secrets = "{it-db: {p: '${{ secrets.plain }}', l: '${{ secrets.lines }}', q: '${{ secrets.quoted }}'}}"
+
+    def deploy(name: str, bundle: str, more: str) -> str:
+        return (
+            f"  {name}:\n    uses: kubernetes.deploy\n    environment: staging\n    timeout: 4s\n"
+            f"    with: {{bundle: '${{{{ stages.bundles.outputs.{bundle} }}}}', {more}}}\n"
+        )
+
+    project = make_project(
+        tmp_path,
+        canaries,
+        "  bundles:\n    uses: shell\n    with: {run: 'true', artifacts: "
+        "{well: well.yaml, stuck: stuck.yaml}}\n"
+        + deploy("well", "well", f"secrets: {secrets}")
+        + deploy("again", "well", f"secrets: {secrets}").replace("uses:", "needs: well\n    uses:")
+        + deploy("stuck", "stuck", f"secrets: {secrets}, ready_within: 1s")
+        + deploy("late", "stuck", f"secrets: {secrets}")
+        + deploy("bad_name", "well", f"secrets: {secrets.replace('it-db', 'It_DB')}")
+        + deploy("bad_key", "well", f"secrets: {secrets.replace('{p:', '{a b:')}"),
+        "environments:\n  staging:\n    kubernetes: "
+        "{context: none, namespace: it, create_namespace: true}\n",
+    )
+    (project.root / "well.yaml").write_text(BUNDLE % {"name": "well", "fault": ""})
+    (project.root / "stuck.yaml").write_text(BUNDLE % {"name": "stuck", "fault": FAULT})
+    project.call("sandbox", "start")
+    try:
+        with Watch(canaries, project.state, project.temporary) as watch:
+            code, _, err = project.call("run", "p", "--sandbox")
+        assert code == 7, err
+        assert watch.seen == set()
+        assert read_stages(project) == {
+            "bundles": ("succeeded", None),
+            "well": ("succeeded", None),
+            "again": ("succeeded", None),
+            "stuck": ("failed", "rollout-timeout"),
+            "late": ("failed", "timeout"),
+            "bad_name": ("errored", "cluster-refused"),
+            "bad_key": ("errored", "cluster-refused"),
+        }
+        project.call("plan", "p", "--sandbox", "-o", "json")
+        project.call("sandbox", "status", "-o", "json")
+        search(project, canaries)
+    finally:
+        project.call("sandbox", "stop")
+
+
+def test_approvals_and_other_processes_give_no_secret_away(
+    tmp_path: Path, canaries: Canaries
+) -> None:
+    """A subject names secrets; a process that goes on masks what an earlier one was given."""
+    project = make_project(
+        tmp_path,
+        canaries,
+        f"""\
+  first:
+    uses: shell
+    with: {{run: 'echo "$L $P" > it; echo "$Q" >> it', artifacts: {{it: it}}, env: {ENV}}}
+  ask:
+    uses: approval
+    needs: first
+    with: {{message: go on?}}
+  script:
+    uses: shell
+    needs: [ask, teller]
+    if: always()
+    with: {{run: 'echo "$P$U"', env: {ENV}}}
+  call:
+    uses: http.request
+    needs: [ask, teller]
+    if: always()
+    with: {{url: 'http://127.0.0.1:1/', headers: {{X-Key: 'Bearer ${{{{ secrets.plain }}}}'}}}}
+  teller:
+    uses: shell
+    needs: ask
+    with: {{run: 'cat it; false', files: {{it: '${{{{ stages.first.outputs.it }}}}'}}}}
+  deploy:
+    uses: shell
+    needs: ask
+    environment: production
+    with: {{run: 'echo "$P"', env: {{P: '${{{{ secrets.other }}}}'}}}}
+""",
+        f"environments: {{production: {{approval: {{approvers: ['local:*']}}, secrets: "
+        f"{{other: {{file: {canaries.folder / 'split'}}}}}}}}}\n",
+    )
+    with Watch(canaries) as watch:
+        code, _, err = project.call("run", "p", "--detach-on-wait")
+        assert code == 6, err
+        _, out, _ = project.call("status", "p-1", "-o", "json")
+        (wait,) = json.loads(out)["waiting"]
+        assert "plain" in json.dumps(wait["subject"])
+        project.tell_all("p-1")
+        code, _, err = project.call("approve", "p-1", "ask", "--comment", "go", "--no-follow")
+        assert code == 0, err
+        code, _, err = project.call("resume", "p-1", "--detach-on-wait")
+        assert code == 6, err
+        code, _, err = project.call("approve", "p-1", "deploy")
+        assert code == 7, err
+    assert watch.seen == set()
+    assert read_stages(project) == {
+        "first": ("succeeded", None),
+        "ask": ("succeeded", None),
+        "teller": ("failed", "failed"),
+        "script": ("succeeded", None),
+        "call": ("errored", "http-refused"),
+        "deploy": ("succeeded", None),
+    }
+    # What a script writes into an artifact is its own doing: the value is there, and only there.
+    (kept,) = [each for each in (project.state / "artifacts").rglob("*") if each.is_file()]
+    assert canaries.values["plain"].encode() in kept.read_bytes()
+    kept.unlink()
+    search(project, canaries)
+
+
+@pytest.mark.parametrize("how", ["cancel", "interrupt", "terminate", "kill"])
+def test_no_secret_is_left_by_runs_that_are_stopped(
+    tmp_path: Path, canaries: Canaries, how: str
+) -> None:
+    """Cancelled, interrupted, parked or killed in the middle of stages that were given secrets."""
+    project = make_project(
+        tmp_path,
+        canaries,
+        f"""\
+  script:
+    uses: shell
+    with: {{run: 'printf %s "$P$L"; touch {tmp_path}/script; sleep 60', env: {ENV}}}
+  function:
+    uses: python
+    with: {{function: 'it.py:it', env: {ENV}}}
+""",
+    )
+    (project.root / "it.py").write_text(
+        "import os, pathlib, time\ndef it():\n    print(os.environ['Q'], end='', flush=True)\n"
+        f"    pathlib.Path('{tmp_path}/function').touch()\n    time.sleep(60)\n"
+    )
+    with Watch(canaries, project.state, project.temporary) as watch:
+        process = project.start("run", "p")
+        wait_for(lambda: (tmp_path / "script").exists() and (tmp_path / "function").exists(), 30)
+        if how == "cancel":
+            assert project.call("cancel", "p-1")[0] == 0
+        else:
+            number = {"interrupt": signal.SIGINT, "terminate": signal.SIGTERM}
+            process.send_signal(number.get(how, signal.SIGKILL))
+        code, _, err = project.finish(process)
+        assert code == {"cancel": 3, "interrupt": 130, "terminate": 143, "kill": -9}[how], err
+        if how in ("terminate", "kill"):
+            search(project, canaries)
+            assert project.call("cancel", "p-1")[0] in (0, 3)
+    assert watch.seen == set()
+    search(project, canaries)
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o000])
+def test_only_the_owner_can_read_the_state(tmp_path: Path, canaries: Canaries, umask: int) -> None:
+    """Files are 0600 and folders 0700 below the state folder, at any time and whatever the umask."""
+    project = make_project(
+        tmp_path,
+        canaries,
+        f"""\
+  first:
+    uses: shell
+    with: {{run: 'echo 1 > it; mkdir d; echo 2 > d/it', artifacts: {{it: it, d: d}}, env: {ENV}}}
+  second:
+    uses: python
+    with: {{function: 'it.py:it', args: {{it: '${{{{ stages.first.outputs.it }}}}'}}}}
+  ask: {{uses: approval, needs: second}}
+""",
+    )
+    (project.root / "it.py").write_text("def it(it):\n    return 1\n")
+    code, _, err = project.call("run", "p", "--detach-on-wait", umask=umask)
+    assert code == 6, err
+    code, _, err = project.call("run", "p", "--detach-on-wait", "--sandbox", umask=umask)
+    assert code == 6, err
+    modes = {
+        str(each.relative_to(project.root)): oct(each.stat().st_mode & 0o777)
+        for each in (project.state, *project.state.rglob("*"))
+        # A source tree is read-only, as its files were, and closed by the folder above it.
+        if not each.is_symlink() and not each.is_relative_to(project.state / "sources" / "trees")
+    }
+    project.call("sandbox", "stop")
+    assert len(modes) > 10
+    wrong = {
+        name: mode
+        for name, mode in modes.items()
+        if mode != ("0o700" if (project.root / name).is_dir() else "0o600")
+    }
+    assert wrong == {}

@@ -142,6 +142,7 @@ class Delivery:
         services, environment = self._services, self.command.environment or {}
         declared = {**self._secrets, **(environment.get("secrets") or {})}
         shared, mask = services.shared, services.masker.add
+        services.mask_earlier(self._secrets)
         reader = SecretReader(declared, shared.registry, shared.project, mask)
         try:
             inputs = kind.Inputs.model_validate(reveal_secrets(self.command.inputs, reader))

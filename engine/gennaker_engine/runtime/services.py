@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from gennaker.plugins import Registry
 from gennaker.stage import RunFacts
 from gennaker_engine.core.run import Run
 from gennaker_engine.core.scope import format_moment
+from gennaker_engine.core.state import Instance
 from gennaker_engine.runtime.clock import Clock
 from gennaker_engine.runtime.inbox import Inbox
+from gennaker_engine.runtime.secrets import SecretReader, reveal_secrets
 from gennaker_engine.runtime.threads import ThreadPool
 from gennaker_engine.storage.artifacts import ArtifactFolder
 from gennaker_engine.storage.folder import StateFolder
@@ -64,6 +67,9 @@ class RunServices:
     facts: RunFacts
     source_facts: Mapping[str, Any]
     masker: Masker = field(default_factory=Masker)
+    earlier: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]] = ()
+    """Inputs and environment of what was delivered before this process drove the run."""
+    _masking: threading.Lock = field(default_factory=threading.Lock)
     _source: Path | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -76,6 +82,25 @@ class RunServices:
                     self.source_facts, state=self.shared.state, root=self.shared.project
                 )
             return self._source
+
+    def mask_earlier(self, declared: Mapping[str, Any]) -> None:
+        """Hide what the run's stages were given in other processes, before the next one works.
+
+        What they left (an artifact, a line in a file) may be shown by a stage that knows no secret.
+
+        Args:
+            declared: the project's secrets, name to provider and setting.
+        """
+        with self._masking:
+            earlier, self.earlier = self.earlier, ()
+            shared = self.shared
+            for inputs, environment in earlier:
+                known = {**declared, **(environment.get("secrets") or {})}
+                reader = SecretReader(known, shared.registry, shared.project, self.masker.add)
+                for name, value in inputs.items():
+                    # A provider is a plugin, and the secret may be gone: then nobody can show it.
+                    with suppress(Exception):
+                        reveal_secrets({name: value}, reader)
 
     def has_secret(self, text: str) -> bool:
         """Whether the text holds the value of a secret the run has read."""
@@ -94,4 +119,15 @@ def make_run_services(shared: Services, run: Run) -> RunServices:
         actor=created.actor,
         started_at=format_moment(created.at if started is None else started),
     )
-    return RunServices(shared, facts, created.source)
+    earlier = [
+        (each.inputs, each.environment or {})
+        for each in run.facts.instances.values()
+        if each.inputs and _was_delivered(each)
+    ]
+    return RunServices(shared, facts, created.source, earlier=earlier)
+
+
+def _was_delivered(instance: Instance) -> bool:
+    """Whether a delivery of it ended before the one that may be about to begin."""
+    ended = instance.ended_at is not None or instance.waiting is not None
+    return ended or instance.attempt > 1 or instance.delivery > 1
