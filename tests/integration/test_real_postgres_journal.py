@@ -305,7 +305,7 @@ def test_real_connection_lost_inside_a_transaction_is_a_conflict(postgres, datab
     assert isinstance(caught.value, VersionConflict)
     assert str(caught.value) == (
         f"state-unreachable: the connection to the {name_of(postgres, database)} was lost; "
-        "try again"
+        "try again; runs go on with 'gennaker resume'"
     )
     assert journal.find_run("shop-1") is None
     write(cut=False)

@@ -17,6 +17,7 @@ from gennaker_engine.core.events import AttemptEnded
 from gennaker_engine.core.messages import Decide
 from gennaker_engine.core.run import Run
 from gennaker_engine.journal.errors import StateError
+from gennaker_engine.journal.port import RunFilter
 from gennaker_engine.journal.postgres import PostgresJournal
 from gennaker_engine.runtime import Engine
 from tests.fixtures.postgres import PASSWORD, PostgresServer
@@ -246,6 +247,28 @@ def test_real_connections_cut_again_and_again(tmp_path, postgres, database):
     engine.close()
 
 
+def test_real_runs_are_created_once_each_while_connections_are_cut(tmp_path, postgres, database):
+    """Twenty runs get the numbers from 1 to 20, whatever happens to their transactions."""
+    write_pipeline(tmp_path, database, "  it: {uses: t.echo}\n")
+    engine = open_engine(tmp_path)
+    done = threading.Event()
+
+    def cut() -> None:
+        while not done.wait(0.01):
+            postgres.cut_connections()
+
+    thread = threading.Thread(target=cut)
+    thread.start()
+    try:
+        names = [start_run(engine) for _ in range(20)]
+    finally:
+        done.set()
+        thread.join(30)
+    assert names == [f"shop-{number}" for number in range(1, 21)]
+    assert len(engine.journal.list_runs(RunFilter())) == 20
+    engine.close()
+
+
 def test_real_server_that_stays_away_leaves_a_run_that_can_be_resumed(
     tmp_path, postgres: PostgresServer, database
 ):
@@ -278,19 +301,39 @@ def test_real_server_that_stays_away_leaves_a_run_that_can_be_resumed(
     second.close()
 
 
-def test_real_command_line_tells_a_wrong_password(tmp_path, postgres, database):
-    """One message, no traceback, no password; exit code 7 (errored)."""
-    write_project(tmp_path, "name: shop\nstages:\n  it: {uses: wait, with: {for: 1s}}\n")
-    wrong = "wrong-horse"
-    done = subprocess.run(
-        [sys.executable, "-m", "gennaker_engine.cli", "run", "shop"],
+def call(root: Path, state: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a project with this state."""
+    return subprocess.run(
+        [sys.executable, "-m", "gennaker_engine.cli", *words],
         capture_output=True,
         text=True,
-        cwd=tmp_path,
-        env={**os.environ, "GENNAKER_STATE": database.replace(PASSWORD, wrong)},
+        cwd=root,
+        env={**os.environ, "GENNAKER_STATE": state},
         timeout=60,
         check=False,
     )
+
+
+def test_real_commands_find_runs_in_postgres(tmp_path, database):
+    """run, runs, status and logs: what one wrote the others read."""
+    script = "with: {source: false, run: 'echo hello; env'}"
+    write_project(tmp_path, f"name: shop\nstages:\n  say: {{uses: shell, {script}}}\n")
+    done = call(tmp_path, database, "run", "shop")
+    assert done.returncode == 0, done.stderr
+    assert "shop-1 succeeded" in done.stderr
+    assert call(tmp_path, database, "runs", "-o", "name").stdout.split() == ["shop-1"]
+    assert "say" in call(tmp_path, database, "status", "@last").stdout
+    logs = call(tmp_path, database, "logs", "@last").stdout
+    assert "hello" in logs
+    assert PASSWORD not in logs + done.stdout + done.stderr
+    assert "ok" in call(tmp_path, database, "doctor").stdout
+
+
+def test_real_command_line_tells_a_wrong_password(tmp_path, database):
+    """One message, no traceback, no password; exit code 7 (errored)."""
+    write_project(tmp_path, "name: shop\nstages:\n  it: {uses: wait, with: {for: 1s}}\n")
+    wrong = "wrong-horse"
+    done = call(tmp_path, database.replace(PASSWORD, wrong), "run", "shop")
     assert "refuses to let us in" in done.stderr
     assert "state-auth" in done.stderr
     assert wrong not in done.stderr + done.stdout

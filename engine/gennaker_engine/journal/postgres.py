@@ -32,6 +32,7 @@ from gennaker_engine.journal.port import (
     VersionConflict,
 )
 from gennaker_engine.journal.postgres_link import (
+    LOST_HINT,
     Connection,
     ConnectionLost,
     Link,
@@ -204,7 +205,7 @@ class PostgresJournal:
             if transaction.wrote and not self._was_committed(transaction):
                 raise ConnectionLost(
                     f"the connection to the {self._server.name} was lost before the commit",
-                    hint="try again",
+                    hint=LOST_HINT,
                 ) from error
 
     def _was_committed(self, transaction: PostgresTransaction) -> bool:
@@ -283,7 +284,7 @@ class PostgresJournal:
         return [read_claim(row) for row in self._read("select_claims_of_run", {"run": run})]
 
     def last_deploy(self, scope: str, environment: str) -> DeployRow | None:
-        """Return the environment's last successful deploy."""
+        """Return the last deploy of the environment that began."""
         rows = self._read("select_last_deploy", {"scope": scope, "environment": environment})
         return DeployRow(*rows[0]) if rows else None
 
@@ -362,7 +363,7 @@ class PostgresTransaction:
         except psycopg.Error as error:
             if self._link.lose(error, self.connection):
                 raise ConnectionLost(
-                    f"the connection to the {self._link.server.name} was lost", hint="try again"
+                    f"the connection to the {self._link.server.name} was lost", hint=LOST_HINT
                 ) from error
             raise self._link.server.explain(error) from error
 

@@ -20,7 +20,7 @@ from gennaker_engine.journal.errors import StateError
 from gennaker_engine.journal.port import VersionConflict
 from gennaker_engine.journal.queries import load_queries
 
-__all__ = ["Connection", "ConnectionLost", "Link", "Server", "Timeouts"]
+__all__ = ["LOST_HINT", "Connection", "ConnectionLost", "Link", "Server", "Timeouts"]
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -33,6 +33,7 @@ _DEFAULTS = {
 }
 _FIRST_PAUSE, _LAST_PAUSE = 0.02, 0.5
 _ATTEMPTS = 5
+LOST_HINT = "try again; runs go on with 'gennaker resume'"
 _LOST = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03"})
 """Ends of a session that the server tells before it closes the connection."""
 _TRANSIENT = frozenset({"state-unreachable", "state-busy"})

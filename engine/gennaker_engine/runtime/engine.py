@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from gennaker.errors import InvalidInput
 from gennaker.loader import Loaded
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from gennaker_engine.planning import PipelinePlan
 
 __all__ = ["Engine"]
+
+T = TypeVar("T")
 
 _ATTEMPTS = 20
 
@@ -137,10 +139,12 @@ class Engine:
             self._world.enter_sandbox()
         self._world.preload(list_uses(loaded.definition.to_data()))
         pinned = self._pin(loaded, values, store=True)
-        with self.journal.transaction() as transaction:
+
+        def create(moment: Moment, transaction: Transaction, now: float) -> str:
             number = transaction.allocate_number(loaded.definition.name)
-            created = pin_run(pinned, start, number=number, now=self._clock())
-            return self._create(created, transaction)
+            return self._begin(moment, pin_run(pinned, start, number=number, now=now))
+
+        return self._transact(create)
 
     def create_retry(self, run_id: str, *, actor: str) -> str:
         """Create a run that repeats an ended one but takes over what succeeded; return its id.
@@ -153,10 +157,13 @@ class Engine:
         if run.created.sandbox:
             self._world.enter_sandbox()
         self._world.preload(list_uses(run.created.definition))
-        with self.journal.transaction() as transaction:
+
+        def create(moment: Moment, transaction: Transaction, now: float) -> str:
             number = transaction.allocate_number(run.created.pipeline)
-            created = pin_retry(run, reused, actor=actor, number=number, now=self._clock())
-            return self._create(created, transaction)
+            created = pin_retry(run, reused, actor=actor, number=number, now=now)
+            return self._begin(moment, created)
+
+        return self._transact(create)
 
     def _pin(self, loaded: Loaded, values: Mapping[str, Any], *, store: bool) -> Pinned:
         root, exclude = self.project.root, self.project.load_settings().exclude
@@ -170,14 +177,28 @@ class Engine:
             files=hash_globs(root, list_globs(loaded.definition), exclude=exclude),
         )
 
-    def _create(self, created: Any, transaction: Transaction) -> str:
+    def _begin(self, moment: Moment, created: Any) -> str:
         world = self._world.read(sandbox=created.sandbox)
         run, reaction = Run.create(created, world=world, now=created.at)
-        moment = Moment(self, created.at)
-        moment.enter(transaction)
         moment.begin(run, reaction)
-        moment.write()
         return run.id
+
+    def _transact(self, work: Callable[[Moment, Transaction, float], T]) -> T:
+        """Let ``work`` do something in one transaction, again when somebody else was quicker."""
+        for attempt in range(_ATTEMPTS):
+            now = self._clock()
+            moment = Moment(self, now)
+            try:
+                with self.journal.transaction() as transaction:
+                    moment.enter(transaction)
+                    result = work(moment, transaction, now)
+                    moment.write()
+            except VersionConflict:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                continue
+            return result
+        raise AssertionError("the last attempt returns or raises")
 
     def _check_plan(self, loaded: Loaded, values: Mapping[str, Any], start: Start) -> None:
         now = self._plan(loaded, values, sandbox=start.sandbox).digest
@@ -238,20 +259,9 @@ class Engine:
         Raises:
             NotAllowed: and whatever else the run refuses the message with.
         """
-        for attempt in range(_ATTEMPTS):
-            moment = Moment(self, self._clock())
-            try:
-                with self.journal.transaction() as transaction:
-                    moment.enter(transaction)
-                    reaction = moment.handle(run_id, message)
-                    moment.write()
-            except VersionConflict:
-                if attempt == _ATTEMPTS - 1:
-                    raise
-                continue
-            self._tell_drivers()
-            return reaction
-        raise AssertionError("the last attempt returns or raises")
+        reaction = self._transact(lambda moment, _transaction, _now: moment.handle(run_id, message))
+        self._tell_drivers()
+        return reaction
 
     def request(self, run_id: str, message: Message) -> Answer:
         """Give a message to a run that this process drives; safe from threads and signal handlers.

@@ -80,7 +80,7 @@ RETURNING key
 -- name: insert_events
 INSERT INTO events (run_key, sequence, data)
 SELECT %(key)s, %(expected)s + place, data
-FROM unnest(%(data)s::text[]) WITH ORDINALITY AS given (data, place)
+FROM unnest(%(data)b::text[]) WITH ORDINALITY AS given (data, place)
 
 -- name: select_events
 SELECT events.sequence, events.data

@@ -60,7 +60,7 @@ CREATE TABLE gennaker.claims (
 ;
 CREATE INDEX claims_by_run ON gennaker.claims (run)
 ;
--- The last successful deploy of each environment.
+-- The last deploy of each environment that began, however it ended.
 CREATE TABLE gennaker.deploys (
     scope        text             NOT NULL,
     environment  text             NOT NULL,

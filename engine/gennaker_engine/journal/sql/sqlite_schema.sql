@@ -59,7 +59,7 @@ CREATE TABLE claims (
 ;
 CREATE INDEX claims_by_run ON claims (run)
 ;
--- The last successful deploy of each environment.
+-- The last deploy of each environment that began, however it ended.
 CREATE TABLE deploys (
     scope        TEXT NOT NULL,
     environment  TEXT NOT NULL,
