@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -81,7 +81,8 @@ def _show(settings: Settings, journal: Journal, run: str) -> None:
     for name, value in _facts(created, progress, owner):
         console.out(f"{console.paint(name + ':', 'bold')} {value}")
     claims = journal.read_claims(f"lock/{created.scope}/")
-    for line in render_waits(progress, claims, now=now, paint=console.paint):
+    left = {claim.run for claim in claims if journal.find_owner(claim.run) is None}
+    for line in render_waits(progress, claims, left=left, now=now, paint=console.paint):
         console.out(line)
 
 
@@ -112,7 +113,12 @@ def _facts(created: RunCreated, progress: Progress, owner: str | None) -> Sequen
 
 
 def render_waits(
-    progress: Progress, claims: Sequence[Claim], *, now: float, paint: Palette
+    progress: Progress,
+    claims: Sequence[Claim],
+    *,
+    left: Collection[str] = (),
+    now: float,
+    paint: Palette,
 ) -> list[str]:
     """Return what a run waits for: open approvals with what they cover, locks with their holder."""
     from gennaker_engine.cli.render.text import tell_ago
@@ -120,18 +126,23 @@ def render_waits(
     lines: list[str] = []
     for gate in progress.open_gates:
         lines += ["", *_render_gate(progress, gate, now, paint)]
-    for environment, instance in progress.locks.items():
-        holders = [
-            claim
-            for claim in claims
-            if claim.key.rpartition("/")[2] == environment and claim.holding
-        ]
-        for claim in holders:
-            lines.append("")
-            lines.append(
-                f"{instance} waits for environment {environment}, which {claim.run} holds "
-                f"(taken {tell_ago(claim.since, now)})"
-            )
+    for claim in claims:
+        if claim.holding and claim.key.startswith("lock/"):
+            lines += _render_lock(progress, claim, tell_ago(claim.since, now), claim.run in left)
+    return lines
+
+
+def _render_lock(progress: Progress, claim: Claim, taken: str, left: bool) -> list[str]:
+    """Return that the run holds an environment, or waits for it, and behind whom."""
+    environment = claim.key.rpartition("/")[2]
+    if claim.run == progress.run:
+        return ["", f"holds environment {environment} (taken {taken})"]
+    if environment not in progress.locks:
+        return []
+    waits = f"{progress.locks[environment]} waits for environment {environment}"
+    lines = ["", f"{waits}, which {claim.run} holds (taken {taken})"]
+    if left:
+        lines.append(f"  nobody drives {claim.run}; gennaker resume {claim.run}")
     return lines
 
 
