@@ -10,14 +10,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
-from xml.sax.saxutils import escape
 
-from gennaker.graph import find_layers, reduce_edges, sort_stages
+from gennaker.graph import reduce_edges, sort_stages
 
 if TYPE_CHECKING:
     from gennaker.model import PipelineDefinition
 
-__all__ = ["COLOURS", "GraphFormat", "Node", "draw_nodes", "render_graph"]
+__all__ = ["COLOURS", "SIGNS", "GraphFormat", "Node", "draw_nodes", "render_graph"]
 
 GraphFormat = Literal["text", "mermaid", "dot", "svg", "json"]
 
@@ -85,11 +84,13 @@ def draw_nodes(nodes: Sequence[Node], form: GraphFormat) -> str:
         Node(node.id, node.uses, reduced[node.id], node.environment, node.final, node.state)
         for node in nodes
     ]
+    from gennaker.picture import draw_svg
+
     draw = {
         "text": _draw_text,
         "mermaid": _draw_mermaid,
         "dot": _draw_dot,
-        "svg": _draw_svg,
+        "svg": draw_svg,
         "json": _draw_json,
     }[form]
     return draw(drawn)
@@ -227,81 +228,3 @@ def _draw_row(
             sign = "│" if rail is not None else " "
         cells.append(sign + ("─" if across else " "))
     return "".join(cells).rstrip()
-
-
-BOX_WIDTH, BOX_HEIGHT, GAP_X, GAP_Y, MARGIN = 190, 46, 60, 20, 16
-
-
-def _draw_svg(nodes: Sequence[Node]) -> str:
-    """Layers from left to right; edges are curves, states have a colour and a word."""
-    layers = _order_layers(nodes)
-    place = {
-        name: (MARGIN + column * (BOX_WIDTH + GAP_X), MARGIN + row * (BOX_HEIGHT + GAP_Y))
-        for column, layer in enumerate(layers)
-        for row, name in enumerate(layer)
-    }
-    width = 2 * MARGIN + len(layers) * (BOX_WIDTH + GAP_X) - GAP_X
-    height = 2 * MARGIN + max(map(len, layers), default=1) * (BOX_HEIGHT + GAP_Y) - GAP_Y
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
-        f'height="{height}" role="img" font-family="system-ui, sans-serif" font-size="13">',
-        "<title>Pipeline</title>",
-        f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
-    ]
-    for node in nodes:
-        parts += [_draw_edge(place[each], place[node.id]) for each in node.needs]
-    parts += [_draw_box(node, *place[node.id]) for node in nodes]
-    return "\n".join([*parts, "</svg>"])
-
-
-def _draw_edge(start: tuple[int, int], end: tuple[int, int]) -> str:
-    x1, y1 = start[0] + BOX_WIDTH, start[1] + BOX_HEIGHT // 2
-    x2, y2 = end[0], end[1] + BOX_HEIGHT // 2
-    bend = (x1 + x2) // 2
-    path = f"M{x1} {y1} C{bend} {y1} {bend} {y2} {x2} {y2}"
-    return f'<path d="{path}" fill="none" stroke="#8c959f" stroke-width="1.5"/>'
-
-
-def _draw_box(node: Node, x: int, y: int) -> str:
-    colour = COLOURS.get(node.state or "", "#57606a")
-    dash = ' stroke-dasharray="5 3"' if node.final or node.state == "skipped" else ""
-    word = f"{SIGNS[node.state]} {node.state}" if node.state else (node.environment or "")
-    return (
-        f"<g><title>{escape(node.id)}: {escape(node.uses)}"
-        f"{f', {node.state}' if node.state else ''}</title>"
-        f'<rect x="{x}" y="{y}" width="{BOX_WIDTH}" height="{BOX_HEIGHT}" rx="7" fill="#f6f8fa" '
-        f'stroke="{colour}" stroke-width="1.8"{dash}/>'
-        f'<text x="{x + 10}" y="{y + 19}" font-weight="600" fill="#1f2328">'
-        f"{escape(_shorten(node.id, 24))}</text>"
-        f'<text x="{x + 10}" y="{y + 36}" fill="#57606a" font-size="11">'
-        f"{escape(_shorten(node.uses, 18))}</text>"
-        f'<text x="{x + BOX_WIDTH - 10}" y="{y + 36}" fill="{colour}" font-size="11" '
-        f'text-anchor="end">{escape(_shorten(word, 14))}</text></g>'
-    )
-
-
-def _order_layers(nodes: Sequence[Node]) -> list[list[str]]:
-    """Layers whose members are moved towards the middle of what they need (barycentre, 4 passes)."""
-    needs = {node.id: node.needs for node in nodes}
-    layers = find_layers(needs)
-    followers: dict[str, list[str]] = {node.id: [] for node in nodes}
-    for node in nodes:
-        for each in node.needs:
-            followers[each].append(node.id)
-    for turn in range(4):
-        neighbours = needs if turn % 2 == 0 else followers
-        row = {name: index for layer in layers for index, name in enumerate(layer)}
-        for layer in layers if turn % 2 == 0 else reversed(layers):
-            wanted = {
-                name: sum(row[each] for each in neighbours[name]) / len(neighbours[name])
-                if neighbours[name]
-                else row[name]
-                for name in layer
-            }
-            layer.sort(key=lambda name: wanted[name])
-            row.update({name: index for index, name in enumerate(layer)})
-    return layers
-
-
-def _shorten(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[: length - 1]}…"
