@@ -161,6 +161,23 @@ class TestStopping:
         assert delivered == ["go", "z"]
         bench.check_replay()
 
+    @pytest.mark.parametrize("first", ["run", "stage"])
+    def test_what_is_due_later_does_not_start_at_a_late_look(self, first: str) -> None:
+        """The clock is read after both moments: the earlier one decides, the retry never starts."""
+        stages = {
+            "a": {**WORK, "timeout": "30s", "on_failure": "stop"},
+            "b": {**WORK, "retry": {"limit": 1, "delay": "1m"}},
+        }
+        more = {"timeout": "20s"} if first == "run" else {}
+        bench = Bench.start({"stages": stages, **more})
+        bench.wait("a", "poll", every=100.0)
+        bench.fail("b")
+        bench.now += 90
+        while bench.run.state != "ended":
+            bench.tell(m.Tick())
+        assert bench.outcome("b") == "aborted"
+        assert sum(each == "attempt.started" for each in bench.types()) == 2
+
     def test_a_stop_does_not_retry(self) -> None:
         """A retry that is due later is aborted, as what runs is."""
         stages = {"a": {**WORK, "on_failure": "stop"}, "b": {**WORK, "retry": 3}}

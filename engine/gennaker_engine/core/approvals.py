@@ -33,7 +33,12 @@ def matches_rule(rule: str, actor: str, groups: Groups) -> bool:
 
 
 def check_approver(
-    actor: str, *, approvers: tuple[str, ...], groups: Groups, self_allowed: bool, starters: tuple[str, ...]
+    actor: str,
+    *,
+    approvers: tuple[str, ...],
+    groups: Groups,
+    self_allowed: bool,
+    starters: tuple[str, ...],
 ) -> None:
     """Refuse an actor who may not decide.
 

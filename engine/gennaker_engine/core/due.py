@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gennaker_engine.core import events as e
+from gennaker_engine.core.advance import advance
 from gennaker_engine.core.attempts import (
     Ending,
     end_waiting,
@@ -20,7 +21,10 @@ __all__ = ["fire_due"]
 
 
 def fire_due(turn: Turn) -> None:
-    """Let everything happen that is due, earliest first. Nothing is while nobody drives the run."""
+    """Let everything happen that is due, earliest first. Nothing is while nobody drives the run.
+
+    What follows from each comes before the next: after the run's timeout no retry starts.
+    """
     run = turn.run
     while run.driven and run.phase != "ended":
         first = run.timers.first()
@@ -31,6 +35,7 @@ def fire_due(turn: Turn) -> None:
         _FIRE[kind](turn, name)
         # Each of them cancels its own timer by the event it records.
         assert run.version > before, (kind, name)
+        advance(turn)
 
 
 def _timeout(turn: Turn, name: str) -> None:

@@ -7,7 +7,7 @@ that asks. Both kinds are one thing: a key, at most ``limit`` holders, and a que
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -74,13 +74,16 @@ class LockResult:
     deadlock: Deadlock | None = None
 
 
-def request(claims: Iterable[Claim], wanted: Claim) -> LockResult:
+def request(
+    claims: Iterable[Claim], wanted: Claim, *, find_birth: Callable[[str], float] | None = None
+) -> LockResult:
     """Ask for what ``wanted`` says; asking again changes nothing.
 
     Args:
         claims: those of its key; for a lock, of all locks of its scope, so that circles are found.
         wanted: a claim that does not hold, at a new place, larger than any before. Its policy is
             ``queue``, ``supersede`` (who is still queued is cancelled) or ``reject``.
+        find_birth: as :func:`find_deadlock` has it.
     """
     known = list(claims)
     key, run, policy = wanted.key, wanted.run, wanted.policy
@@ -95,7 +98,7 @@ def request(claims: Iterable[Claim], wanted: Claim) -> LockResult:
         return LockResult(refused=True)
     claim = replace(wanted, holding=free)
     superseded = tuple(each.run for each in queued) if policy == "supersede" else ()
-    deadlock = None if free else find_deadlock([*known, claim], run)
+    deadlock = None if free else find_deadlock([*known, claim], run, find_birth)
     return LockResult(free, (claim,), (), superseded, False, deadlock)
 
 
@@ -113,11 +116,17 @@ def release(claims: Iterable[Claim], key: str, run: str, *, now: float) -> LockR
     return LockResult(changed=tuple(changed), removed=removed)
 
 
-def find_deadlock(claims: Iterable[Claim], run: str) -> Deadlock | None:
+def find_deadlock(
+    claims: Iterable[Claim], run: str, find_birth: Callable[[str], float] | None = None
+) -> Deadlock | None:
     """Return the circle of waits that goes through ``run``, and who gives way in it.
 
     A run that waits for a lock waits for who holds it and for all before it in the queue. In a
     circle the run with the fewest started deploys gives way, among those the youngest.
+
+    Args:
+        find_birth: when a run was created, asked only in a circle; without it, and for runs of one
+            moment, who asked later is the younger.
     """
     known = list(claims)
     waits = [each for each in known if not each.holding and each.limit == 1]
@@ -134,8 +143,14 @@ def find_deadlock(claims: Iterable[Claim], run: str) -> Deadlock | None:
     circle = _find_circle(before, run)
     if circle is None:
         return None
-    age = {each.run: min(c.place for c in known if c.run == each.run) for each in circle}
-    number = min(range(len(circle)), key=lambda at: (circle[at].deploys, -age[circle[at].run]))
+    births = {
+        each.run: (
+            find_birth(each.run) if find_birth is not None else 0.0,
+            min(claim.place for claim in known if claim.run == each.run),
+        )
+        for each in circle
+    }
+    number = max(range(len(circle)), key=lambda at: (-circle[at].deploys, births[circle[at].run]))
     victim, other = circle[number], circle[(number + 1) % len(circle)]
     return Deadlock(victim.run, _environment(victim.key), other.run, _environment(other.key))
 

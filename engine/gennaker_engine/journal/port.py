@@ -92,7 +92,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class DeployRow:
-    """The last successful deploy of an environment."""
+    """The last deploy of an environment that began; one that failed has changed things, too."""
 
     scope: str
     environment: str
@@ -175,7 +175,7 @@ class Journal(Protocol):
         """Return the run's own claims, in order of place."""
 
     def last_deploy(self, scope: str, environment: str) -> DeployRow | None:
-        """Return the environment's last successful deploy."""
+        """Return the last deploy of the environment that began."""
 
     def change_token(self) -> object:
         """Return a value that differs soon after anyone but this object committed; cheap to ask.

@@ -235,7 +235,7 @@ class SqliteJournal:
         return [read_claim(row) for row in rows]
 
     def last_deploy(self, scope: str, environment: str) -> DeployRow | None:
-        """Return the environment's last successful deploy."""
+        """Return the last deploy of the environment that began."""
         rows = self._read(
             self._queries["select_last_deploy"], {"scope": scope, "environment": environment}
         )

@@ -19,7 +19,7 @@ from gennaker_engine.core.commands import (
     ReleaseLock,
     RequestLock,
 )
-from gennaker_engine.core.events import AttemptEnded, Event, encode_event
+from gennaker_engine.core.events import AttemptStarted, Event, encode_event
 from gennaker_engine.core.messages import (
     Cancel,
     GrantGroup,
@@ -139,11 +139,17 @@ class Moment:
                 instance=command.instance,
                 deploys=run.facts.deploys,
             ),
+            find_birth=self._find_birth,
         )
         self._apply(result)
         if result.deadlock is not None:
             victim, environment, other, other_environment = result.deadlock
             self.handle(victim, RefuseLock(environment, other, other_environment))
+
+    def _find_birth(self, name: str) -> float:
+        touched = self.touched.get(name)
+        run = self._book.find_run(name, self._transaction) if touched is None else touched.run
+        return run.created.at
 
     def _release_lock(self, run: Run, command: ReleaseLock) -> None:
         scope = run.created.scope
@@ -208,9 +214,9 @@ def make_row(run: Run) -> RunRow:
 
 
 def find_deploys(run: Run, events: list[Event]) -> Iterator[DeployRow]:
-    """Yield a row for each deploy that succeeded in these events."""
+    """Yield a row for each deploy that began in these events: one that fails changes things, too."""
     for event in events:
-        if isinstance(event, AttemptEnded) and event.outcome == "succeeded":
+        if isinstance(event, AttemptStarted):
             instance = run.facts.instances[event.instance]
             if instance.effect == "deploy" and instance.environment is not None:
                 name = instance.environment["name"]
