@@ -224,3 +224,64 @@ def test_a_lock_that_is_free_is_not_waited_for() -> None:
         progress,
     )
     assert lines == ["shop-1 created: Deploy 1.4.0"]
+
+
+def deploy_twice() -> list[facts.Event]:
+    """A run whose environment asks about two deploys and a finally stage, sorted by their ids."""
+    definition = {
+        "name": "shop",
+        "stages": {"one": {"uses": "shell"}, "two": {"uses": "shell", "needs": ["one"]}},
+        "finally": {"clean": {"uses": "shell"}},
+    }
+    subject = tuple({"id": name, "uses": "shell"} for name in ("clean", "one", "two"))
+    return [
+        create(definition=definition, title="shop"),
+        facts.RunStarted(at=1.0),
+        facts.StageResolved(
+            at=1.0, instance="one", inputs={}, effect="deploy", environment={"name": "prod"}
+        ),
+        ask(gate="@prod/1", stage=None, environment="prod", message="", subject=subject),
+    ]
+
+
+def test_only_what_could_start_waits_for_an_environments_approval() -> None:
+    """What still needs other stages is pending; the stage to name comes first in the pipeline."""
+    progress = Progress.of(deploy_twice())
+    assert [step.state for step in progress.steps.values()] == ["waiting", "pending", "pending"]
+    assert progress.gates["@prod/1"].stage == "one"
+
+
+def test_a_withdrawn_approval_leaves_what_was_skipped() -> None:
+    """A stage that was skipped while its environment asked stays skipped."""
+    events = [
+        *deploy_twice(),
+        facts.AbortRequested(at=6.0, reason="cancel", actor="local:ann"),
+        facts.StageSkipped(at=6.0, instance="one", cause="aborted", detail={}),
+        facts.ApprovalClosed(at=6.0, gate="@prod/1", result="withdrawn"),
+    ]
+    assert Progress.of(events).steps["one"].outcome == "skipped"
+    assert Progress.of(events).steps["one"].state == "ended"
+
+
+def test_a_place_in_a_group_is_told_when_it_is_waited_for() -> None:
+    """A run that starts at once says nothing of its group; one that queues does."""
+    queued = [create(title="shop"), facts.RunQueued(at=0.0, group="prod")]
+    started = [*queued, facts.RunStarted(at=0.0)]
+    assert LineRenderer().take_events(queued, Progress()) == [
+        "shop-1 created",
+        "shop-1 waits in group prod",
+    ]
+    assert LineRenderer().take_events(started, Progress()) == ["shop-1 created"]
+
+
+def test_a_stop_is_told_by_its_stage() -> None:
+    """A stage whose on_failure is stop has stopped the run; nobody aborted it."""
+    progress = Progress.of(RUNNING)
+    event = facts.AbortRequested(at=6.0, reason="stop", stage="image")
+    assert LineRenderer().tell_event(event, progress) == ["shop-1 is stopped by image"]
+
+
+def test_an_environment_that_was_never_entered_is_the_reason_of_a_skip() -> None:
+    """A condition without an expression says why it did not hold."""
+    detail = {"environment": "prod", "reason": "the run never entered 'prod'"}
+    assert tell_cause("condition", detail) == "condition: the run never entered 'prod'"

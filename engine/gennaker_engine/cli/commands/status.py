@@ -80,7 +80,10 @@ def _show(settings: Settings, journal: Journal, run: str) -> None:
     owner = journal.find_owner(run) if progress.state != "ended" else None
     for name, value in _facts(created, progress, owner):
         console.out(f"{console.paint(name + ':', 'bold')} {value}")
-    claims = journal.read_claims(f"lock/{created.scope}/")
+    claims = [
+        *journal.read_claims(f"lock/{created.scope}/"),
+        *(journal.read_claims(f"group/{created.scope}/") if progress.group else ()),
+    ]
     left = {claim.run for claim in claims if journal.find_owner(claim.run) is None}
     for line in render_waits(progress, claims, left=left, now=now, paint=console.paint):
         console.out(line)
@@ -120,10 +123,24 @@ def render_waits(
     now: float,
     paint: Palette,
 ) -> list[str]:
-    """Return what a run waits for: open approvals with what they cover, locks with their holder."""
-    from gennaker_engine.cli.render.text import tell_ago
+    """Return what a run waits for: open approvals with what they cover, locks with their holder.
+
+    A run that waits in its group says behind which ones.
+    """
+    from gennaker_engine.cli.render.text import clean, tell_ago
 
     lines: list[str] = []
+    if progress.group and progress.state != "ended":
+        ahead = ", ".join(
+            f"{claim.run} (started {tell_ago(claim.since, now)})"
+            for claim in claims
+            if claim.holding
+            and claim.key.startswith("group/")
+            and claim.key.endswith(f"/{progress.group}")
+        )
+        behind = f" behind {ahead}" if ahead else ""
+        asked = tell_ago(progress.queued_at, now)
+        lines += ["", f"waits in group {clean(progress.group)}{behind}, queued {asked}"]
     for gate in progress.open_gates:
         lines += ["", *_render_gate(progress, gate, now, paint)]
     for claim in claims:

@@ -44,14 +44,18 @@ class LineRenderer:
     def take_events(self, events: Sequence[facts.Event], progress: Progress) -> list[str]:
         """Let ``progress`` take these events of one moment in, and return their lines.
 
-        A lock that was asked for and got at the same moment was not waited for.
+        A lock that was asked for and got at the same moment was not waited for, nor was the place
+        in the group of a run that starts at once.
         """
+        started = any(isinstance(each, facts.RunStarted) for each in events)
         granted = {each.environment for each in events if isinstance(each, facts.LockAcquired)}
         decided = {each.gate for each in events if isinstance(each, facts.ApprovalDecided)}
         lines: list[str] = []
         for event in events:
             progress.apply(event)
             if isinstance(event, facts.LockRequested) and event.environment in granted:
+                continue
+            if started and isinstance(event, facts.RunQueued):
                 continue
             lines += self.tell_event(event, progress)
             if isinstance(event, facts.ApprovalRequested) and event.gate not in decided:
@@ -85,7 +89,9 @@ class LineRenderer:
         return [f"{progress.run} parked: {clean(event.reason)}"]
 
     def _abort(self, event: facts.AbortRequested, progress: Progress) -> list[str]:
-        who = f" by {event.actor}" if event.actor else f" by {event.stage}" if event.stage else ""
+        if event.stage:
+            return [f"{progress.run} is stopped by {event.stage}"]
+        who = f" by {event.actor}" if event.actor else ""
         again = ", finally too" if event.again else ""
         return [f"{progress.run} is aborted: {event.reason}{who}{again}"]
 

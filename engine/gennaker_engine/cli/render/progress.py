@@ -29,6 +29,7 @@ class Step:
     """One row of the tree: a stage, or one instance of a matrix stage.
 
     Attributes:
+        resolved: whether it has its inputs: it could start, were nothing in its way.
         state: ``pending``, ``running``, ``waiting`` or ``ended``.
         waits: what it waits for while ``waiting``: ``decision``, ``timer``, ``poll``, ``lock`` or
             ``retry``; the result of the decision until the stage goes on with it.
@@ -42,6 +43,7 @@ class Step:
     uses: str = ""
     final: bool = False
     ignorable: bool = False
+    resolved: bool = False
     state: str = "pending"
     outcome: str | None = None
     waits: str = ""
@@ -62,19 +64,18 @@ class Step:
 
 @dataclass(slots=True)
 class Gate:
-    """An approval that was asked for, with what was decided so far."""
+    """An approval that was asked for, with what was decided so far.
+
+    Attributes:
+        stage: what to type after ``gennaker approve RUN``: the approval, or of an environment's
+            subject the stage that comes first in the pipeline.
+    """
 
     asked: facts.ApprovalRequested
+    stage: str = ""
     plans: Mapping[str, Any] | None = None
     decisions: list[facts.ApprovalDecided] = field(default_factory=list)
     result: str | None = None
-
-    @property
-    def stage(self) -> str:
-        """What to type after ``gennaker approve RUN``: the approval, or a stage of its subject."""
-        if self.asked.stage is not None:
-            return self.asked.stage
-        return stage_of(str(self.asked.subject[0]["id"])) if self.asked.subject else ""
 
     @property
     def title(self) -> str:
@@ -110,6 +111,8 @@ class Progress:
         self.approved: tuple[str, ...] = ()
         self.aborting = ""
         self.parked = False
+        self.group = ""
+        self.queued_at = 0.0
         self.created_at = 0.0
         self.started_at: float | None = None
         self.ended_at: float | None = None
@@ -171,11 +174,12 @@ class Progress:
             step.state, step.outcome = "ended", reused.get("outcome", "succeeded")
             step.note = f"reused from {reused.get('run') or event.retry_of}"
 
-    def _queue(self, _event: facts.RunQueued) -> None:
+    def _queue(self, event: facts.RunQueued) -> None:
         self.state = "waiting"
+        self.group, self.queued_at = event.group, event.at
 
     def _start(self, event: facts.RunStarted) -> None:
-        self.state, self.started_at = "running", event.at
+        self.state, self.started_at, self.group = "running", event.at, ""
 
     def _adopt(self, event: facts.RunAdopted) -> None:
         self.parked = False
@@ -202,7 +206,7 @@ class Progress:
         from gennaker_engine.cli.render.wording import tell_cause
 
         step = self.find(event.instance)
-        step.state, step.outcome, step.ended_at = "ended", "skipped", event.at
+        self._finish(step, "skipped", event.at)
         step.note = tell_cause(event.cause, event.detail)
 
     def _request_lock(self, event: facts.LockRequested) -> None:
@@ -217,13 +221,26 @@ class Progress:
                 each.state, each.waits, each.note = "pending", "", ""
 
     def _ask(self, event: facts.ApprovalRequested) -> None:
-        self.gates[event.gate] = Gate(event)
+        gate = Gate(event, event.stage or "")
+        self.gates[event.gate] = gate
         if event.stage is None:
+            gate.stage = next((name for name in self.steps if name in gate.stages), "")
             for each in event.subject:
-                step = self.find(str(each["id"]))
-                if step.state == "pending":
-                    step.state, step.waits, step.until = "waiting", "decision", event.deadline
-                    step.note = f"environment {event.environment}"
+                self._hold(self.find(str(each["id"])), gate)
+
+    def _resolve(self, event: facts.StageResolved) -> None:
+        step = self.find(event.instance)
+        step.resolved = True
+        for gate in self.open_gates:
+            covered = {str(each["id"]) for each in gate.asked.subject}
+            if gate.asked.stage is None and event.instance in covered:
+                self._hold(step, gate)
+
+    def _hold(self, step: Step, gate: Gate) -> None:
+        """Let a stage wait for its environment's approval, once nothing else is in its way."""
+        if step.state == "pending" and step.resolved:
+            step.state, step.waits, step.until = "waiting", "decision", gate.asked.deadline
+            step.note = f"environment {gate.asked.environment}"
 
     def _plan(self, event: facts.ApprovalPlanned) -> None:
         if event.gate in self.gates:
@@ -241,7 +258,7 @@ class Progress:
         if gate.asked.stage is None:
             for each in gate.asked.subject:
                 step = self.find(str(each["id"]))
-                if step.waits == "decision":
+                if step.state == "waiting" and step.waits == "decision":
                     step.state, step.waits, step.note, step.until = "pending", "", "", None
         elif (step := self.find(gate.asked.stage)).waits == "decision":
             # Nothing drives the run that could take it from here: nobody is asked any more.
@@ -300,6 +317,7 @@ _HANDLERS: Mapping[str, Callable[[Progress, Any], None]] = {
     facts.RunEnded.type: Progress._end,
     facts.StageExpanded.type: Progress._expand,
     facts.StageSkipped.type: Progress._skip,
+    facts.StageResolved.type: Progress._resolve,
     facts.LockRequested.type: Progress._request_lock,
     facts.LockAcquired.type: Progress._acquire_lock,
     facts.ApprovalRequested.type: Progress._ask,

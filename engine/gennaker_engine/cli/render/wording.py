@@ -30,6 +30,8 @@ def tell_cause(cause: str, detail: Mapping[str, Any]) -> str:
         values = detail.get("values") or {}
         told = ", ".join(f"{name} = {tell_value(value)}" for name, value in values.items())
         return f"condition: {detail['expression']}" + (f" ({told})" if told else "")
+    if detail.get("reason"):
+        return f"{cause}: {detail['reason']}"
     return cause
 
 
