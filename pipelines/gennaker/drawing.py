@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from gennaker.graph import reduce_edges, sort_stages
+from gennaker.graph import find_critical_path, reduce_edges, sort_stages
 
 if TYPE_CHECKING:
     from gennaker.model import PipelineDefinition
@@ -57,8 +57,15 @@ def render_graph(
     form: GraphFormat = "text",
     *,
     states: Mapping[str, str] | None = None,
+    seconds: Mapping[str, float] | None = None,
 ) -> str:
-    """Return the DAG of a definition; ``states`` maps stage ids to the states of a run."""
+    """Return the DAG of a definition.
+
+    Args:
+        states: stage ids to the states of a run.
+        seconds: how long each stage of a run that has ended took; text and JSON then tell the
+            critical path, the chain that the run could not be shorter than.
+    """
     from gennaker.dependencies import find_dependencies
 
     needs = find_dependencies(definition)
@@ -74,7 +81,15 @@ def render_graph(
         )
         for identifier, stage, final in definition.all_stages()
     ]
-    return draw_nodes(nodes, form)
+    drawn = draw_nodes(nodes, form)
+    if not seconds or form not in ("text", "json"):
+        return drawn
+    path, total = find_critical_path({node.id: node.needs for node in nodes}, seconds)
+    path = [name for name in path if name in seconds]
+    if form == "text":
+        return f"{drawn}\n\ncritical path, {total:.1f}s: {' → '.join(path)}"
+    data = {**json.loads(drawn), "critical_path": {"stages": path, "seconds": round(total, 3)}}
+    return json.dumps(data, indent=2)
 
 
 def draw_nodes(nodes: Sequence[Node], form: GraphFormat) -> str:

@@ -28,13 +28,13 @@ _RUN = re.compile(r"@last|.+-\d+")
 def graph_command(settings: Settings, subject: str, form: GraphFormat) -> None:
     """Draw the DAG of a pipeline or of a run.
 
-    A run's stages carry their outcomes.
+    A run's stages carry their outcomes; of a run that has ended the critical path is told.
     """
     from gennaker.drawing import render_graph
 
     if _RUN.fullmatch(subject):
-        definition, states = _read_run(settings, subject)
-        drawn = render_graph(definition, form, states=states)
+        definition, states, seconds = _read_run(settings, subject)
+        drawn = render_graph(definition, form, states=states, seconds=seconds)
         if form == "text":
             drawn = _color(drawn, settings.console.paint)
         settings.console.out(drawn)
@@ -56,7 +56,9 @@ def _color(drawn: str, paint: Palette) -> str:
     return "\n".join(lines)
 
 
-def _read_run(settings: Settings, run: str) -> tuple[PipelineDefinition, dict[str, str]]:
+def _read_run(
+    settings: Settings, run: str
+) -> tuple[PipelineDefinition, dict[str, str], dict[str, float]]:
     from gennaker.model import PipelineDefinition
     from gennaker_engine.cli.reading import load_progress, read_journal
     from gennaker_engine.journal.lookup import resolve_run
@@ -69,4 +71,11 @@ def _read_run(settings: Settings, run: str) -> tuple[PipelineDefinition, dict[st
         for name, step in progress.steps.items()
         if step.state != "pending"
     }
-    return PipelineDefinition.model_validate(dict(created.definition)), states
+    seconds: dict[str, float] = {}
+    if progress.outcome is not None:
+        for name, step in progress.steps.items():
+            if step.started_at is not None and step.ended_at is not None:
+                stage = name.partition("[")[0]
+                took = step.ended_at - step.started_at
+                seconds[stage] = max(seconds.get(stage, 0.0), took)
+    return PipelineDefinition.model_validate(dict(created.definition)), states, seconds
