@@ -78,7 +78,7 @@ class Server:
         except psycopg.ProgrammingError:
             options = {"port": "unreadable"}
         port = options.get("port", "5432")
-        if not all(each.isdecimal() for each in port.split(",")):
+        if not all(not each or each.isdecimal() for each in port.split(",")):
             raise InvalidInput(
                 "the state's URL cannot be read",  # its words may be those of a password
                 code="state-url",
