@@ -589,6 +589,18 @@ def test_validate_files() -> None:
     ]
 
 
+def test_names_that_differ_in_their_dashes() -> None:
+    """`a-b` beside `a_b` is refused for pipelines as it is for stages."""
+    Path("pipelines").mkdir()
+    Path("pipelines/a.yaml").write_text(f"name: one-two\nstages:\n{OK}")
+    Path("pipelines/b.yaml").write_text(f"name: one_two\nstages:\n{OK}")
+    project = load_project(Path())
+    assert [str(each) for each in validate_files(project, registry=REGISTRY)] == [
+        "pipelines/b.yaml:1:7: ambiguous-pipeline: pipeline names 'one-two' and 'one_two' differ "
+        "only in '-' and '_'; the other is at pipelines/a.yaml:1:7; rename one of them"
+    ]
+
+
 def test_check_pipeline() -> None:
     """A pipeline with errors raises them all; one with warnings gives them back."""
     project = load_project(Path())

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gennaker.errors import InvalidInput, Problem
 from gennaker.loader import Loaded, list_pipeline_files, read_file
+from gennaker.names import find_twins
 from gennaker.plugins import Registry
 from gennaker.project import Project, ProjectSettings
 from gennaker.validation.approvals import check_approvals
@@ -98,6 +99,16 @@ def validate_files(
         for name, several in places.items()
         for each in several[1:]
         if name
+    )
+    problems.extend(
+        Problem(
+            "ambiguous-pipeline",
+            f"pipeline names {first!r} and {second!r} differ only in '-' and '_'; "
+            f"the other is at {places[first][0].at('name')}",
+            places[second][0].at("name"),
+            "rename one of them",
+        )
+        for first, second in find_twins(places)
     )
     return problems
 
