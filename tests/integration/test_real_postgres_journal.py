@@ -78,8 +78,7 @@ def test_real_missing_database_is_told(postgres):
     )
 
 
-@pytest.mark.real("postgres")
-def test_real_missing_server_is_told_at_once():
+def test_missing_server_is_told_at_once():
     """Nobody waits for a server that was never there."""
     port = find_free_port()
     assert fail_to_open(f"postgresql://ann:{PASSWORD}@127.0.0.1:{port}/x") == (
@@ -87,38 +86,6 @@ def test_real_missing_server_is_told_at_once():
         "Connection refused; see that the server runs and the state's URL is right; "
         "runs go on with 'gennaker resume'"
     )
-
-
-@pytest.mark.real("postgres")
-@pytest.mark.parametrize(
-    "url",
-    [
-        f"postgresql://ann:{PASSWORD}/x@db/x",  # the password ends up where the port is
-        f"postgresql://ann:{PASSWORD}%zz@db/x",
-        f"postgresql://ann@db/x?secret={PASSWORD}",
-    ],
-)
-def test_real_unreadable_urls_are_refused_without_a_word_of_them(url):
-    """What libpq says of them may be a password: it is not told."""
-    assert fail_to_open(url) == (
-        "state-url: the state's URL cannot be read; write it like "
-        "postgresql://USER:PASSWORD@HOST:5432/DATABASE, and special characters of the password "
-        "as %40 for '@', %2F for '/'"
-    )
-
-
-@pytest.mark.real("postgres")
-def test_real_missing_client_is_told(tmp_path, monkeypatch):
-    """Without psycopg the message says what to install."""
-    monkeypatch.setitem(sys.modules, "psycopg", None)
-    for name in ("postgres", "postgres_link", "postgres_owners"):
-        monkeypatch.delitem(sys.modules, f"gennaker_engine.journal.{name}", raising=False)
-    with pytest.raises(InvalidInput) as caught:
-        open_journal("postgresql://ann@db/x", project=tmp_path)
-    assert str(caught.value).startswith(
-        "state-driver: a state in PostgreSQL needs psycopg, which cannot be loaded ("
-    )
-    assert str(caught.value).endswith("; install it with: pip install 'gennaker[postgres]'")
 
 
 def test_real_newer_schema_is_refused(postgres, database):

@@ -77,8 +77,8 @@ class Server:
             options = {key: str(value) for key, value in conninfo_to_dict(url).items()}
         except psycopg.ProgrammingError:
             options = {"port": "unreadable"}
-        port = options.get("port", "5432")
-        if not all(not each or each.isdecimal() for each in port.split(",")):
+        ports = options.get("port", "").split(",")
+        if not all(not each or each.isdecimal() for each in ports):
             raise InvalidInput(
                 "the state's URL cannot be read",  # its words may be those of a password
                 code="state-url",
@@ -91,9 +91,7 @@ class Server:
         )
         self.application = application
         self.timeouts = timeouts
-        host = options.get("host", options.get("hostaddr", "localhost"))
-        place = host if host.startswith("/") else f"{host}:{port}"
-        self.name = f"PostgreSQL database {options.get('dbname', '')!r} at {place}"
+        self.name = f"PostgreSQL database {options.get('dbname', '')!r} at {_find_place(options)}"
 
     def connect(self) -> Connection:
         """Return a new connection in autocommit mode, with our settings.
@@ -252,6 +250,17 @@ class Link:
         """Drop it for good; a second call does nothing."""
         self._closed = True
         self.forget()
+
+
+def _find_place(options: Mapping[str, str]) -> str:
+    """Return ``HOST:PORT``, several of them, or the folder of a socket."""
+    hosts = (options.get("host") or options.get("hostaddr") or "localhost").split(",")
+    ports = options.get("port", "").split(",")
+    ports *= len(hosts) if len(ports) == 1 else 1
+    return ",".join(
+        host if host.startswith("/") else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        for host, port in zip(hosts, (each or "5432" for each in ports), strict=False)
+    )
 
 
 _AUTH = re.compile(
