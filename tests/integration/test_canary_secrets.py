@@ -16,7 +16,9 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.fixtures.docker_engine import BaseImage, DockerEngine
 from tests.fixtures.http_server import Answer, Asked, LocalServer
+from tests.fixtures.registry import PASSWORD, USERNAME, Registry
 from tests.integration.canary_parts import Canaries, Project, Watch, find_marks, install
 from tests.integration.runtime_parts import wait_for
 
@@ -611,3 +613,72 @@ def test_only_the_owner_can_read_the_state(tmp_path: Path, canaries: Canaries, u
         if mode != ("0o700" if (project.root / name).is_dir() else "0o600")
     }
     assert wrong == {}
+
+
+def test_real_containers_and_registries_give_no_secret_away(
+    tmp_path: Path,
+    docker_engine: DockerEngine,
+    busybox_image: BaseImage,
+    registry_with_auth: Registry,
+) -> None:
+    """`docker.run` with secrets; `docker.build` and `oci.build` that push with right and wrong ones."""
+    canaries = Canaries(tmp_path / "secrets", right=PASSWORD)
+    host, base = registry_with_auth.host, busybox_image.reference
+
+    def credentials(name: str) -> str:
+        return f"credentials: {{username: {USERNAME}, password: '${{{{ secrets.{name} }}}}'}}"
+
+    def build(name: str, secret: str) -> str:
+        return (
+            f"  build_{name}:\n    uses: docker.build\n    with: {{context: app, push: true, "
+            f"tags: ['{host}/built/{name}:1'], {credentials(secret)}}}\n"
+            f"  image_{name}:\n    uses: oci.build\n    with: {{base: '{base}', files: {{/it: app}}, "
+            f"tags: ['{host}/built/oci-{name}:1'], push: true, {credentials(secret)}}}\n"
+        )
+
+    script = (
+        """for v in "$P" "$U" "$Q" "$L"; do echo "$v"; echo "$v" >&2; echo "$v" | base64; done; """
+        """printf %.20s "$S"; sleep 0.3; echo "${S#????????????????????}\""""
+    )
+    run = f"image: '{base}', network: none, env: {ENV}"
+    project = make_project(
+        tmp_path,
+        canaries,
+        f"  run:\n    uses: docker.run\n    with: {{{run}, command: {json.dumps(script)}}}\n"
+        f"  fail:\n    uses: docker.run\n    with: {{{run}, command: 'echo \"$L$Q\"; exit 3'}}\n"
+        f"  give:\n    uses: docker.run\n    with: {{{run}, outputs: [it], "
+        'command: \'echo "it=$P" > "$GENNAKER_OUTPUT"\'}\n'
+        f"  late:\n    uses: docker.run\n    timeout: 3s\n    with: {{{run}, "
+        "command: 'echo \"$P\"; exec sleep 60'}\n"
+        f"  missing:\n    uses: docker.run\n    with: {{image: '{host}/no/such:1', env: {ENV}, "
+        f"{credentials('url')}}}\n" + build("right", "right") + build("wrong", "quoted"),
+    )
+    (project.root / "app").mkdir()
+    (project.root / "app" / "Dockerfile").write_text(f"FROM {base}\nLABEL it=it\n")
+    try:
+        with Watch(canaries, project.state, project.temporary) as watch:
+            code, _, err = project.call(
+                *("run", "p"),
+                DOCKER_HOST=docker_engine.url,
+                DOCKER_CONFIG=str(tmp_path / "no-docker"),
+            )
+        assert code == 7, err
+        # What a script writes into its own folder is its own doing; it goes away with the folder.
+        assert {each for each in watch.seen if "workspaces" not in each} == set()
+        assert read_stages(project) == {
+            "run": ("succeeded", None),
+            "fail": ("failed", "failed"),
+            "give": ("errored", "secret-in-output"),
+            "late": ("failed", "timeout"),
+            "missing": ("errored", "registry-denied"),
+            "build_right": ("succeeded", None),
+            "image_right": ("succeeded", None),
+            "build_wrong": ("errored", "registry-denied"),
+            "image_wrong": ("errored", "registry-denied"),
+        }
+        search(project, canaries)
+    finally:
+        for image in docker_engine.client.images.list():
+            for tag in image.tags:
+                if "/built/" in tag:
+                    docker_engine.client.images.remove(tag, force=True)

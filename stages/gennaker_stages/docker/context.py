@@ -24,7 +24,8 @@ def make_context(folder: Path, dockerfile: str, shown: str) -> BinaryIO:
     Raises:
         PermanentError: code ``docker-context`` when there is no such folder or no Dockerfile.
     """
-    from docker.utils.build import exclude_paths
+    # Never a part of `docker` before the whole: another stage's thread may be importing that just now.
+    from docker import utils
 
     if not folder.is_dir():
         raise PermanentError(
@@ -41,7 +42,7 @@ def make_context(folder: Path, dockerfile: str, shown: str) -> BinaryIO:
     ignore = folder / ".dockerignore"
     patterns = ignore.read_text().splitlines() if ignore.is_file() else []
     patterns = [each.strip() for each in patterns if each.strip() and not each.startswith("#")]
-    names = sorted(exclude_paths(str(folder), patterns, dockerfile=dockerfile))
+    names = sorted(utils.exclude_paths(str(folder), patterns, dockerfile=dockerfile))
     stream = tempfile.TemporaryFile()  # noqa: SIM115  # the caller closes what it is given
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT) as tar:
         for name in names:
