@@ -58,14 +58,20 @@ def drive_runs(settings: Settings, runs: Sequence[str], how: Driving) -> int:
         # Who asked to leave when the run waits is not asked to decide instead.
         may_decide=None if how.detach_on_wait else partial(_may_decide, settings),
     )
-    for run in runs:
-        follower.seed(run, engine.load_events(run), tell=how.new)
-    with follower:
-        engine.drive(
-            runs[0] if len(runs) == 1 else list(runs),
-            observer=follower,
-            detach_on_wait=how.detach_on_wait,
-        )
+    try:
+        for run in runs:
+            follower.seed(run, engine.load_events(run), tell=how.new)
+        with follower:
+            engine.drive(
+                runs[0] if len(runs) == 1 else list(runs),
+                observer=follower,
+                detach_on_wait=how.detach_on_wait,
+            )
+    except KeyboardInterrupt:
+        # Ctrl-C came before the follower listened for it: nothing was started here.
+        for run in runs:
+            console.err(f"{run} is left as it is; go on with: gennaker resume {run}")
+        raise
     for progress in follower.progress.values():
         if console.live:
             _tell_failures(settings, engine, progress)
