@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import signal
 import stat
 import threading
 import time
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -30,6 +33,7 @@ from tests.integration.runtime_parts import (
     wait_for,
     write_project,
 )
+from tests.integration.test_cli_terminal import Lab
 
 SETTINGS = """project: shop
 environments:
@@ -394,3 +398,109 @@ def test_the_source_is_one_read_only_copy_for_the_run(tmp_path):
     assert one == two
     assert (names, writable) == (["gennaker.yaml", "pipelines/p.yaml"], [])
     engine.close()
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    """A project and its terminals, which are closed at the end."""
+    lab = Lab(tmp_path)
+    yield lab
+    for terminal in lab.terminals:
+        terminal.kill()
+
+
+def view(lab: Lab, run: str = "@last") -> dict[str, Any]:
+    """Return a run as `status -o json` tells it."""
+    return dict(json.loads(lab.call("status", run, "-o", "json").stdout))
+
+
+def test_the_exit_code_of_a_timeout_is_the_same_whatever_the_outcome(lab: Lab) -> None:
+    """A finally stage that fails makes the outcome worse, and the code stays 5."""
+    lab.write(
+        "demo",
+        "name: demo\ntimeout: 300ms\nstages:\n  a: {uses: t.hold, with: {file: /nowhere}}\n"
+        "finally:\n  z: {uses: t.hold, with: {fail: true}}\n",
+    )
+    assert lab.call("run", "demo").returncode == 5
+    assert view(lab)["outcome"] == "failed"
+
+
+def test_sigterm_never_counts_as_a_delivery_that_died(lab: Lab) -> None:
+    """Parked more often than three times, the attempt still ends as it would have."""
+    lab.write("demo", "name: demo\nstages:\n  a: {uses: t.hold, with: {file: FOLDER/go}}\n")
+    words = ["run", "demo"]
+    for _ in range(4):
+        terminal = lab.open(*words)
+        terminal.wait_for("holding on")
+        terminal.signal(signal.SIGTERM)
+        assert terminal.end() == 143
+        words = ["resume", "demo-1"]
+    lab.touch("go")
+    assert lab.call(*words).returncode == 0
+    stage = view(lab)["stages"]["a"]
+    assert (stage["outcome"], stage["attempts"]) == ("succeeded", 1)
+
+
+GATED = """\
+name: demo
+stages:
+  go: {uses: t.ask, with: {approvers: ["group:release"]}}
+  live: {uses: t.hold, needs: go}
+"""
+
+
+def test_who_was_removed_from_the_group_may_not_decide(lab: Lab) -> None:
+    """Groups are read at the decision; exit code 4, and the question stays open."""
+    settings = lab.folder / "gennaker.yaml"
+    settings.write_text('project: demo\ngroups: {release: ["local:*"]}\n')
+    lab.write("demo", GATED)
+    assert lab.call("run", "demo", "--detach-on-wait").returncode == 6
+    settings.write_text('project: demo\ngroups: {release: ["local:nobody-else"]}\n')
+    refused = lab.call("approve", "@last", "go")
+    assert refused.returncode == 4
+    assert "none of the approvers group:release" in refused.stderr
+    settings.write_text('project: demo\ngroups: {release: ["user:kim"]}\n')
+    refused = lab.call("approve", "@last", "go")
+    assert refused.returncode == 4
+    assert "a 'user:' rule needs a server" in refused.stderr
+    settings.write_text('project: demo\ngroups: {release: ["local:*"]}\n')
+    assert lab.call("approve", "@last", "go").returncode == 0
+
+
+def test_a_late_decision_is_refused(lab: Lab) -> None:
+    """Also when nobody has driven the run past the deadline; then it is aborted."""
+    lab.write("demo", "name: demo\nstages:\n  go: {uses: approval, with: {expires: 1s}}\n")
+    assert lab.call("run", "demo", "--detach-on-wait").returncode == 6
+    time.sleep(1.1)
+    refused = lab.call("approve", "@last", "go")
+    assert (refused.returncode, "expired" in refused.stderr) == (4, True)
+    assert lab.call("resume", "@last").returncode == 3
+    assert view(lab)["stages"]["go"]["outcome"] == "aborted"
+
+
+def test_an_environment_asks_again_for_what_moved(lab: Lab) -> None:
+    """Approved, changed in gennaker.yaml, and not started: it says what moved, and waits."""
+    settings = lab.folder / "gennaker.yaml"
+    text = (
+        "project: demo\nenvironments:\n  production:\n    variables: {replicas: 3}\n"
+        "    approval: {approvers: ['local:*']}\n"
+    )
+    settings.write_text(text)
+    lab.write(
+        "demo",
+        "name: demo\nstages:\n"
+        '  live: {uses: shell, environment: production, with: {run: "echo $N", '
+        'env: {N: "${{ environment.variables.replicas }}"}}}\n'
+        "  smoke: {uses: shell, needs: live, environment: production, "
+        "with: {run: 'true', effect: none}}\n",
+    )
+    assert lab.call("run", "demo", "--detach-on-wait").returncode == 6
+    (wait,) = view(lab)["waiting"]
+    assert [each["id"] for each in wait["subject"]] == ["live"]
+    assert lab.call("approve", "@last", "live", "--no-follow").returncode == 0
+    settings.write_text(text.replace("replicas: 3", "replicas: 5"))
+    assert lab.call("resume", "@last", "--detach-on-wait").returncode == 6
+    shown = lab.call("status", "@last").stdout
+    assert "3 is now 5" in shown
+    assert lab.call("approve", "@last", "live").returncode == 0
+    assert lab.call("logs", "@last", "live").stdout.split() == ["5"]

@@ -52,9 +52,8 @@ class ApprovalPrompt:
         if asked.deadline is not None:
             lines.append(f"it expires at {tell_time(asked.deadline)}")
         if asked.moved:
-            lines.append(
-                paint(f"it asks again, as these moved: {', '.join(asked.moved)}", "yellow")
-            )
+            moved = ", ".join(map(clean, asked.moved))
+            lines.append(paint(f"it asks again, as these moved: {moved}", "yellow"))
         lines.append("it covers:")
         covered = render_subject(asked.subject, self.gate.plans, paint=paint)
         lines.extend(f"  {line}" for line in covered)

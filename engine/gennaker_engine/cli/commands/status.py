@@ -177,6 +177,9 @@ def _render_gate(progress: Progress, gate: Gate, now: float, paint: Palette) -> 
     lines.append(f"  {gate.approvals} of {asked.required} given; may approve: {who}")
     if asked.deadline is not None:
         lines.append(f"  expires in {tell_span(asked.deadline - now)}")
+    if asked.moved:
+        lines.append("  it asks again, as these moved:")
+        lines += [f"    {clean(each)}" for each in asked.moved]
     lines.append("  covers:")
     lines += [f"    {line}" for line in render_subject(asked.subject, gate.plans, paint=paint)]
     lines.append(f"  decide with: gennaker approve {progress.run} {gate.stage}")
