@@ -603,3 +603,20 @@ def test_who_stops_reading_breaks_nothing(desk: Desk, words: str) -> None:
     assert said.err == ""
     assert said.code in (0, 143)
     assert None not in desk.list_runs().values() or desk.call("resume").code == 0
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&-", "<&- >&- 2>&-"])
+def test_closed_streams_break_nothing(desk: Desk, closed: str) -> None:
+    """Started by something that closes its streams, the run is driven to its end all the same."""
+    done = subprocess.run(
+        ["bash", "-c", f"{PROGRAM} run demo -o json {closed}"],
+        cwd=desk.write(HELLO).folder,
+        env=desk.env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    said = Said(done.returncode, done.stdout, done.stderr)
+    assert said.code == 0, said.text
+    assert desk.list_runs() == {"demo-1": "succeeded"}

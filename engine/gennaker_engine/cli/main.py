@@ -39,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from gennaker_engine.cli.completion import complete_in_time
 
         return complete_in_time(app, _PROGRAM)
+    _open_closed_streams()
     settings = Settings()
     for stream in (sys.stdout, sys.stderr):
         # A name or a mark that the terminal's encoding lacks is no reason to stop.
@@ -52,6 +53,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read us has seen enough; the interpreter must not complain when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return SUCCEEDED
+
+
+def _open_closed_streams() -> None:
+    """Stand the null device in for what a shell closed (``2>&-``).
+
+    Else the next file that is opened, the journal perhaps, would be taken for stdout or stderr.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
 
 
 def _call(argv: list[str], settings: Settings) -> int:
