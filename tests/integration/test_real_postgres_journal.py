@@ -419,8 +419,8 @@ def test_real_owner_who_lost_the_run_writes_no_more(postgres, database):
 def test_real_owner_who_lost_the_run_for_a_while_is_none_any_more(postgres, database):
     """Also when the other has given it up again: the run went on without the first."""
     journal, other = PostgresJournal(database), PostgresJournal(database)
-    journal.own_run("shop-1")
     kept = journal.own_run("shop-2")
+    journal.own_run("shop-1")
     postgres.cut_connections()
     other.own_run("shop-1").release()
     with pytest.raises(StateError, match="run 'shop-1' was taken over by another process"):
@@ -428,6 +428,7 @@ def test_real_owner_who_lost_the_run_for_a_while_is_none_any_more(postgres, data
     journal.change_token()
     assert other.own_run("shop-2") is None
     kept.release()
+    assert other.own_run("shop-2") is not None
     journal.close()
     other.close()
 

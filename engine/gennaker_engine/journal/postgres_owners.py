@@ -39,6 +39,8 @@ class PostgresOwnership:
     run: str
     token: str
     owners: PostgresOwners
+    session: int = 0
+    """The connection that holds its lock, by its number."""
 
     def release(self) -> None:
         """Give it up. A second call does nothing."""
@@ -53,7 +55,7 @@ class PostgresOwners:
         self._queries = queries
         self._held: dict[str, PostgresOwnership] = {}
         self._locked = 0
-        """The connection, by its number, on which the locks of all held runs were taken."""
+        """The connection, by its number, that holds the locks of all held runs."""
         self._lock = threading.RLock()
 
     def own(self, run: str) -> PostgresOwnership | None:
@@ -85,7 +87,7 @@ class PostgresOwners:
                     lost = self._link.last_pid
                     continue
                 self._held[run] = ownership
-                self._locked = self._link.opened
+                self._locked = ownership.session = self._link.opened
                 return ownership
             return None
 
@@ -95,7 +97,7 @@ class PostgresOwners:
             if self._held.get(ownership.run) is not ownership:
                 return
             del self._held[ownership.run]
-            if not self._link.look() or self._locked != self._link.opened:
+            if not self._link.look() or ownership.session != self._link.opened:
                 return
             connection = self._link.open()
             values = {"run": ownership.run, "token": ownership.token}
@@ -124,8 +126,10 @@ class PostgresOwners:
                 connection = self._link.require()
                 try:
                     self._end_session(connection, stale)
-                    for ownership in self._held.values():
-                        self._take_again(connection, ownership)
+                    for ownership in tuple(self._held.values()):
+                        # Once a session: a lock that was taken twice would have to be freed twice.
+                        if ownership.session != self._link.opened:
+                            self._take_again(connection, ownership)
                 except psycopg.Error as error:
                     if not self._link.lose(error, connection):
                         raise self._link.server.explain(error) from error
@@ -184,6 +188,7 @@ class PostgresOwners:
                     self._unlock(connection, run)
                 break
             if locked:
+                ownership.session = self._link.opened
                 return
             time.sleep(_PAUSE)  # the lost session is being ended
         del self._held[run]
