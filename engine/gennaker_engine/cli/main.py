@@ -47,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         code = _call(list(sys.argv[1:] if argv is None else argv), settings)
-        sys.stdout.flush()
+        if not sys.stdout.closed:  # a stage's code can close it: the run is told by its exit code
+            sys.stdout.flush()
         return code
     except BrokenPipeError:
         # Whoever read us has seen enough; the interpreter must not complain when it flushes.

@@ -19,6 +19,18 @@ __all__ = ["FileOwnership", "describe_process", "find_owner", "own_run"]
 
 _ATTEMPTS = 20
 _PAUSE = 0.001
+_held: set[int] = set()
+
+
+def _let_go_in_child() -> None:
+    """A stage forked: the lock is its parent's alone, and must end with it."""
+    for descriptor in _held:
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go_in_child)
 
 
 class FileOwnership:
@@ -28,6 +40,7 @@ class FileOwnership:
         self.run = run
         self._path = path
         self._descriptor: int | None = descriptor
+        _held.add(descriptor)
 
     def release(self) -> None:
         """Give it up; the file goes away with it. A second call does nothing."""
@@ -36,6 +49,7 @@ class FileOwnership:
             # Unlinked while locked: who opened it meanwhile sees another inode and tries again.
             with contextlib.suppress(OSError):
                 self._path.unlink()
+            _held.discard(descriptor)
             os.close(descriptor)
 
 

@@ -7,6 +7,7 @@ waits for the commit.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import socket
 import threading
@@ -66,6 +67,7 @@ class StageContext:
         self._command = command
         self._services = services
         self._stage = stage
+        self._process = os.getpid()
         self._until = time.monotonic() + command.remaining
         self._children: set[ChildProcess] = set()
         self._stop = threading.Event()
@@ -209,6 +211,8 @@ class StageContext:
         )
 
     def _post(self, message: Message, answer: Answer | None = None) -> None:
+        if os.getpid() != self._process:
+            raise Stopped("a process that the stage forked is no part of the run")
         self._services.shared.inbox.put(Letter(self.run.id, message, answer))
 
     def _commit(self, message: Message) -> None:

@@ -7,6 +7,7 @@ the stage does; this is the named boundary at which everything a plugin raises e
 from __future__ import annotations
 
 import math
+import os
 import socket
 import traceback
 from collections.abc import Callable, Mapping
@@ -83,15 +84,23 @@ class Delivery:
     def work(self) -> None:
         """Do the delivery and put its report into the inbox. Never raises."""
         report: Message
+        process = os.getpid()
         try:
-            report = self._deliver()
+            try:
+                report = self._deliver()
+            finally:
+                if os.getpid() != process:
+                    os._exit(
+                        1
+                    )  # the stage forked, and its child came back: nothing here is its own
         except Stopped:
             report = ReportStopped(*self.identity)
         except BaseException as error:  # noqa: BLE001 - a plugin's thread: also SystemExit ends here
             report = ReportStopped(*self.identity) if self._stopping else self._explain(error)
         finally:
             if self._context is not None:
-                self._context.close()
+                with suppress(OSError):  # a full disk must not keep the report from being told
+                    self._context.close()
         if self._parking and not isinstance(report, ReportSucceeded):
             report = Parked(*self.identity)
         self._post(report)
@@ -155,6 +164,13 @@ class Delivery:
         return inputs
 
     def _explain(self, error: BaseException) -> ReportErrored:
+        try:
+            return self._describe(error)
+        except BaseException:  # noqa: BLE001 - an error's own text is a plugin's code too
+            reason = f"{type(error).__name__}, an error that cannot say what it is"
+            return ReportErrored(*self.identity, reason=self._clean(reason), code="stage-raised")
+
+    def _describe(self, error: BaseException) -> ReportErrored:
         if isinstance(error, GennakerError):
             reason = error.message if error.hint is None else f"{error.message}; {error.hint}"
             return ReportErrored(

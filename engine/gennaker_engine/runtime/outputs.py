@@ -142,9 +142,11 @@ def _to_json(value: Json, what: str, has_secret: HasSecret, depth: int) -> Json:
         }
     if isinstance(value, list | tuple):
         return [_to_json(item, what, has_secret, depth + 1) for item in value]
-    shown = repr(value) if isinstance(value, int | float) else f"a {type(value).__name__}"
+    shown = repr(value) if isinstance(value, float) else f"a {type(value).__name__}"
+    if isinstance(value, int):
+        shown = "an integer beyond 64 bits"  # its digits may be millions
     raise PermanentError(
-        f"{what} holds {shown[:60]}, which is not JSON",
+        f"{what} holds {shown}, which is not JSON",
         code="not-json",
         hint="give strings, finite numbers, booleans, null, lists and maps with string keys",
     )

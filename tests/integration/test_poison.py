@@ -1,0 +1,354 @@
+"""Poison: what a stage, a plugin or a damaged journal can do wrong is told, and nothing else suffers."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.integration.canary_parts import Project, install
+from tests.integration.runtime_parts import is_alive, wait_for
+
+PLUGIN = """\
+import _thread, math, os, pathlib, sys, threading, time
+from gennaker.errors import PermanentError, StageError, TemporaryError
+from gennaker.stage import Context, Decision, Failed, Outcome, Poll, Stage, StageInputs
+from gennaker.stage import StageOutputs, Succeeded, Timer, Waiting
+
+class Weird(Exception):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+class Torn(dict):
+    def items(self):
+        raise RuntimeError("no items")
+
+class Poison(Stage):
+    "Do one of many things no stage should do."
+    name = "t.poison"
+
+    class Inputs(StageInputs):
+        how: str
+        note: str = ""
+
+    class Outputs(StageOutputs):
+        value: object = None
+
+    def run(self, inputs, ctx):
+        return getattr(self, inputs.how)(inputs, ctx)
+
+    def large(self, inputs, ctx):
+        return Succeeded({"value": "x" * (10 << 20)})
+
+    def large_together(self, inputs, ctx):
+        return Succeeded({"value": ["x" * 1000] * 2000})
+
+    def nan(self, inputs, ctx):
+        return Succeeded({"value": {"deep": [math.nan]}})
+
+    def infinite(self, inputs, ctx):
+        return Succeeded({"value": -math.inf})
+
+    def circular(self, inputs, ctx):
+        value = {}
+        value["it"] = [value]
+        return Succeeded({"value": value})
+
+    def deep(self, inputs, ctx):
+        value = 1
+        for _ in range(100_000):
+            value = [value]
+        return Succeeded({"value": value})
+
+    def bytes(self, inputs, ctx):
+        return Succeeded({"value": b"it"})
+
+    def set(self, inputs, ctx):
+        return Succeeded({"value": {1, 2}})
+
+    def number(self, inputs, ctx):
+        return Succeeded({"value": 10 ** 5000})
+
+    def key(self, inputs, ctx):
+        return Succeeded({"value": {1: 2}})
+
+    def surrogate(self, inputs, ctx):
+        return Succeeded({"value": "\\ud800"})
+
+    def torn(self, inputs, ctx):
+        return Succeeded(Torn(value=1))
+
+    def text_outputs(self, inputs, ctx):
+        return Succeeded("it")
+
+    def nothing(self, inputs, ctx):
+        return None
+
+    def kind(self, inputs, ctx):
+        return Succeeded
+
+    def leave(self, inputs, ctx):
+        raise SystemExit(3)
+
+    def interrupt(self, inputs, ctx):
+        raise KeyboardInterrupt
+
+    def close(self, inputs, ctx):
+        raise GeneratorExit
+
+    def end_thread(self, inputs, ctx):
+        _thread.exit()
+
+    def recurse(self, inputs, ctx):
+        return self.recurse(inputs, ctx)
+
+    def no_memory(self, inputs, ctx):
+        return Succeeded({"value": bytearray(1 << 60)})
+
+    def weird(self, inputs, ctx):
+        raise Weird
+
+    def weird_code(self, inputs, ctx):
+        raise StageError("it", code=Weird())
+
+    def weird_reason(self, inputs, ctx):
+        return Failed(Weird())
+
+    def long_reason(self, inputs, ctx):
+        return Failed("x" * (10 << 20))
+
+    def bad_delay(self, inputs, ctx):
+        raise TemporaryError("it", delay="soon")
+
+    def wait_forever(self, inputs, ctx):
+        return Waiting(Timer(math.nan))
+
+    def large_state(self, inputs, ctx):
+        return Waiting(Poll(1), state="x" * 100_000)
+
+    def large_step(self, inputs, ctx):
+        return Succeeded({"value": ctx.step("it", lambda _key: "x" * 100_000)})
+
+    def fork(self, inputs, ctx):
+        if os.fork() == 0:
+            pathlib.Path(inputs.note).write_text(str(os.getpid()))
+            time.sleep(0.2)
+        return Succeeded({"value": "forked"})
+
+    def fork_step(self, inputs, ctx):
+        child = os.fork()
+        if child == 0:
+            pathlib.Path(inputs.note).write_text(str(os.getpid()))
+            ctx.step("child", lambda _key: 1)
+            time.sleep(60)
+        return Succeeded({"value": ctx.step("parent", lambda _key: 1)})
+
+    def shut_stdout(self, inputs, ctx):
+        sys.stdout.close()
+        return Succeeded({"value": "closed"})
+
+    def shut_stderr(self, inputs, ctx):
+        sys.stderr.close()
+        return Succeeded({"value": "closed"})
+
+    def close_output(self, inputs, ctx):
+        os.close(1)
+        os.close(2)
+        return Succeeded({"value": "closed"})
+
+    def deaf(self, inputs, ctx):
+        time.sleep(2.5)
+        pathlib.Path(inputs.note).write_text("late")
+        return Succeeded({"value": "late"})
+
+    def die(self, inputs, ctx):
+        os._exit(3)
+
+    def say(self, inputs, ctx):
+        for _ in range(200):
+            ctx.log("x" * (1 << 20))
+        return Succeeded({"value": "said"})
+
+    def well(self, inputs, ctx):
+        ctx.log("well")
+        return Succeeded({"value": "well"})
+"""
+SETTINGS = "project: shop\n"
+
+
+def make_project(folder: Path, stages: str) -> Project:
+    """A project with these stages and the plugin."""
+    project = Project(folder, SETTINGS, f"name: p\nstages:\n{stages}")
+    install(project.plugins, PLUGIN, t_poison="Poison")
+    return project
+
+
+def stage(how: str, more: str = "", **inputs: str) -> str:
+    """A stage called like what it does."""
+    given = "".join(f", {name}: '{value}'" for name, value in inputs.items())
+    return f"  {how}:\n    uses: t.poison\n    with: {{how: {how}{given}}}\n{more}"
+
+
+def read_run(project: Project, run: str = "p-1") -> dict:
+    """Return the run as data."""
+    code, out, err = project.call("status", run, "-o", "json")
+    assert code == 0, err
+    return json.loads(out)
+
+
+def read_stages(project: Project, run: str = "p-1") -> dict[str, tuple[str, str | None, str]]:
+    """Return outcome, code and reason of every stage."""
+    stages = read_run(project, run)["stages"].items()
+    return {name: (each["outcome"], each["code"], each["reason"] or "") for name, each in stages}
+
+
+def finish(process, seconds: float = 60) -> tuple[int, int]:
+    """Wait for a process; return its exit code and the most memory it had, in bytes."""
+    until = time.monotonic() + seconds
+    while True:
+        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if pid:
+            process.returncode = os.waitstatus_to_exitcode(status)
+            return process.returncode, usage.ru_maxrss << 10
+        assert time.monotonic() < until, "it did not end"
+        time.sleep(0.02)
+
+
+RAISED = {
+    "leave": "SystemExit: 3",
+    "interrupt": "KeyboardInterrupt",
+    "close": "GeneratorExit",
+    "end_thread": "SystemExit",
+    "recurse": "RecursionError: maximum recursion depth exceeded",
+    "no_memory": "MemoryError",
+    "weird": "Weird, an error that cannot say what it is",
+    "weird_code": "StageError, an error that cannot say what it is",
+    "weird_reason": "RuntimeError: no text",
+}
+REFUSED = {
+    "large": ("output-size", "output 'value' has 10485762 bytes of JSON, more than 64 KiB"),
+    "large_together": ("output-size", "output 'value' has 2008000 bytes of JSON"),
+    "nan": ("not-json", "output 'value' holds nan, which is not JSON"),
+    "infinite": ("not-json", "output 'value' holds -inf, which is not JSON"),
+    "circular": ("not-json", "output 'value' is nested deeper than 64 levels, or holds itself"),
+    "deep": ("not-json", "output 'value' is nested deeper than 64 levels, or holds itself"),
+    "bytes": ("not-json", "output 'value' holds a bytes, which is not JSON"),
+    "set": ("not-json", "output 'value' holds a set, which is not JSON"),
+    "number": ("not-json", "output 'value' holds an integer beyond 64 bits"),
+    "key": ("not-json", "output 'value' holds a map with the key '1', which is not a string"),
+    "surrogate": ("not-json", "output 'value' holds text that is not Unicode"),
+    "text_outputs": ("invalid-outputs", "stage type 't.poison' gave outputs that are no mapping"),
+    "nothing": ("invalid-outcome", "stage type 't.poison' gave a NoneType, not an outcome"),
+    "kind": ("invalid-outcome", "stage type 't.poison' gave a "),
+    "wait_forever": ("invalid-outcome", "Timer.at is nan, not a number of seconds"),
+    "large_state": ("output-size", "the state of a wait has 100002 bytes of JSON"),
+    "large_step": ("output-size", "the result of step 'it' has 100002 bytes of JSON"),
+}
+
+
+def test_what_no_stage_should_do_concerns_that_stage_alone(tmp_path: Path) -> None:
+    """Every bad output, outcome and exception is told with a code and a reason; others succeed."""
+    more = ("long_reason", "bad_delay", "torn")
+    project = make_project(
+        tmp_path,
+        "".join(stage(how) for how in (*RAISED, *REFUSED, *more))
+        + stage("well", "    needs: nan\n    if: always()\n"),
+    )
+    process = project.start("run", "p")
+    code, memory = finish(process)
+    assert code == 7
+    found = read_stages(project)
+    for how, reason in RAISED.items():
+        assert found[how][:2] == ("errored", "stage-raised")
+        assert found[how][2].startswith(reason)
+    for how, (word, reason) in REFUSED.items():
+        assert found[how][:2] == ("errored", word)
+        assert found[how][2].startswith(reason)
+    assert found["long_reason"] == ("failed", "failed", "x" * 4000)
+    assert found["bad_delay"][:2] == ("errored", "temporary")
+    assert [found[how][0] for how in ("torn", "well")] == ["succeeded", "succeeded"]
+    assert memory < 400 << 20
+    process.communicate()
+
+
+def test_forks_are_no_part_of_the_run(tmp_path: Path) -> None:
+    """A child that returns, or wants a step, ends; the parent's answer counts, once."""
+    project = make_project(
+        tmp_path,
+        stage("fork", note=str(tmp_path / "one"))
+        + stage("fork_step", note=str(tmp_path / "two"))
+        + stage("well"),
+    )
+    code, _, err = project.call("run", "p")
+    assert code == 0, err
+    assert {name: each["outputs"] for name, each in read_run(project)["stages"].items()} == {
+        "fork": {"value": "forked"},
+        "fork_step": {"value": 1},
+        "well": {"value": "well"},
+    }
+    _, out, _ = project.call("events", "p-1", "-o", "json")
+    items = json.loads(out)["items"]
+    ended = [each["instance"] for each in items if each["type"] == "attempt.ended"]
+    assert sorted(ended) == ["fork", "fork_step", "well"]
+    assert [each["name"] for each in items if each["type"] == "step.completed"] == ["parent"]
+    for note in ("one", "two"):
+        pid = int((tmp_path / note).read_text())
+        wait_for(lambda pid=pid: not is_alive(pid))
+
+
+@pytest.mark.parametrize("how", ["shut_stdout", "shut_stderr", "close_output"])
+def test_a_stage_that_closes_the_output_cannot_harm_the_run(tmp_path: Path, how: str) -> None:
+    """The run goes on and ends, and what is in the journal is whole."""
+    project = make_project(tmp_path, stage(how) + stage("well", f"    needs: {how}\n"))
+    code, _, err = project.call("run", "p")
+    assert code == 0, err
+    assert {name: each[0] for name, each in read_stages(project).items()} == {
+        how: "succeeded",
+        "well": "succeeded",
+    }
+    assert "Traceback" not in err
+    state = sqlite3.connect(project.state / "state.db")
+    assert state.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    state.close()
+
+
+def test_a_late_answer_of_a_stage_that_ignored_its_timeout_is_refused(tmp_path: Path) -> None:
+    """It failed in time; what it says later changes nothing, and others went on meanwhile."""
+    note = tmp_path / "note"
+    project = make_project(
+        tmp_path,
+        stage("deaf", "    timeout: 1s\n", note=str(note))
+        + stage("well")
+        + "  other:\n    uses: shell\n    with: {run: sleep 4}\n",
+    )
+    code, _, err = project.call("run", "p")
+    assert code == 1, err
+    assert note.read_text() == "late"
+    run = read_run(project)
+    found = {name: (each["outcome"], each["code"]) for name, each in run["stages"].items()}
+    assert found == {
+        "deaf": ("failed", "timeout"),
+        "well": ("succeeded", None),
+        "other": ("succeeded", None),
+    }
+    assert run["stages"]["deaf"]["outputs"] is None
+    _, out, _ = project.call("events", "p-1", "-o", "json")
+    about = [each for each in json.loads(out)["items"] if each.get("instance") == "deaf"]
+    assert [each["type"] for each in about].count("attempt.ended") == 1
+
+
+def test_a_stage_that_ends_the_process_three_times_is_poison(tmp_path: Path) -> None:
+    """Each resume delivers it again; after three deaths it is errored, and the rest goes on."""
+    project = make_project(
+        tmp_path, stage("die") + stage("well", "    needs: die\n    if: always()\n")
+    )
+    assert project.call("run", "p")[0] == 3
+    assert [project.call("resume", "p-1")[0] for _ in range(2)] == [3, 3]
+    code, _, err = project.call("resume", "p-1")
+    assert code == 7, err
+    found = read_stages(project)
+    assert (found["die"][:2], found["well"][0]) == (("errored", "poison"), "succeeded")
