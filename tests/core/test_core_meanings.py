@@ -13,6 +13,7 @@ from gennaker.testing import simulate
 from gennaker_engine.core import commands as c
 from gennaker_engine.core import events as e
 from gennaker_engine.core import messages as m
+from gennaker_engine.core.locks import Claim, request
 from gennaker_engine.core.messages import EnvironmentFacts
 from tests.core.bench import Bench
 
@@ -353,6 +354,30 @@ class TestLocks:
         reason = bench.instance("b").reason or ""
         assert "'shop-1'" in reason
         assert "'shop-2'" in reason
+
+    @pytest.mark.parametrize(
+        ("weights", "victim"),
+        [
+            ({"a": (4, 1.0), "b": (2, 2.0)}, "b"),
+            ({"a": (1, 1.0), "b": (2, 2.0)}, "a"),
+            ({"a": (2, 1.0), "b": (2, 2.0)}, "b"),
+            ({"a": (2, 2.0), "b": (2, 1.0)}, "a"),
+        ],
+    )
+    def test_who_gives_way_is_decided_by_what_is_now(
+        self, weights: dict[str, tuple[int, float]], victim: str
+    ) -> None:
+        """Deploys a run has started since it asked count; the younger is the one created later."""
+        staging, production = "lock/shop/staging", "lock/shop/production"
+        claims = [
+            Claim(staging, "a", 1, True, 1.0),
+            Claim(production, "b", 2, True, 2.0),
+            Claim(production, "a", 3, False, 3.0, deploys=1),
+        ]
+        wanted = Claim(staging, "b", 4, False, 4.0, deploys=2)
+        found = request(claims, wanted, weigh=weights.__getitem__).deadlock
+        assert found is not None
+        assert found.run == victim
 
 
 class TestApprovals:

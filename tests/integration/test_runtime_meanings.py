@@ -237,6 +237,24 @@ def test_a_deploy_that_failed_is_the_environments_last_one_too(tmp_path):
     engine.close()
 
 
+def test_what_comes_after_a_skip_or_an_ignored_failure_is_not_taken_over(tmp_path):
+    """A stage is reused with all of its ancestors, or it runs again."""
+    write_project(
+        tmp_path,
+        "name: shop\nstages:\n  a: {uses: t.echo}\n  b: {uses: t.echo, needs: a}\n"
+        "  no: {uses: t.echo, if: false}\n  c: {uses: t.echo, needs: [a, no]}\n"
+        "  d: {uses: t.behave, on_failure: ignore, with: {how: fail}}\n"
+        "  e: {uses: t.echo, needs: d}\n  bad: {uses: t.behave, with: {how: fail}}\n",
+    )
+    engine = open_engine(tmp_path)
+    first = engine.drive(start_run(engine))
+    outcomes = {name: each.outcome for name, each in first.facts.stages.items()}
+    assert outcomes["c"] == outcomes["e"] == "succeeded"
+    second = engine.drive(engine.create_retry(first.id, actor="local:bob"))
+    assert sorted(second.created.reused) == ["a", "b"]
+    engine.close()
+
+
 def test_who_started_a_run_may_not_approve_its_retry(tmp_path):
     """Neither who started it nor who retried it, when `self` is false."""
     stages = "  bad: {uses: t.behave, with: {how: fail}}\n"

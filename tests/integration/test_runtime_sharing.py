@@ -292,7 +292,9 @@ def test_runs_are_found_as_people_type_them(tmp_path):
             engine.resolve_run(ref)
         return str(caught.value)
 
-    assert fail("@last") == "unknown-run: there is no run yet; start one with 'gennaker run'"
+    assert fail("@last") == (
+        "unknown-run: there is no run yet; start one with 'gennaker run PIPELINE'"
+    )
     for _ in range(11):
         start_run(engine)
     assert engine.resolve_run("@last").run == "shop-11"

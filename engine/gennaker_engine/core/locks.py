@@ -14,6 +14,9 @@ from typing import NamedTuple
 __all__ = ["Claim", "Deadlock", "LockResult", "find_deadlock", "release", "request"]
 
 
+Weigh = Callable[[str], tuple[int, float]]
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A run's place in a queue: an environment's lock or a concurrency group.
@@ -74,16 +77,14 @@ class LockResult:
     deadlock: Deadlock | None = None
 
 
-def request(
-    claims: Iterable[Claim], wanted: Claim, *, find_birth: Callable[[str], float] | None = None
-) -> LockResult:
+def request(claims: Iterable[Claim], wanted: Claim, *, weigh: Weigh | None = None) -> LockResult:
     """Ask for what ``wanted`` says; asking again changes nothing.
 
     Args:
         claims: those of its key; for a lock, of all locks of its scope, so that circles are found.
         wanted: a claim that does not hold, at a new place, larger than any before. Its policy is
             ``queue``, ``supersede`` (who is still queued is cancelled) or ``reject``.
-        find_birth: as :func:`find_deadlock` has it.
+        weigh: as :func:`find_deadlock` has it.
     """
     known = list(claims)
     key, run, policy = wanted.key, wanted.run, wanted.policy
@@ -98,7 +99,7 @@ def request(
         return LockResult(refused=True)
     claim = replace(wanted, holding=free)
     superseded = tuple(each.run for each in queued) if policy == "supersede" else ()
-    deadlock = None if free else find_deadlock([*known, claim], run, find_birth)
+    deadlock = None if free else find_deadlock([*known, claim], run, weigh)
     return LockResult(free, (claim,), (), superseded, False, deadlock)
 
 
@@ -116,17 +117,15 @@ def release(claims: Iterable[Claim], key: str, run: str, *, now: float) -> LockR
     return LockResult(changed=tuple(changed), removed=removed)
 
 
-def find_deadlock(
-    claims: Iterable[Claim], run: str, find_birth: Callable[[str], float] | None = None
-) -> Deadlock | None:
+def find_deadlock(claims: Iterable[Claim], run: str, weigh: Weigh | None = None) -> Deadlock | None:
     """Return the circle of waits that goes through ``run``, and who gives way in it.
 
     A run that waits for a lock waits for who holds it and for all before it in the queue. In a
     circle the run with the fewest started deploys gives way, among those the youngest.
 
     Args:
-        find_birth: when a run was created, asked only in a circle; without it, and for runs of one
-            moment, who asked later is the younger.
+        weigh: how many deploys a run has started by now and when it was created; asked only in a
+            circle. Without it the claims' own numbers count, and who asked later is the younger.
     """
     known = list(claims)
     waits = [each for each in known if not each.holding and each.limit == 1]
@@ -143,14 +142,12 @@ def find_deadlock(
     circle = _find_circle(before, run)
     if circle is None:
         return None
-    births = {
-        each.run: (
-            find_birth(each.run) if find_birth is not None else 0.0,
-            min(claim.place for claim in known if claim.run == each.run),
-        )
-        for each in circle
-    }
-    number = max(range(len(circle)), key=lambda at: (-circle[at].deploys, births[circle[at].run]))
+    weights = []
+    for each in circle:
+        deploys, born = weigh(each.run) if weigh is not None else (each.deploys, 0.0)
+        place = min(claim.place for claim in known if claim.run == each.run)
+        weights.append((-deploys, born, place))
+    number = weights.index(max(weights))
     victim, other = circle[number], circle[(number + 1) % len(circle)]
     return Deadlock(victim.run, _environment(victim.key), other.run, _environment(other.key))
 

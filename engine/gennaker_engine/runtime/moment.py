@@ -139,17 +139,18 @@ class Moment:
                 instance=command.instance,
                 deploys=run.facts.deploys,
             ),
-            find_birth=self._find_birth,
+            weigh=self._weigh,
         )
         self._apply(result)
         if result.deadlock is not None:
             victim, environment, other, other_environment = result.deadlock
             self.handle(victim, RefuseLock(environment, other, other_environment))
 
-    def _find_birth(self, name: str) -> float:
+    def _weigh(self, name: str) -> tuple[int, float]:
+        """Return how many deploys a run has started, and when it was created."""
         touched = self.touched.get(name)
         run = self._book.find_run(name, self._transaction) if touched is None else touched.run
-        return run.created.at
+        return run.facts.deploys, run.created.at
 
     def _release_lock(self, run: Run, command: ReleaseLock) -> None:
         scope = run.created.scope
