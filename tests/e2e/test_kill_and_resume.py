@@ -298,3 +298,47 @@ def test_a_killed_run_keeps_its_environment_until_it_has_ended(desk: Desk) -> No
     assert desk.list_runs() == {"demo-1": "succeeded", "demo-2": "succeeded"}
     keys = [line.split()[2] for line in read_note(desk) if line.startswith("second")]
     assert keys == ["demo-1/second/1", "demo-1/second/1", "demo-2/second/1"]
+
+
+def test_a_cancelled_run_killed_in_finally_still_tidies_up(desk: Desk) -> None:
+    """The abort is kept: resume goes on in finally, starts nothing else, and ends as aborted."""
+    tidy = f"{NOTE}; touch FOLDER/tidying; {WAITS}"
+    desk.write(f"{HELD}finally:\n  tidy: {{uses: shell, with: {{run: '{tidy}'}}}}\n")
+    program = desk.start("run", "demo")
+    wait_for((desk.folder / "begun").exists)
+    said = desk.call("cancel", "demo-1")
+    assert said.code == 0
+    assert "recorded; demo-1 is driven by " in said.err
+    wait_for((desk.folder / "tidying").exists)
+    program.kill()
+    program.wait()
+    assert desk.list_runs() == {"demo-1": None}
+    (desk.folder / "go").touch()
+    assert desk.call("resume", "demo-1").code == 3
+    assert tell_outcomes(desk.view()) == {
+        "first": "succeeded",
+        "second": "aborted",
+        "third": "skipped",
+        "tidy": "succeeded",
+    }
+    keys = [line.split()[2] for line in read_note(desk)]
+    assert keys == ["demo-1/first/1", "demo-1/second/1", "demo-1/tidy/1", "demo-1/tidy/1"]
+    assert set(find_processes(str(desk.folder / ".gennaker"))) == set()
+
+
+def test_killed_while_it_makes_a_run_there_is_a_whole_run_or_none(desk: Desk) -> None:
+    """At any moment of the start: what is listed can be resumed to its end, and the next run works."""
+    desk.write(f"name: demo\nstages:\n  a: {{uses: shell, with: {{run: '{NOTE}'}}}}\n")
+    chance = random.Random(7)
+    for _ in range(8):
+        program = desk.start("run", "demo")
+        time.sleep(chance.uniform(0.15, 0.6))
+        program.kill()
+        program.wait()
+    desk.list_runs()
+    assert desk.call("resume").code == 0
+    assert desk.call("run", "demo").code == 0
+    runs = desk.list_runs()
+    assert set(runs.values()) == {"succeeded"}
+    assert {f"demo-{number}" for number in range(1, len(runs) + 1)} == set(runs)
+    assert {line.split()[2] for line in read_note(desk)} == {f"{run}/a/1" for run in runs}
