@@ -66,9 +66,13 @@ class DockerBuild(Stage):
         which only this engine knows it.
         """
 
-        digest: str
-        reference: str
-        image_id: str
+        digest: str = Field(
+            description="Digest of the manifest at the registry when it was pushed, else the image's id"
+        )
+        reference: str = Field(
+            description="The repository with that digest when it was pushed, else the first tag"
+        )
+        image_id: str = Field(description="The id by which the engine knows it")
 
     def plan(self, inputs: Inputs, ctx: PlanContext) -> Plan:
         """Say what would be built; digest and reference are known only by building."""

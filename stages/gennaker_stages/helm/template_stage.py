@@ -74,8 +74,10 @@ class HelmTemplate(Stage):
     class Outputs(StageOutputs):
         """What was rendered."""
 
-        bundle: Artifact
-        objects: list[str]
+        bundle: Artifact = Field(
+            description="The objects, in the order in which Helm installs them"
+        )
+        objects: list[str] = Field(description="Kind/name of each object")
 
     def plan(self, inputs: Inputs, ctx: PlanContext) -> Plan:
         """Render without keeping anything but the bundle, which later plans read."""

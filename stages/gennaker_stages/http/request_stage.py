@@ -62,7 +62,9 @@ class HttpRequest(Stage):
 
     class Inputs(StageInputs):
         url: Annotated[str, AfterValidator(_check_url), Field(description="What to ask.")]
-        method: Annotated[str, AfterValidator(_check_method)] = "GET"
+        method: Annotated[str, AfterValidator(_check_method)] = Field(
+            default="GET", description="The method, in capitals."
+        )
         headers: dict[str, EnvValue] = Field(
             default_factory=dict, description="Headers to send; a value may be a secret."
         )
@@ -90,10 +92,10 @@ class HttpRequest(Stage):
         warnings.simplefilter("ignore", UserWarning)
 
         class Outputs(StageOutputs):
-            status: int
-            headers: dict[str, str]
-            body: str
-            json: Any = None
+            status: int = Field(description="Status of the answer")
+            headers: dict[str, str] = Field(description="Its headers, with names in lower case")
+            body: str = Field(description="Its body as text, at most 64 KiB")
+            json: Any = Field(default=None, description="Its body as data, where it is JSON")
 
     def plan(self, inputs: Inputs, ctx: PlanContext) -> Plan:
         """Say what is asked."""

@@ -58,8 +58,10 @@ class KubernetesDeploy(Stage):
         ``images`` are read back from the specs of the live Pods once all is ready.
         """
 
-        objects: list[str]
-        images: list[str]
+        objects: list[str] = Field(description="Kind/name of each object that was applied")
+        images: list[str] = Field(
+            description="Images in the specs of the live Pods, once all is ready"
+        )
 
     def plan(self, inputs: Inputs, ctx: PlanContext) -> Plan:
         """List the objects that would be created, changed and left, by a server-side dry run."""

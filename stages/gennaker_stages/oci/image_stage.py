@@ -76,9 +76,9 @@ class OciBuild(Stage):
     class Outputs(StageOutputs):
         """The image that was built."""
 
-        digest: str
-        reference: str
-        layout: Artifact
+        digest: str = Field(description="Digest of the image's manifest")
+        reference: str = Field(description="The first tag's repository with that digest")
+        layout: Artifact = Field(description="The image as a tar of an OCI layout")
 
     def plan(self, inputs: Inputs, ctx: PlanContext) -> Plan:
         """Say what would be built; without a base in a registry the digest is known already."""

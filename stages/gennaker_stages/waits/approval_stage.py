@@ -68,8 +68,10 @@ class Approval(Stage):
         )
 
     class Outputs(StageOutputs):
-        decisions: list[dict[str, Any]]
-        inputs: dict[str, Any]
+        decisions: list[dict[str, Any]] = Field(
+            description="Who decided what, when and with which comment"
+        )
+        inputs: dict[str, Any] = Field(description="What the last approver entered")
 
     def plan(self, inputs: Inputs, ctx: PlanContext) -> Plan:
         """Say who is asked."""
