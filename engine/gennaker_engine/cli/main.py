@@ -12,14 +12,13 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import click
-
-from gennaker_engine.cli.app import app
 from gennaker_engine.cli.exit_codes import ERRORED, INTERRUPTED, INVALID, SUCCEEDED
-from gennaker_engine.cli.settings import Settings
 
 if TYPE_CHECKING:
+    import click
+
     from gennaker.errors import Problem
+    from gennaker_engine.cli.settings import Settings
 
 __all__ = ["main"]
 
@@ -35,6 +34,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code, one of :data:`gennaker_engine.cli.exit_codes.EXIT_CODES`.
     """
+    try:
+        # The rest is imported here, where a Ctrl-C that comes this early is no traceback.
+        return _run(argv)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    from gennaker_engine.cli.app import app
+    from gennaker_engine.cli.settings import Settings
+
     if f"_{_PROGRAM.upper()}_COMPLETE" in os.environ:
         from gennaker_engine.cli.completion import complete_in_time
 
@@ -71,7 +81,10 @@ def _open_closed_streams() -> None:
 
 
 def _call(argv: list[str], settings: Settings) -> int:
+    import click
+
     from gennaker.errors import GennakerError
+    from gennaker_engine.cli.app import app
 
     try:
         # Not app.main(): that answers a closed pipe with exit code 1 before anybody here sees it.
@@ -122,6 +135,8 @@ def _show(settings: Settings, problems: Sequence[Problem]) -> None:
 def _usage_problem(error: click.UsageError) -> Problem:
     """Tell a wrong command line in the form of every other problem."""
     from difflib import get_close_matches
+
+    import click
 
     from gennaker.errors import Problem
     from gennaker_engine.cli.app import COMMANDS
