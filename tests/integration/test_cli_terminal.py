@@ -347,7 +347,7 @@ def test_retry_is_a_new_run(lab: Lab) -> None:
 
 
 def test_completion_knows_runs_and_stages(lab: Lab) -> None:
-    """A shell is told the pipelines, runs and stages of this project."""
+    """A shell is told the pipelines, their parameters, the runs and stages of this project."""
 
     def complete(*words: str) -> list[str]:
         # on a busy machine the answer may miss its deadline; a person presses the key again
@@ -363,9 +363,14 @@ def test_completion_knows_runs_and_stages(lab: Lab) -> None:
                 break
         return found
 
-    lab.write("demo", "name: demo\nstages:\n  good: {uses: t.hold}\n")
+    lab.write(
+        "demo",
+        "name: demo\nparameters: {to: {choices: [here, there], default: here}, by: {default: me}}\n"
+        "stages:\n  good: {uses: t.hold}\n",
+    )
     lab.call("run", "demo")
     assert complete("run", "de") == ["demo"]
+    assert complete("run", "demo", "-p", "") == ["to=here", "to=there", "by="]
     assert complete("status", "demo") == ["demo-1"]
     assert complete("logs", "demo-1", "g") == ["good"]
     assert complete("re") == ["resume", "retry", "reject"]

@@ -339,3 +339,21 @@ def test_completion_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(completion, "DEADLINE", 5)
     assert completion._within_deadline(fail, "") == []
     assert completion._within_deadline(lambda: ["ab", "cd"], "a") == ["ab"]
+
+
+def test_a_filter_that_finds_nothing_is_not_an_empty_project(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A list that a filter left empty says so; one without filters says how to begin."""
+    assert main(["runs"]) == 0
+    assert capsys.readouterr().err == "no runs; start one with 'gennaker run PIPELINE'\n"
+    assert main(["runs", "--outcome", "failed"]) == 0
+    assert capsys.readouterr().err == "no such run; without filters: 'gennaker runs'\n"
+
+
+def test_the_options_of_a_help_are_options(capsys: pytest.CaptureFixture[str]) -> None:
+    """Arguments stand in the usage line, without a row that says nothing."""
+    assert main(["logs", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "Usage: gennaker logs [OPTIONS] RUN [STAGE]" in shown
+    assert "Options:\n  -f, --follow" in shown

@@ -7,7 +7,7 @@ from typing import Any
 from gennaker_engine.cli.render.lines import LineRenderer
 from gennaker_engine.cli.render.progress import Progress
 from gennaker_engine.cli.render.tree import ASCII, render_tree, tell_outcome
-from gennaker_engine.cli.render.wording import tell_cause, tell_event, tell_value
+from gennaker_engine.cli.render.wording import tell_cause, tell_event, tell_source, tell_value
 from gennaker_engine.core import events as facts
 
 
@@ -285,3 +285,16 @@ def test_an_environment_that_was_never_entered_is_the_reason_of_a_skip() -> None
     """A condition without an expression says why it did not hold."""
     detail = {"environment": "prod", "reason": "the run never entered 'prod'"}
     assert tell_cause("condition", detail) == "condition: the run never entered 'prod'"
+
+
+def test_a_source_is_told_as_git_people_expect() -> None:
+    """Twelve characters of a commit, a digest with its algorithm, whether it was dirty."""
+    commit = "4e63af2ee05be45f8ef6380007c94fdf596d4845"
+    assert tell_source({"kind": "commit", "commit": commit}) == "commit 4e63af2ee05b"
+    assert (
+        tell_source({"kind": "snapshot", "commit": commit, "dirty": True})
+        == "snapshot 4e63af2ee05b (dirty)"
+    )
+    folder = {"kind": "folder", "commit": None, "digest": "sha256:" + "a" * 64}
+    assert tell_source(folder) == "folder sha256:aaaaaaaaaaaa"
+    assert tell_source({}) == ""

@@ -225,3 +225,31 @@ def test_python_reads_as_a_person_would_write_it(tmp_path: Path) -> None:
         "    with pipeline.finally_():\n"
         '        shell("tell", run="echo done")\n'
     )
+
+
+def test_a_script_is_printed_as_its_lines(tmp_path: Path) -> None:
+    """Several lines stand between triple quotes; one line, or spaces at a line's end, do not."""
+    scripts = {"a": "cd app\nmake\n", "b": "make\n", "c": "one \ntwo\n", "d": 'C:\\x\necho "y"\n'}
+    stages = {name: {"uses": "shell", "with": {"run": run}} for name, run in scripts.items()}
+    assert print_python(define({"name": "p", "stages": stages}, tmp_path), BUILTIN) == (
+        "from gennaker import Pipeline\n"
+        "from gennaker_stages import shell\n"
+        "\n"
+        'with Pipeline("p") as pipeline:\n'
+        "    shell(\n"
+        '        "a",\n'
+        '        run="""\\\n'
+        "cd app\n"
+        "make\n"
+        '""",\n'
+        "    )\n"
+        '    shell("b", run="make\\n")\n'
+        '    shell("c", run="one \\ntwo\\n")\n'
+        "    shell(\n"
+        '        "d",\n'
+        '        run="""\\\n'
+        "C:\\\\x\n"
+        'echo "y"\n'
+        '""",\n'
+        "    )\n"
+    )

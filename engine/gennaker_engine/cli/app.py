@@ -139,6 +139,7 @@ class Command(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the command's options, then one line that names the global ones."""
         own = [p for p in self.get_params(ctx) if p not in self.shared]
+        own = [p for p in own if isinstance(p, click.Option)]
         rows = [row for row in (p.get_help_record(ctx) for p in own) if row is not None]
         with formatter.section("Options"):
             formatter.write_dl(rows)

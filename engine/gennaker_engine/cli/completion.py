@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SHELLS",
+    "complete_artifacts",
     "complete_in_time",
+    "complete_parameters",
     "complete_pipelines",
     "complete_pipelines_and_runs",
     "complete_runs",
@@ -99,6 +101,27 @@ def complete_stages(ctx: click.Context, param: click.Parameter, incomplete: str)
     return _within_deadline(lambda: _list_stages(settings, run), incomplete)
 
 
+def complete_parameters(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return ``name=`` of the parameters of the pipeline that stands before, with its choices."""
+    if all(each.name != "pipeline" for each in ctx.command.params):
+        return []
+    # An option that still lacks its value leaves the arguments before it unparsed.
+    pipeline = ctx.params.get("pipeline") or next(iter(ctx.args), None)
+    if not isinstance(pipeline, str):
+        return []
+    settings = ctx.ensure_object(_settings_class())
+    return _within_deadline(lambda: _list_parameters(settings, pipeline), incomplete)
+
+
+def complete_artifacts(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the artifacts of the run that stands before."""
+    run = ctx.params.get("run")
+    if not isinstance(run, str):
+        return []
+    settings = ctx.ensure_object(_settings_class())
+    return _within_deadline(lambda: _list_artifacts(settings, run), incomplete)
+
+
 def complete_stage_types(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Return the names of the installed stage types."""
     settings = ctx.ensure_object(_settings_class())
@@ -133,6 +156,30 @@ def _list_stages(settings: Settings, run: str) -> Iterable[str]:
         row = resolve_run(journal, run)
         definition = journal.load_events(row.run)[0].data["definition"]
         return [*definition["stages"], *definition.get("finally", {})]
+
+
+def _list_parameters(settings: Settings, pipeline: str) -> Iterable[str]:
+    from gennaker.loader import find_pipeline
+
+    parameters = find_pipeline(settings.project, pipeline).check().definition.parameters
+    for name, declared in parameters.items():
+        choices = declared.choices or ([False, True] if declared.type == "boolean" else [])
+        yield from [f"{name}={_type(each)}" for each in choices] or [f"{name}="]
+
+
+def _type(value: Any) -> str:
+    """Return what to type for a value of a parameter."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _list_artifacts(settings: Settings, run: str) -> Iterable[str]:
+    from gennaker_engine.cli.commands.artifacts import find_artifacts
+    from gennaker_engine.cli.reading import load_events, read_journal
+    from gennaker_engine.journal.lookup import resolve_run
+
+    with read_journal(settings) as journal:
+        events = [event for _, event in load_events(journal, resolve_run(journal, run).run)]
+    return [str(each["name"]) for each in find_artifacts(events)]
 
 
 def _within_deadline(ask: Callable[[], Iterable[str]], incomplete: str) -> list[str]:

@@ -8,7 +8,12 @@ from typing import Any, TypeVar
 import click
 
 from gennaker_engine.cli.app import Command
-from gennaker_engine.cli.completion import complete_pipelines, complete_runs, complete_stages
+from gennaker_engine.cli.completion import (
+    complete_parameters,
+    complete_pipelines,
+    complete_runs,
+    complete_stages,
+)
 
 __all__ = [
     "command",
@@ -64,6 +69,7 @@ parameter_option = click.option(
     "parameters",
     metavar="NAME=VALUE",
     multiple=True,
+    shell_complete=complete_parameters,
     help="Give a value; may be repeated.",
 )
 """``-p name=value``, repeated; the values arrive as texts."""

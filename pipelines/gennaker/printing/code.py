@@ -25,7 +25,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A string that may be split after its line ends, in parentheses."""
+    """A string; one of several lines is written as such, or split after its line ends."""
 
     value: str
 
@@ -71,9 +71,12 @@ def print_code(code: Code, *, indent: int, before: str = "", after: str = "") ->
     flat = before + _flat(code) + after
     margin = " " * indent
     # ruff joins a parenthesised string that fits, so the flat form wins whenever it fits
-    if indent + _width(flat) <= WIDTH or isinstance(code, Text):
+    if isinstance(code, Text) or (indent + _width(flat) <= WIDTH and not _has_block(code)):
         return margin + flat
     if isinstance(code, Words):
+        block = _block(code.value)
+        if block is not None:
+            return f"{margin}{before}{block}{after}"
         parts = [quote(each) for each in re.findall(r"[^\n]*\n|[^\n]+", code.value)]
         if len(parts) < 2 or any(each.startswith("'") for each in parts):
             return margin + flat
@@ -86,6 +89,26 @@ def print_code(code: Code, *, indent: int, before: str = "", after: str = "") ->
         for prefix, value in code.items
     ]
     return "\n".join([f"{margin}{before}{code.open}", *lines, f"{margin}{code.close}{after}"])
+
+
+def _has_block(code: Code) -> bool:
+    if isinstance(code, Group):
+        return any(_has_block(value) for _, value in code.items)
+    return isinstance(code, Words) and _block(code.value) is not None
+
+
+def _block(value: str) -> str | None:
+    """Return a text of several lines between triple quotes, as people write scripts.
+
+    None for one line, and for what would not be seen (spaces at the end of a line) or end it.
+    """
+    if "\n" not in value.rstrip("\n") or '"""' in value or value.endswith('"'):
+        return None
+    lines = value.split("\n")
+    if not all(line.isprintable() and line == line.rstrip() for line in lines):
+        return None
+    escaped = value.replace("\\", "\\\\")
+    return f'"""\\\n{escaped}"""'
 
 
 def _flat(code: Code) -> str:

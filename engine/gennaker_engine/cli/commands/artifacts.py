@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gennaker_engine.cli.completion import complete_artifacts
 from gennaker_engine.cli.options import command, output_option, run_argument
 from gennaker_engine.cli.settings import Settings, pass_settings
 
@@ -23,7 +24,7 @@ _KEYS = {"digest", "size", "media_type"}
 
 @command("artifacts")
 @run_argument
-@click.argument("name", metavar="[ARTIFACT]", required=False)
+@click.argument("name", metavar="[ARTIFACT]", required=False, shell_complete=complete_artifacts)
 @click.option(
     "--to",
     "target",

@@ -109,7 +109,9 @@ def runs_command(
             name=lambda item: str(item["id"]),
             header=("run", "state", "created", "took", "by", "title"),
             row=cells,
-            empty="no runs; start one with 'gennaker run PIPELINE'",
+            empty="no such run; without filters: 'gennaker runs'"
+            if pipeline or states or outcomes
+            else "no runs; start one with 'gennaker run PIPELINE'",
         ),
     )
 

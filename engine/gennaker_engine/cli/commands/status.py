@@ -91,18 +91,15 @@ def _show(settings: Settings, journal: Journal, run: str) -> None:
 
 def _facts(created: RunCreated, progress: Progress, owner: str | None) -> Sequence[tuple[str, str]]:
     from gennaker_engine.cli.render.text import clean, tell_time
-    from gennaker_engine.cli.render.wording import tell_value
+    from gennaker_engine.cli.render.wording import tell_source, tell_value
 
-    source = created.source
-    told = str(source.get("commit") or source.get("digest") or "")[:19]
-    if source.get("dirty"):
-        told += " (dirty)"
+    source = tell_source(created.source)
     facts = [
         ("created", f"{tell_time(created.at)} by {created.actor}"),
         ("definition", created.digest[:19]),
     ]
-    if told:
-        facts.append(("source", f"{source.get('kind', '')} {told}".strip()))
+    if source:
+        facts.append(("source", source))
     if created.parameters:
         values = ", ".join(
             f"{key}={tell_value(value)}" for key, value in created.parameters.items()

@@ -8,7 +8,7 @@ from typing import Any
 from gennaker_engine.cli.render.text import clean, tell_time
 from gennaker_engine.core import events as facts
 
-__all__ = ["tell_cause", "tell_event", "tell_value"]
+__all__ = ["tell_cause", "tell_event", "tell_source", "tell_value"]
 
 _LONGEST = 60
 
@@ -46,6 +46,15 @@ def tell_value(value: Any) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
+def tell_source(source: Mapping[str, Any]) -> str:
+    """Return what a run was started from: kind, the first of commit and digest, whether dirty."""
+    commit, digest = source.get("commit"), source.get("digest")
+    name = str(commit)[:12] if commit else _short(str(digest)) if digest else ""
+    if not name:
+        return ""
+    return f"{source.get('kind', '')} {name}".strip() + (" (dirty)" if source.get("dirty") else "")
+
+
 def _simplify(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_simplify(each) for each in value]
@@ -78,10 +87,9 @@ def _created(event: facts.RunCreated) -> str:
     title = f" ({event.title})" if event.title and event.title != event.pipeline else ""
     parts = [f"{event.actor} created {event.run}{title} of {event.file or event.pipeline}"]
     parts.append(f"definition {_short(event.digest)}")
-    commit = event.source.get("commit") or event.source.get("digest")
-    if commit:
-        dirty = " (dirty)" if event.source.get("dirty") else ""
-        parts.append(f"source {event.source.get('kind', '')} {str(commit)[:19]}{dirty}".strip())
+    source = tell_source(event.source)
+    if source:
+        parts.append(f"source {source}")
     if event.parameters:
         parts.append(f"with {_join(event.parameters)}")
     if event.retry_of:
