@@ -128,6 +128,9 @@ true ? true ? 1 : 2 : 3
 1.0 in [1, 2]
 "k" in m
 "q" in m
+null in m
+[1] in m
+1.5 in m
 1 in {1: 2}
 1.0 in {1: 2}
 {1: "a"}[1.0]

@@ -246,10 +246,7 @@ class _Evaluator:
     def _contains(self, item: object, container: object) -> bool:
         check_known(item)
         if isinstance(container, Mapping):
-            try:
-                return as_key(item) in container
-            except ExpressionError:
-                return False
+            return as_key(item) in container
         if isinstance(container, list | tuple):
             return any(equal(each, item, self._budget) for each in container)
         check_known(container)
