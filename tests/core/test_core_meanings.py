@@ -345,6 +345,33 @@ class TestLocks:
         bench.succeed("a")
         assert bench.run.facts.locks == {}
 
+    @pytest.mark.parametrize("values", [["staging", "production"], "${{ params.names }}"])
+    def test_a_matrix_over_environments_gives_each_back(self, values: Any) -> None:
+        """One after the other: the first is free as soon as no instance can enter it any more."""
+        matrix = {"to": values, "max_parallel": 1}
+        stages = {"a": deploy("${{ matrix.to }}", matrix=matrix)}
+        bench = Bench.start(
+            {"stages": stages}, parameters={"names": ["staging", "production"]}, grant_locks=False
+        )
+        bench.tell(m.GrantLock("staging"))
+        bench.succeed("a[0]")
+        assert {name: each.state for name, each in bench.run.facts.locks.items()} == {
+            "production": "requested"
+        }
+        bench.tell(m.GrantLock("production"))
+        bench.succeed("a[1]")
+        assert (bench.run.outcome, bench.run.facts.locks) == ("succeeded", {})
+        bench.check_replay()
+
+    def test_a_parameter_called_matrix_is_no_matrix(self) -> None:
+        """An environment that mentions it keeps the lock as any expression does."""
+        stages = {"a": deploy(), "b": deploy("${{ params.matrix }}", needs="a")}
+        bench = Bench.start({"stages": stages}, parameters={"matrix": "staging"})
+        bench.succeed("a")
+        assert bench.run.facts.locks["staging"].state == "held"
+        bench.succeed("b")
+        assert (bench.run.outcome, bench.run.facts.locks) == ("succeeded", {})
+
     def test_a_deadlock_names_both_runs(self) -> None:
         """By their ids, so that it can be read outside the run."""
         stages = {"a": deploy("staging"), "b": deploy("production")}

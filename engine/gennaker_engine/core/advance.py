@@ -74,6 +74,12 @@ def _stage_ended(turn: Turn, name: str) -> None:
         release_locks(turn)
 
 
+def _advance_matrix(turn: Turn, name: str) -> None:
+    advance_matrix(turn, name)
+    if turn.run.locks:
+        release_locks(turn)
+
+
 def _adopted(turn: Turn, _name: str) -> None:
     """Find everything that can go on after a process took the run over."""
     run = turn.run
@@ -97,7 +103,7 @@ def _adopted(turn: Turn, _name: str) -> None:
 _HANDLERS: dict[str, Callable[[Turn, str], None]] = {
     "stage": decide_stage,
     "instance": consider_instance,
-    "matrix": advance_matrix,
+    "matrix": _advance_matrix,
     "gate": settle_gate,
     "ended": _stage_ended,
     "sweep": lambda turn, _name: sweep(turn),

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from gennaker.errors import ExpressionError
 from gennaker_engine.core import events as e
-from gennaker_engine.core.blueprint import StagePlan
 from gennaker_engine.core.commands import ReleaseLock, RequestLock
 from gennaker_engine.core.matrix import expand_matrix
 from gennaker_engine.core.resolve import find_environment_name
 from gennaker_engine.core.scope import make_scope
-from gennaker_engine.core.state import Instance, RunState
+from gennaker_engine.core.state import Instance, RunState, StageState
 from gennaker_engine.core.turn import Turn
 
 __all__ = ["check_lock", "release_lock", "release_locks"]
@@ -62,19 +61,29 @@ def _can_enter(run: RunState, environment: str) -> bool:
     return False
 
 
-def _possible_names(run: RunState, key: str) -> frozenset[str] | None:
+def _possible_names(run: RunState, key: str) -> Collection[str] | None:
     """The environments that the stages counted under ``key`` can mean; None when not known yet."""
-    cached: frozenset[str] | None = run.caches.get(("names", key))
-    if cached is None:
-        plan = run.blueprint.stages[run.blueprint.by_environment[key][0]]
-        cached = _find_names(run, plan)
-        if cached is not None:
-            run.caches["names", key] = cached
-    return cached
+    stage = run.stages[run.blueprint.by_environment[key][0]]
+    names: list[str | None] | None = run.caches.get(("names", key))
+    if names is None:
+        names = _find_names(run, stage)
+        if names is None:
+            return None
+        if stage.plan.matrix is None or stage.expanded:
+            run.caches["names", key] = names
+    if "\n" in key and stage.plan.matrix is not None and stage.expanded:
+        # A matrix over environments: an instance that has ended enters its own no more.
+        names = [
+            name
+            for name, instance in zip(names, stage.instances, strict=True)
+            if instance.state != "ended"
+        ]
+    return {name for name in names if name is not None}
 
 
-def _find_names(run: RunState, plan: StagePlan) -> frozenset[str] | None:
-    stage = run.stages[plan.id]
+def _find_names(run: RunState, stage: StageState) -> list[str | None] | None:
+    """Return the environment of each instance, None for one that will never enter any."""
+    plan = stage.plan
     combinations: list[Mapping[str, Json] | None]
     if plan.matrix is None:
         combinations = [None]
@@ -85,11 +94,11 @@ def _find_names(run: RunState, plan: StagePlan) -> frozenset[str] | None:
             combinations = [*expand_matrix(plan.matrix, lambda: make_scope(run))]
         except ExpressionError:
             return None
-    names = set()
+    names: list[str | None] = []
     for values in combinations:
         try:
-            names.add(find_environment_name(run, plan, values))
+            names.append(find_environment_name(run, plan, values))
         except ExpressionError:
             # It will be errored when it is resolved, and never enters anything.
-            continue
-    return frozenset(names)
+            names.append(None)
+    return names
