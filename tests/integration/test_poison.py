@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import threading
 import time
+from collections import deque
 from pathlib import Path
 
 import pytest
@@ -169,8 +171,9 @@ class Poison(Stage):
         os._exit(3)
 
     def say(self, inputs, ctx):
-        for _ in range(200):
-            ctx.log("x" * (1 << 20))
+        for _ in range(20):
+            ctx.log(("x" * 999 + "\\n") * 10_000, stream="stdout")
+        ctx.log("end", stream="stdout")
         return Succeeded({"value": "said"})
 
     def well(self, inputs, ctx):
@@ -352,3 +355,86 @@ def test_a_stage_that_ends_the_process_three_times_is_poison(tmp_path: Path) -> 
     assert code == 7, err
     found = read_stages(project)
     assert (found["die"][:2], found["well"][0]) == (("errored", "poison"), "succeeded")
+
+
+@pytest.mark.parametrize("how", ["lines", "one_line", "stage"])
+def test_endless_output_is_bounded(tmp_path: Path, how: str) -> None:
+    """200 MB of output: the log is cut in the middle and says so, memory stays small."""
+    scripts = {
+        "lines": f"set +o pipefail; yes {'x' * 999} | head -c 200000000",
+        "one_line": "head -c 200000000 /dev/zero | tr '\\\\0' x",
+    }
+    project = make_project(
+        tmp_path,
+        stage("well")
+        + (
+            stage("say")
+            if how == "stage"
+            else f'  say:\n    uses: shell\n    with: {{run: "{scripts[how]}; echo; echo end"}}\n'
+        ),
+    )
+    process = project.start("run", "p")
+    reader = threading.Thread(target=deque, args=(process.stderr, 0), daemon=True)
+    reader.start()
+    code, memory = finish(process, 100)
+    reader.join(10)
+    assert code == 0
+    assert memory < 300 << 20
+    (log,) = (project.state / "logs" / "p-1" / "say").iterdir()
+    if how == "one_line":
+        assert log.stat().st_size < 70 << 10
+        assert "characters cut]" in log.read_text()
+    else:
+        assert 49 << 20 < log.stat().st_size < 53 << 20
+        assert "lines left out: the log is larger than its limit]" in log.read_text()
+    assert log.read_text().rstrip().endswith(" o end")
+    process.stdout.close()
+    process.stderr.close()
+
+
+# The journal ------------------------------------------------------------------------------------
+
+UNKNOWN = '{"type":"stage.dreamt","v":1,"at":1.0,"instance":"well"}'
+DAMAGE = {
+    "garbage": ("{no json", "state-corrupt: event 5 of run 'p-1' is damaged"),
+    "number": ("7", "state-corrupt: event 5 of run 'p-1' is damaged"),
+    "no_type": ('{"at":1.0}', "state-corrupt: event 5 of run 'p-1' is damaged"),
+    "fields": (
+        '{"type":"stage.skipped","v":1,"at":1.0}',
+        "state-corrupt: event 5 of run 'p-1' has not",
+    ),
+    "unknown": (UNKNOWN, "state-newer: event 5 of run 'p-1' is a 'stage.dreamt' of version 1"),
+    "version": (
+        UNKNOWN.replace("dreamt", "skipped").replace('"v":1', '"v":99'),
+        "state-newer: event 5 of run 'p-1' is a 'stage.skipped' of version 99",
+    ),
+    "illegal": (
+        '{"type":"attempt.started","v":1,"at":1.0,"instance":"nobody","attempt":1}',
+        "state-corrupt: the events of run 'p-1' contradict each other",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_bad_row_concerns_its_run_alone(tmp_path: Path, kind: str) -> None:
+    """The run says what is wrong with it, with a code; lists and other runs go on."""
+    project = make_project(tmp_path, stage("well") + "  ask: {uses: approval, needs: well}\n")
+    for _ in range(2):
+        code, _, err = project.call("run", "p", "--detach-on-wait")
+        assert code == 6, err
+    data, said = DAMAGE[kind]
+    with sqlite3.connect(project.state / "state.db") as state:
+        key = state.execute("SELECT run_key FROM events WHERE data LIKE '%\"p-1\"%'").fetchone()[0]
+        state.execute("UPDATE events SET data = ? WHERE run_key = ? AND sequence = 5", (data, key))
+    state.close()
+    asked = [("status", "p-1", "-o", "json"), ("resume", "p-1")]
+    if kind in ("garbage", "unknown"):
+        asked += [(word, "p-1") for word in ("status", "events", "graph", "cancel")]
+        asked += [("approve", "p-1", "ask")]
+    for words in asked:
+        code, out, err = project.call(*words)
+        assert (code, said in err) == (7, True), (words, out, err)
+    code, out, err = project.call("runs")
+    assert (code, "p-1" in out, "p-2" in out) == (0, True, True), err
+    code, _, err = project.call("approve", "p-2", "ask")
+    assert code == 0, err

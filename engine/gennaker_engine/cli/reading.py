@@ -60,12 +60,11 @@ def _no_run() -> InvalidInput:
 
 def load_events(journal: Journal, run: str, *, after: int = 0) -> list[tuple[int, Event]]:
     """Return the run's events with their numbers, those above ``after``."""
-    from gennaker_engine.core.events import decode_event
+    from gennaker_engine.journal.decoding import decode_stored
 
-    return [
-        (stored.sequence, decode_event(stored.data))
-        for stored in journal.load_events(run, after=after)
-    ]
+    stored = journal.load_events(run, after=after)
+    events = decode_stored(stored, run)
+    return [(each.sequence, event) for each, event in zip(stored, events, strict=True)]
 
 
 def load_progress(journal: Journal, run: str) -> tuple[RunCreated, Progress]:
@@ -84,11 +83,11 @@ def load_view(journal: Journal, run: str) -> dict[str, Any]:
 
     ``holder`` is ``{run, since}`` of the run that holds the lock, or a place in the group.
     """
-    from gennaker_engine.core.run import Run
     from gennaker_engine.core.scope import format_moment
     from gennaker_engine.core.view import describe_run
+    from gennaker_engine.journal.decoding import replay_stored
 
-    folded = Run.replay(event for _, event in load_events(journal, run))
+    folded = replay_stored(journal.load_events(run), run)
     view = describe_run(folded)
     scope = folded.facts.created.scope
     for wait in view["waiting"]:

@@ -6,9 +6,8 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from gennaker_engine.core.events import decode_event
 from gennaker_engine.core.run import Run
-from gennaker_engine.journal.errors import StateError
+from gennaker_engine.journal.decoding import replay_stored
 from gennaker_engine.journal.port import Ownership, StoredEvent
 from gennaker_engine.runtime.delivery import Delivery
 from gennaker_engine.runtime.inbox import Letter
@@ -52,17 +51,5 @@ def replay(stored: Sequence[StoredEvent]) -> Run:
         StateError: code ``state-newer`` when a newer release wrote them, ``state-corrupt``.
         GennakerError: code ``illegal-transition`` when no run can have written them.
     """
-    try:
-        return Run.replay([decode_event(each.data) for each in stored])
-    except KeyError as error:
-        raise StateError(
-            f"an event {error.args[0]!r} is of a release this one does not know",
-            code="state-newer",
-            hint="use that version of Gennaker",
-        ) from error
-    except TypeError as error:
-        raise StateError(
-            f"an event has not the fields of its type ({error})",
-            code="state-corrupt",
-            hint="restore the state from a copy; other runs are not concerned",
-        ) from error
+    first = stored[0].data if stored else None
+    return replay_stored(stored, str(first.get("run")) if isinstance(first, dict) else "?")

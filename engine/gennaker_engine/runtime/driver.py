@@ -17,7 +17,7 @@ from typing import Any
 
 from gennaker.errors import NotAllowed
 from gennaker_engine.core.commands import CleanUp, Command, Deliver, PlanSubject, Stop
-from gennaker_engine.core.events import Event, RunParked, decode_event
+from gennaker_engine.core.events import Event, RunParked
 from gennaker_engine.core.messages import (
     Adopt,
     Park,
@@ -31,6 +31,7 @@ from gennaker_engine.core.messages import (
     World,
 )
 from gennaker_engine.core.run import Run
+from gennaker_engine.journal.decoding import decode_stored
 from gennaker_engine.journal.ownership import describe_process
 from gennaker_engine.journal.port import (
     Journal,
@@ -302,7 +303,7 @@ class Driver:
             driven = self._driven.get(change.run)
             if driven is not None and change.version > driven.run.version:
                 stored = transaction.load_events(change.run, after=driven.run.version)
-                tail = [decode_event(each.data) for each in stored]
+                tail = decode_stored(stored, change.run)
                 tails.setdefault(change.run, []).extend(tail)
                 for event in tail:
                     driven.run.evolve(event)

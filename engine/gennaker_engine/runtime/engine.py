@@ -11,9 +11,10 @@ from gennaker.loader import Loaded
 from gennaker.parameters import resolve_parameters
 from gennaker.plugins import Registry
 from gennaker.project import Project
-from gennaker_engine.core.events import Event, decode_event
+from gennaker_engine.core.events import Event
 from gennaker_engine.core.messages import Message, World
 from gennaker_engine.core.run import Reaction, Run
+from gennaker_engine.journal.decoding import decode_stored
 from gennaker_engine.journal.lookup import resolve_run
 from gennaker_engine.journal.opening import find_state_folder, open_journal
 from gennaker_engine.journal.port import RunRow, Transaction, VersionConflict
@@ -226,7 +227,8 @@ class Engine:
     def load_events(self, run_id: str, after: int = 0) -> list[tuple[int, Event]]:
         """Return a run's events with their sequence numbers, those above ``after``."""
         stored = self.journal.load_events(run_id, after=after)
-        return [(each.sequence, decode_event(each.data)) for each in stored]
+        events = decode_stored(stored, run_id)
+        return [(each.sequence, event) for each, event in zip(stored, events, strict=True)]
 
     def plan(
         self, loaded: Loaded, parameters: Mapping[str, Any], *, sandbox: bool = False
