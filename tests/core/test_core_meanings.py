@@ -496,7 +496,7 @@ class TestApprovals:
         assert bench.deliveries == {}
         bench.approve("a")
         bench.tell(m.GrantLock("production"))
-        assert bench.deliveries["a"].environment["variables"] == {"host": "new"}
+        assert (bench.deliveries["a"].environment or {})["variables"] == {"host": "new"}
 
 
 class TestAttempts:
