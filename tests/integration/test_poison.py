@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sqlite3
 import threading
 import time
@@ -438,3 +439,86 @@ def test_a_bad_row_concerns_its_run_alone(tmp_path: Path, kind: str) -> None:
     assert (code, "p-1" in out, "p-2" in out) == (0, True, True), err
     code, _, err = project.call("approve", "p-2", "ask")
     assert code == 0, err
+
+
+def test_resuming_all_leaves_out_the_damaged_run(tmp_path: Path) -> None:
+    """It is told with its code, the others are driven to their end; the exit code is an error's."""
+    project = make_project(tmp_path, stage("well") + "  ask: {uses: approval, needs: well}\n")
+    for number in (1, 2):
+        project.call("run", "p", "--detach-on-wait")
+        code, _, err = project.call("approve", f"p-{number}", "ask", "--no-follow")
+        assert code == 0, err
+    state = sqlite3.connect(project.state / "state.db")
+    with state:
+        state.execute("UPDATE events SET data = '{' WHERE sequence = 5 AND run_key = 1")
+    state.close()
+    code, _, err = project.call("resume")
+    assert code == 7, err
+    assert "state-corrupt: event 5 of run 'p-1' is damaged; restore the state" in err
+    assert read_run(project, "p-2")["outcome"] == "succeeded"
+
+
+# Plugins ----------------------------------------------------------------------------------------
+
+BROKEN = {
+    "raises": ("raise RuntimeError('no luck')", "RuntimeError: no luck"),
+    "leaves": ("raise SystemExit(3)", "SystemExit: 3"),
+    "misses": ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
+    "garbled": ("def (", "SyntaxError: invalid syntax (canary_plugin.py, line 1)"),
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_a_plugin_that_breaks_at_import_is_listed_and_the_rest_works(
+    tmp_path: Path, how: str
+) -> None:
+    """`plugins` and `stages` say why; pipelines without it run, one with it is invalid."""
+    source, said = BROKEN[how]
+    project = Project(
+        tmp_path, SETTINGS, "name: p\nstages:\n  it: {uses: shell, with: {run: 'true'}}\n"
+    )
+    install(project.plugins, source + "\n", t_poison="Poison")
+    for words in (("plugins", "-o", "json"), ("stages",), ("validate",), ("schema",), ("doctor",)):
+        code, out, err = project.call(*words)
+        assert code == 0 or words == ("doctor",), (words, err)
+        if words[0] == "plugins":
+            (it,) = [each for each in json.loads(out)["items"] if each["name"] == "t.poison"]
+            assert it["error"]["code"] == "broken-plugin"
+            assert it["error"]["message"] == (
+                f"the stage type 't.poison' of 'canary-plugin 1.0' cannot be loaded: {said}"
+            )
+    assert project.call("run", "p")[0] == 0
+    (project.root / "pipelines" / "q.yaml").write_text("name: q\nstages:\n" + stage("well"))
+    code, _, err = project.call("run", "q")
+    assert code == 2
+    assert f"cannot be loaded: {said}" in err
+
+
+def test_a_plugin_that_hangs_at_import_holds_up_only_who_needs_it(tmp_path: Path) -> None:
+    """Runs, lists and checks of other pipelines never import it."""
+    project = Project(
+        tmp_path, SETTINGS, "name: p\nstages:\n  it: {uses: shell, with: {run: 'true'}}\n"
+    )
+    install(project.plugins, "import time\ntime.sleep(600)\n", t_poison="Poison")
+    (project.root / "pipelines" / "q.yaml").write_text("name: q\nstages:\n" + stage("well"))
+    for words in (
+        ("run", "p"),
+        ("runs",),
+        ("status", "p-1"),
+        ("logs", "p-1"),
+        ("events", "p-1"),
+        ("plan", "p"),
+        ("show", "p"),
+        ("validate", "pipelines/p.yaml"),
+        ("version",),
+        ("--help",),
+    ):
+        started = time.monotonic()
+        code, _, err = project.call(*words)
+        assert (code, time.monotonic() - started < 20) == (0, True), (words, err)
+    process = project.start("run", "q")
+    time.sleep(1)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    code, _, err = project.finish(process)
+    assert code == 130, err

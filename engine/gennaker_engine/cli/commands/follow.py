@@ -27,7 +27,7 @@ def resume_command(settings: Settings, *, run: str | None, detach_on_wait: bool,
     Without RUN: every run that has not ended and that no process drives.
     """
     from gennaker_engine.cli.driving import Driving, drive_runs, print_run
-    from gennaker_engine.cli.exit_codes import code_of_run
+    from gennaker_engine.cli.exit_codes import ERRORED, SUCCEEDED, code_of_run, worst_code
     from gennaker_engine.cli.reading import load_progress
     from gennaker_engine.journal.lookup import resolve_run
 
@@ -37,7 +37,9 @@ def resume_command(settings: Settings, *, run: str | None, detach_on_wait: bool,
         if not left:
             settings.console.err("no run is left to go on with")
             return 0
-        return drive_runs(settings, left, Driving(form, detach_on_wait))
+        whole = _leave_out_damaged(settings, left)
+        code = drive_runs(settings, whole, Driving(form, detach_on_wait)) if whole else SUCCEEDED
+        return code if len(whole) == len(left) else worst_code([code, ERRORED])
     row = resolve_run(journal, run)
     if row.state == "ended":
         settings.console.err(f"{row.run} has ended: {row.outcome}")
@@ -55,6 +57,24 @@ def _list_left(settings: Settings) -> list[str]:
     rows = journal.list_runs(RunFilter(states=("pending", "waiting", "running"), limit=10_000))
     left = [row for row in rows if journal.find_owner(row.run) is None]
     return [row.run for row in sorted(left, key=lambda row: (row.created_at, row.number))]
+
+
+def _leave_out_damaged(settings: Settings, runs: list[str]) -> list[str]:
+    """Return the runs whose history can be read; of each other one it is said what is wrong."""
+    from gennaker.errors import GennakerError
+    from gennaker_engine.cli.render.problems import render_problems
+
+    engine, console = settings.open_engine(), settings.console
+    whole = []
+    for run in runs:
+        try:
+            engine.load_run(run)
+        except GennakerError as error:
+            base = settings.project_folder
+            console.err(render_problems([error.problem], console, base=base))
+        else:
+            whole.append(run)
+    return whole
 
 
 @command("retry")
