@@ -96,6 +96,24 @@ def test_a_rejection_is_exit_code_3(lab: Lab) -> None:
     assert ": rejected by local:" in done.stderr
 
 
+def test_an_approval_says_what_it_takes(lab: Lab) -> None:
+    """Its inputs are shown with types, choices and defaults; a value that is none is told plainly."""
+    lab.write(
+        "demo",
+        "name: demo\nparameters: {late: {default: 1x}}\nstages:\n"
+        "  go: {uses: approval, with: {inputs: {count: {type: integer, required: true},\n"
+        "    window: {choices: [now, tonight], default: tonight, description: When}}}}\n"
+        '  other: {uses: approval, with: {expires: "${{ params.late }}"}}\n',
+    )
+    done = lab.call("run", "demo", "--detach-on-wait")
+    assert "other: errored in " in done.stderr
+    assert ": expires: '1x' is not a duration; write it like '90s'" in done.stderr
+    shown = lab.call("status", "@last").stdout
+    assert "  takes -p count=… (integer, required)\n" in shown
+    assert '  takes -p window=… ("now" or "tonight", default "tonight"): When\n' in shown
+    assert "  decide with: gennaker approve demo-1 go -p count=…\n" in shown
+
+
 def test_an_environment_asks_before_it_changes(lab: Lab) -> None:
     """Its approval is decided by a stage of its subject."""
     (lab.folder / "gennaker.yaml").write_text(

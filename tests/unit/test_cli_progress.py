@@ -298,3 +298,13 @@ def test_a_source_is_told_as_git_people_expect() -> None:
     folder = {"kind": "folder", "commit": None, "digest": "sha256:" + "a" * 64}
     assert tell_source(folder) == "folder sha256:aaaaaaaaaaaa"
     assert tell_source({}) == ""
+
+
+def test_what_an_approval_must_be_given_is_in_the_command() -> None:
+    """A required input is part of what to type; one with a default is not."""
+    inputs = {"window": {"default": "tonight"}, "count": {"type": "integer", "required": True}}
+    progress = Progress.of([create(), ask(inputs=inputs)])
+    assert progress.gates["go_live/1"].words == "go_live -p count=…"
+    assert LineRenderer().tell_event(ask(inputs=inputs), progress)[-1] == (
+        "go_live: decide with: gennaker approve shop-1 go_live -p count=…"
+    )

@@ -135,7 +135,7 @@ def tell_how_to_go_on(progress: Progress) -> str:
     for gate in progress.open_gates:
         return (
             f"{progress.run} waits for approval of {clean(gate.title)}; decide with: "
-            f"gennaker approve {progress.run} {gate.stage}"
+            f"gennaker approve {progress.run} {gate.words}"
         )
     word = "parked" if progress.parked else f"left {progress.state}"
     return f"{progress.run} is {word}; go on with: gennaker resume {progress.run}"

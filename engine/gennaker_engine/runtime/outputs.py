@@ -88,7 +88,8 @@ def describe_validation(error: ValidationError) -> str:
     found = []
     for each in error.errors(include_url=False, include_context=False, include_input=False):
         where = ".".join(str(part) for part in each["loc"])
-        found.append(f"{where}: {each['msg']}" if where else each["msg"])
+        said = each["msg"].removeprefix("Value error, ")
+        found.append(f"{where}: {said}" if where else said)
     return "; ".join(found)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -174,13 +174,28 @@ def _render_gate(progress: Progress, gate: Gate, now: float, paint: Palette) -> 
     lines.append(f"  {gate.approvals} of {asked.required} given; may approve: {who}")
     if asked.deadline is not None:
         lines.append(f"  expires in {tell_span(asked.deadline - now)}")
+    lines += [f"  takes {_tell_input(name, each)}" for name, each in asked.inputs.items()]
     if asked.moved:
         lines.append("  it asks again, as these moved:")
         lines += [f"    {clean(each)}" for each in asked.moved]
     lines.append("  covers:")
     lines += [f"    {line}" for line in render_subject(asked.subject, gate.plans, paint=paint)]
-    lines.append(f"  decide with: gennaker approve {progress.run} {gate.stage}")
+    lines.append(f"  decide with: gennaker approve {progress.run} {gate.words}")
     return lines
+
+
+def _tell_input(name: str, declared: Mapping[str, Any]) -> str:
+    """Return an input that whoever decides may give: its type or choices, and its default."""
+    from gennaker_engine.cli.render.text import clean
+    from gennaker_engine.cli.render.wording import tell_value
+
+    choices = declared.get("choices")
+    kind = " or ".join(map(tell_value, choices)) if choices else declared.get("type", "string")
+    default = declared.get("default")
+    told = "required" if declared.get("required") else ""
+    told = f"default {tell_value(default)}" if default is not None else told
+    about = f": {declared['description']}" if declared.get("description") else ""
+    return clean(f"-p {name}=… ({', '.join(each for each in (kind, told) if each)}){about}")
 
 
 def _watch(settings: Settings, journal: Journal, run: str) -> None:

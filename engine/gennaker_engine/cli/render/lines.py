@@ -113,7 +113,7 @@ class LineRenderer:
         told = [f"{gate.title}: asks for approval of {covers}"]
         if event.message:
             told.append(f"{gate.title}: {clean(event.message)}")
-        told.append(f"{gate.title}: decide with: gennaker approve {progress.run} {gate.stage}")
+        told.append(f"{gate.title}: decide with: gennaker approve {progress.run} {gate.words}")
         return told
 
     def _decided(self, event: facts.ApprovalDecided, progress: Progress) -> list[str]:

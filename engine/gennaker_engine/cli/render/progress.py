@@ -78,6 +78,13 @@ class Gate:
     result: str | None = None
 
     @property
+    def words(self) -> str:
+        """What to type after ``gennaker approve RUN``: the stage, and each input it must have."""
+        asked = self.asked.inputs.items()
+        required = [name for name, each in asked if each.get("required")]
+        return " ".join([self.stage, *(f"-p {name}=…" for name in required)])
+
+    @property
     def title(self) -> str:
         """What people call it."""
         return self.asked.stage or f"environment {self.asked.environment}"
