@@ -458,6 +458,32 @@ def test_resuming_all_leaves_out_the_damaged_run(tmp_path: Path) -> None:
     assert read_run(project, "p-2")["outcome"] == "succeeded"
 
 
+@pytest.mark.parametrize("damaged", [1, 2])
+def test_a_damaged_run_in_a_queue_is_named_to_who_waits_behind_it(
+    tmp_path: Path, damaged: int
+) -> None:
+    """Whether it holds the place or is given it: others end, say what they wait for, can be cancelled."""
+    project = make_project(tmp_path, stage("well") + "  ask: {uses: approval, needs: well}\n")
+    file = project.root / "pipelines" / "p.yaml"
+    file.write_text(file.read_text() + "concurrency: {group: g}\n")
+    for _ in range(3):
+        assert project.call("run", "p", "--detach-on-wait")[0] == 6
+    state = sqlite3.connect(project.state / "state.db")
+    with state:
+        state.execute("UPDATE events SET data = '{' WHERE sequence = 2 AND run_key = ?", [damaged])
+    state.close()
+    if damaged == 2:
+        code, _, err = project.call("approve", "p-1", "ask")
+        assert code == 0, err
+        assert read_run(project, "p-1")["outcome"] == "succeeded"
+    code, out, err = project.call("status", "p-3")
+    assert code == 0, err
+    assert f"waits in group g behind p-{damaged} " in out
+    code, _, err = project.call("cancel", "p-3")
+    assert code == 0, err
+    assert read_run(project, "p-3")["outcome"] == "aborted"
+
+
 # Plugins ----------------------------------------------------------------------------------------
 
 BROKEN = {

@@ -142,3 +142,30 @@ def test_masking_does_not_slow_a_log_down() -> None:
     started = time.perf_counter()
     assert masker.mask(text) == text
     assert time.perf_counter() - started < 2
+
+
+@settings(max_examples=100, deadline=None)
+@given(VALUE)
+def test_what_errors_and_shells_show_is_masked(value: str) -> None:
+    """A ``repr``, alone or beside other text, JSON in JSON and a shell's quotes leave nothing."""
+    masker = Masker([value])
+    for text in (repr(value), repr(value.encode()), repr([value, "'", '"'])):
+        assert masker.mask(text).replace("***", "").strip("b'\"[], \\") == ""
+    assert masker.mask(json.dumps(json.dumps(value))) == '"\\"***\\""'
+    if "'" in value:
+        quoted = value.replace("'", "'\\''")
+        assert masker.mask(f"+ curl '{quoted}'") == "+ curl '***'"
+
+
+@given(st.integers(0, 200), st.sampled_from([64, 76]))
+def test_base64_is_masked_wherever_its_lines_break(before: int, width: int) -> None:
+    """A value that stands in the middle of what was encoded in lines leaves under four characters."""
+    value = "k4n4ri-" + "0123456789abcdef" * 3
+    text = base64.b64encode(b"x" * before + value.encode() + b"y" * 50).decode()
+    lines = "\n".join(text[at : at + width] for at in range(0, len(text), width))
+    shown = Masker([value]).mask(lines)
+    assert "***" in shown
+    for shift in range(3):
+        encoded = base64.b64encode(b"x" * shift + value.encode()).decode()[4:-4]
+        pieces = [encoded[at : at + 4] for at in range(len(encoded) - 3)]
+        assert [each for each in pieces if each in shown.replace("\n", "")] == []
