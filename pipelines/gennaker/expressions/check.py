@@ -155,7 +155,9 @@ class _Checker:
                 "use it in an input declared secret, or in a value of 'env'",
             )
         elif self._types.secrets is not None and name not in self._types.secrets:
-            declare = f"declare it under 'secrets' in gennaker.yaml: '{name}: {{env: {name.upper()}}}'"
+            declare = (
+                f"declare it under 'secrets' in gennaker.yaml: '{name}: {{env: {name.upper()}}}'"
+            )
             hint = suggest(name, self._types.secrets, otherwise=declare)
             self.add(reference.offset, "unknown-secret", f"unknown secret {name!r}", hint)
 
