@@ -9,10 +9,11 @@ import hashlib
 import importlib.util
 import sys
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gennaker.errors import GennakerError, InvalidInput, Location
+from gennaker.errors import GennakerError, InvalidInput, Location, Problem
 
 if TYPE_CHECKING:
     from gennaker.dsl import Pipeline
@@ -35,6 +36,7 @@ def load_python_file(path: Path, *, root: Path, shown: str | None = None) -> lis
     from gennaker.dsl import Pipeline
 
     name = shown or str(path)
+    path = path.absolute()  # as the file's own frames, and so its lines, name it
     namespace = _run_file(path, root, name)
     found: dict[int, Pipeline] = {}
     for value in namespace.values():
@@ -87,6 +89,8 @@ def _run_file(path: Path, root: Path, shown: str) -> dict[str, object]:
             code="python-file",
             location=Location(shown, error.lineno, error.offset),
         ) from error
+    except InvalidInput as error:
+        raise InvalidInput.of(_show(each, path, shown) for each in error.problems) from error
     except GennakerError:
         raise
     except FileNotFoundError as error:
@@ -100,6 +104,14 @@ def _run_file(path: Path, root: Path, shown: str) -> dict[str, object]:
         sys.dont_write_bytecode = bytecode
         sys.modules.pop(spec.name, None)
     return vars(module)
+
+
+def _show(problem: Problem, path: Path, shown: str) -> Problem:
+    """The same problem with the file by the name that people know it by."""
+    where = problem.location
+    if where is not None and where.file == str(path):
+        where = replace(where, file=shown)
+    return replace(problem, message=problem.message.replace(str(path), shown), location=where)
 
 
 def _explain(error: BaseException, path: Path, shown: str) -> InvalidInput:

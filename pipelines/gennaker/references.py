@@ -74,7 +74,14 @@ class Reference:
         return f"Reference({self._path!r})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Reference) and self._path == other._path
+        if isinstance(other, Reference) and self._path == other._path:
+            return True
+        # False would be taken for the answer, and if_=(version == "1") for 'never'.
+        than = other._path if isinstance(other, Reference) else _quote_value(other)
+        raise TypeError(
+            f"{self._path!r} has no value while the pipeline is written; compare in an expression: "
+            f'if_="{self._path} == {than}"'
+        )
 
     def __hash__(self) -> int:
         return hash(self._path)
@@ -93,6 +100,12 @@ def _quote(key: str | int) -> str:
         return str(key)
     escaped = key.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
     return f"'{escaped}'"
+
+
+def _quote_value(value: object) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    return _quote(value) if isinstance(value, str | int) else "…"
 
 
 def to_plain_data(value: Any) -> Any:

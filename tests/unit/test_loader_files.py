@@ -301,6 +301,39 @@ def test_python_files() -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (
+            "shell('b', run='x', if_=v == '1')",
+            "pipelines/p.py:6: python-file: TypeError: 'params.v' has no value while the pipeline "
+            "is written; compare in an expression: if_=\"params.v == '1'\"",
+        ),
+        (
+            "shell('b', run='x', if_=v in [a.outcome])",
+            "pipelines/p.py:6: python-file: TypeError: 'stages.a.outcome' has no value while the "
+            'pipeline is written; compare in an expression: if_="stages.a.outcome == params.v"',
+        ),
+        (
+            "shell('a', run='x')",
+            "pipelines/p.py:6: duplicate-key: stage 'a' is there already, at pipelines/p.py:5; "
+            "give it another id",
+        ),
+    ],
+)
+def test_a_wrong_line_of_python_is_told(line: str, expected: str) -> None:
+    """With the file as people name it and its line; a comparison is never quietly False."""
+    Path("pipelines/p.py").write_text(
+        "from gennaker.dsl import Pipeline, stage_type\n"
+        "shell = stage_type('shell')\n"
+        "with Pipeline('two') as two:\n"
+        "    v = two.parameter('v')\n"
+        "    a = shell('a', run='x')\n"
+        f"    {line}\n"
+    )
+    assert error_of("pipelines/p.py") == expected
+
+
+@pytest.mark.parametrize(
     ("setting", "expected"),
     [
         ("nowhere", "gennaker.yaml:1:12: no-folder: there is no file or folder 'nowhere'"),
