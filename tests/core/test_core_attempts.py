@@ -247,6 +247,21 @@ class TestDeliveries:
             bench.tell(m.Adopt(f"process {number}", "local:ann"))
         assert bench.deliveries["a"].delivery == 6
 
+    @pytest.mark.parametrize("died", [False, True])
+    def test_who_takes_a_cancelled_run_over_calls_nothing_again(self, died: bool) -> None:
+        """What ran when its owner went, and was cancelled since, is aborted without a delivery."""
+        bench = start()
+        if not died:
+            bench.tell(m.Park("sigterm"))
+        bench.tell(m.Cancel("local:ann"))
+        if died:
+            bench.commands.clear()
+        before = len([each for each in bench.commands if isinstance(each, c.Deliver)])
+        bench.tell(m.Adopt("next", "local:ann", died=died))
+        after = len([each for each in bench.commands if isinstance(each, c.Deliver)])
+        assert (before, bench.outcome("a")) == (after, "aborted")
+        bench.check_replay()
+
     def test_a_new_attempt_has_no_deaths(self) -> None:
         """They are counted for each attempt."""
         bench = start(retry=1)

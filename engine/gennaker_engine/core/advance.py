@@ -13,7 +13,7 @@ from gennaker_engine.core.matrix import advance_matrix
 from gennaker_engine.core.outcomes import find_outcome
 from gennaker_engine.core.readiness import decide_stage
 from gennaker_engine.core.rows import push_open_stages
-from gennaker_engine.core.skips import sweep
+from gennaker_engine.core.skips import end_if_halted, sweep
 from gennaker_engine.core.starting import consider_instance
 from gennaker_engine.core.turn import Turn
 
@@ -89,6 +89,8 @@ def _adopted(turn: Turn, _name: str) -> None:
         if stage.state == "active" and stage.plan.matrix is not None:
             run.agenda.append(("matrix", name))
     for instance in list(run.instances.values()):
+        if instance.state == "running" and end_if_halted(turn, instance):
+            continue
         if instance.state in ("running", "stopping"):
             deliver_again(turn, instance)
         elif instance.state == "ended":

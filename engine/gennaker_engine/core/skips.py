@@ -11,11 +11,18 @@ from typing import Any
 
 from gennaker.errors import ExpressionError, MissingOutput
 from gennaker_engine.core import events as e
-from gennaker_engine.core.attempts import Ending, end_waiting, stop_delivery
+from gennaker_engine.core.attempts import Ending, end_waiting, finish_attempt, stop_delivery
 from gennaker_engine.core.state import Instance, RunState, StageState
 from gennaker_engine.core.turn import Turn
 
-__all__ = ["end_unresolved", "find_stop_cause", "halt_instance", "skip_stage", "sweep"]
+__all__ = [
+    "end_if_halted",
+    "end_unresolved",
+    "find_stop_cause",
+    "halt_instance",
+    "skip_stage",
+    "sweep",
+]
 
 Json = Any
 
@@ -87,6 +94,16 @@ def halt_instance(
                 at=turn.now, instance=instance.id, outcome="aborted", code=cause, reason=reason
             )
         )
+
+
+def end_if_halted(turn: Turn, instance: Instance) -> bool:
+    """End an attempt whose owner is gone, when its run was stopped since: it is not called again."""
+    run = turn.run
+    found = find_stop_cause(run, in_finally=run.stages[instance.stage].plan.in_finally)
+    if found is None:
+        return False
+    finish_attempt(turn, instance, Ending("aborted", found[0], _tell_reason(run, found[0])))
+    return True
 
 
 def sweep(turn: Turn) -> None:
