@@ -58,6 +58,12 @@ def test_a_file_gives_parameters_and_the_option_wins(lab: Lab) -> None:
         2,
         "parameter: parameter 'a' must be an integer, not 'one'\n",
     )
+    (lab.folder / "values.yaml").write_text("a: '1'\n")
+    quoted = lab.call("run", "demo", "--params-file", "values.yaml")
+    assert (quoted.returncode, quoted.stderr) == (
+        2,
+        "parameter: parameter 'a' must be an integer, not '1'; write it without quotes in the file\n",
+    )
     assert lab.call("runs", "-o", "name").stdout == "demo-1\n"
 
 

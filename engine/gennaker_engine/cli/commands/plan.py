@@ -44,8 +44,8 @@ def plan_command(
     from gennaker_engine.cli.render.data import to_json
     from gennaker_engine.cli.render.plan import render_markdown, render_plan
 
-    values = read_parameters(parameters, params_file)
     loaded = load_checked(settings, pipeline)
+    values = read_parameters(loaded, parameters, params_file)
     plan = settings.open_engine().plan(loaded, values, sandbox=sandbox)
     data, console = plan.to_data(), settings.console
     if form == "json":

@@ -71,8 +71,8 @@ def run_command(
         )
     from gennaker_engine.cli.driving import Driving, drive_runs
 
-    values = read_parameters(parameters, params_file)
     loaded = load_checked(settings, pipeline)
+    values = read_parameters(loaded, parameters, params_file)
     engine = settings.open_engine()
     run = engine.create_run(
         loaded, values, actor=settings.actor, sandbox=sandbox, plan=plan, approved=approved
@@ -97,14 +97,36 @@ def load_checked(settings: Settings, pipeline: str) -> Loaded:
     return loaded
 
 
-def read_parameters(pairs: tuple[str, ...], file: Path | None) -> dict[str, Any]:
-    """Return the values of ``-p`` and ``--params-file``, not checked yet.
+def read_parameters(loaded: Loaded, pairs: tuple[str, ...], file: Path | None) -> dict[str, Any]:
+    """Return the values of ``-p`` and ``--params-file``; only the text of ``-p`` is converted later.
 
     Raises:
-        InvalidInput: the file cannot be read or is no mapping.
+        InvalidInput: the file cannot be read, is no mapping, or has a value of another type than
+            is declared (``"3"`` for an integer).
     """
     values = _read_file(file) if file is not None else {}
+    _refuse_text(loaded, values)
     return values | split_pairs(pairs)
+
+
+def _refuse_text(loaded: Loaded, values: dict[str, Any]) -> None:
+    from gennaker.errors import InvalidInput, Problem
+
+    declared = loaded.definition.parameters
+    problems = [
+        Problem(
+            "parameter",
+            f"parameter {name!r} must be {_ARTICLES[declared[name].type]}, not {value!r}",
+            hint="write it without quotes in the file",
+        )
+        for name, value in values.items()
+        if name in declared and declared[name].type != "string" and isinstance(value, str)
+    ]
+    if problems:
+        raise InvalidInput.of(problems)
+
+
+_ARTICLES = {"integer": "an integer", "number": "a number", "boolean": "true or false"}
 
 
 def _read_file(file: Path) -> dict[str, Any]:
