@@ -42,7 +42,7 @@ def test_real_container_of_a_killed_run_is_replaced(
 
     def list_containers() -> list[str]:
         found = containers.list(all=True, filters={"label": "gennaker.key"})
-        return [each.id for each in found if "/work/" in each.labels["gennaker.key"]]
+        return [each.id for each in found if each.labels["gennaker.key"].split("/")[1] == "work"]
 
     with subprocess.Popen(
         [GENNAKER, "run", "killed"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
