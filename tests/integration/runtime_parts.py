@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -331,6 +333,30 @@ def wait_for(found: Callable[[], T], seconds: float = 10) -> T:
         assert time.monotonic() < until, "it did not come"
         time.sleep(0.005)
     return value
+
+
+@contextmanager
+def start_processes() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Give what starts processes that drive a run; what still lives at the end is killed."""
+    children: list[subprocess.Popen[str]] = []
+    project = Path(__file__).parents[2]
+
+    def start(root: Path, *words: str) -> subprocess.Popen[str]:
+        child = subprocess.Popen(
+            [sys.executable, __file__, str(root), *words],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=project,
+            env={**os.environ, "PYTHONPATH": str(project)},
+        )
+        children.append(child)
+        return child
+
+    yield start
+    for child in children:
+        child.kill()
+        child.wait()
+        child.stdout.close()
 
 
 def main(root: str, command: str, *words: str) -> None:

@@ -21,35 +21,22 @@ from gennaker_engine.journal.port import RunFilter
 from gennaker_engine.journal.postgres import PostgresJournal
 from gennaker_engine.runtime import Engine
 from tests.fixtures.postgres import PASSWORD, PostgresServer
-from tests.integration import runtime_parts
-from tests.integration.runtime_parts import open_engine, start_run, wait_for, write_project
-
-ROOT = Path(__file__).parents[2]
+from tests.integration.runtime_parts import (
+    open_engine,
+    start_processes,
+    start_run,
+    wait_for,
+    write_project,
+)
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
-@pytest.fixture
-def start() -> Iterator[Start]:
+@pytest.fixture(name="start")
+def make_start() -> Iterator[Start]:
     """Start processes that drive a run; what still lives at the end is killed."""
-    children: list[subprocess.Popen[str]] = []
-
-    def start(root: Path, *words: str) -> subprocess.Popen[str]:
-        child = subprocess.Popen(
-            [sys.executable, runtime_parts.__file__, str(root), *words],
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
-        children.append(child)
-        return child
-
-    yield start
-    for child in children:
-        child.kill()
-        child.wait()
-        child.stdout.close()
+    with start_processes() as start:
+        yield start
 
 
 def write_pipeline(root: Path, database: str, stages: str) -> Path:

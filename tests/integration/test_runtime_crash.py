@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,39 +15,21 @@ from gennaker_engine.core.events import AttemptEnded, AttemptStarted
 from gennaker_engine.core.messages import Cancel, Decide, Park
 from gennaker_engine.core.run import Run
 from gennaker_engine.runtime import Engine
-from tests.integration import runtime_parts
 from tests.integration.runtime_parts import (
     is_alive,
     open_engine,
+    start_processes,
     start_run,
     wait_for,
     write_project,
 )
 
-ROOT = Path(__file__).parents[2]
 
-
-@pytest.fixture
-def start() -> Iterator[object]:
+@pytest.fixture(name="start")
+def make_start() -> Iterator[object]:
     """Start processes that drive a run; what still lives at the end is killed."""
-    children: list[subprocess.Popen[str]] = []
-
-    def start(root: Path, *words: str) -> subprocess.Popen[str]:
-        child = subprocess.Popen(
-            [sys.executable, runtime_parts.__file__, str(root), *words],
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
-        children.append(child)
-        return child
-
-    yield start
-    for child in children:
-        child.kill()
-        child.wait()
-        child.stdout.close()
+    with start_processes() as start:
+        yield start
 
 
 def resume(root: Path, run_id: str = "shop-1") -> tuple[Run, Engine]:
