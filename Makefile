@@ -10,7 +10,7 @@ PINS = pyproject.toml requirements/runtime.txt requirements/build.txt
 SOURCES = pipelines engine stages
 
 .DEFAULT_GOAL = help
-.PHONY: help demo venv test lint format bench docs pins
+.PHONY: help demo venv test nightly lint format bench docs pins
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -32,6 +32,11 @@ test: $(DEV) ## prepare the real parts and run all tests; ARGS="-k name" for som
 	@scripts/install_system_packages.sh
 	@$(RUN) -m tests.fixtures.go_build
 	@$(RUN) -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
+
+nightly: $(DEV) ## the tests that take hours: large sweeps, fuzzing, soaks; ARGS="-k name" for some
+	@scripts/install_system_packages.sh
+	@$(RUN) -m tests.fixtures.go_build
+	@GENNAKER_TEST_SCALE=nightly $(RUN) -m pytest -m "nightly or scaled" --timeout 0 $(ARGS)
 
 lint: $(DEV) ## ruff, mypy and the contracts between the packages
 	@$(VENV)/bin/ruff check
