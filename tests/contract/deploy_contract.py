@@ -12,9 +12,9 @@ import pytest
 from gennaker.errors import PermanentError
 from gennaker.stage import Environment, Failed, Secret, Succeeded
 from gennaker.testing import FakeContext
-from gennaker_stages.kubernetes.cluster import Cluster
+from gennaker_stages.kubernetes.client.cluster import Cluster
+from gennaker_stages.kubernetes.client.problems import FieldConflict
 from gennaker_stages.kubernetes.deploy_stage import KubernetesDeploy
-from gennaker_stages.kubernetes.problems import FieldConflict
 from gennaker_stages.kubernetes.settings import KubernetesSettings
 
 IMAGE = "registry.test/web@sha256:" + "a" * 64

@@ -10,7 +10,7 @@ import pytest
 
 from gennaker.stage import Environment
 from gennaker.testing import FakeContext, StageContract
-from gennaker_stages.kubernetes.cluster import Cluster
+from gennaker_stages.kubernetes.client.cluster import Cluster
 from gennaker_stages.kubernetes.deploy_stage import KubernetesDeploy
 from gennaker_stages.kubernetes.sandbox import Sandbox
 from gennaker_stages.kubernetes.settings import KubernetesSettings

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gennaker.errors import PermanentError
-from gennaker_stages.kubernetes.bundle import name_of, read_bundle, sort_objects
-from gennaker_stages.kubernetes.difference import describe_difference, find_differences
+from gennaker_stages.kubernetes.bundle.objects import name_of, read_bundle, sort_objects
+from gennaker_stages.kubernetes.planning.difference import describe_difference, find_differences
 
 
 def test_lists_are_flattened_and_empty_documents_left_out() -> None:

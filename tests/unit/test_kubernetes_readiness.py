@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gennaker_stages.kubernetes.readiness import check_rollout
+from gennaker_stages.kubernetes.health.readiness import check_rollout
 
 
 def workload(

@@ -25,9 +25,14 @@ from gennaker.stage import (
     StageOutputs,
     Succeeded,
 )
-from gennaker_stages.kubernetes.bundle import name_of, place_objects, read_bundle, sort_objects
-from gennaker_stages.kubernetes.cluster import Cluster
-from gennaker_stages.kubernetes.difference import describe_difference, find_differences
+from gennaker_stages.kubernetes.bundle.objects import (
+    name_of,
+    place_objects,
+    read_bundle,
+    sort_objects,
+)
+from gennaker_stages.kubernetes.client.cluster import Cluster
+from gennaker_stages.kubernetes.planning.difference import describe_difference, find_differences
 
 __all__ = ["KubernetesDeploy"]
 
@@ -76,7 +81,7 @@ class KubernetesDeploy(Stage):
 
     def run(self, inputs: Inputs, ctx: Context) -> Outcome:
         """Apply every object, then wait; a workload that does not get ready is explained."""
-        from gennaker_stages.kubernetes.rollout import wait_for_rollouts
+        from gennaker_stages.kubernetes.health.rollout import wait_for_rollouts
 
         cluster = _connect(ctx)
         _ensure_namespace(cluster, ctx)
@@ -214,7 +219,7 @@ def _mask(body: Object) -> Object:
 
 
 def _explain(cluster: Cluster, result: Any, within: str, ctx: Context) -> Failed:
-    from gennaker_stages.kubernetes.explanation import explain_workload
+    from gennaker_stages.kubernetes.health.explanation import explain_workload
 
     parts = []
     for key, rollout in result.unready():
@@ -229,7 +234,7 @@ def _explain(cluster: Cluster, result: Any, within: str, ctx: Context) -> Failed
 
 
 def _read_images(cluster: Cluster, workloads: list[dict[str, Any]]) -> list[str]:
-    from gennaker_stages.kubernetes.explanation import collect_images, find_pods
+    from gennaker_stages.kubernetes.health.explanation import collect_images, find_pods
 
     images: set[str] = set()
     for body in workloads:

@@ -11,7 +11,7 @@ from pydantic import Field
 from gennaker.target import Target, TargetSettings
 
 if TYPE_CHECKING:
-    from gennaker_stages.kubernetes.cluster import Cluster
+    from gennaker_stages.kubernetes.client.cluster import Cluster
 
 __all__ = ["KubernetesSettings", "KubernetesTarget"]
 
@@ -47,7 +47,7 @@ class KubernetesTarget(Target):
 
     def connect(self, settings: KubernetesSettings, *, environment: str, project: Path) -> Cluster:
         """Return the one way to the cluster."""
-        from gennaker_stages.kubernetes.cluster import Cluster
+        from gennaker_stages.kubernetes.client.cluster import Cluster
 
         if settings.sandbox is not None:
             from gennaker_stages.kubernetes.sandbox.process import ensure_sandbox

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gennaker.errors import StageError, TemporaryError
-from gennaker_stages.kubernetes.bundle import name_of
-from gennaker_stages.kubernetes.readiness import WORKLOADS, Rollout, check_rollout
+from gennaker_stages.kubernetes.bundle.objects import name_of
+from gennaker_stages.kubernetes.health.readiness import WORKLOADS, Rollout, check_rollout
 
 if TYPE_CHECKING:
-    from gennaker_stages.kubernetes.cluster import Cluster, Resource
+    from gennaker_stages.kubernetes.client.cluster import Cluster, Resource
 
 __all__ = ["RolloutResult", "wait_for_rollouts"]
 

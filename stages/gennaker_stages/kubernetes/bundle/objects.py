@@ -9,7 +9,7 @@ from gennaker.errors import InvalidInput, PermanentError
 from gennaker.yamltext import MANIFEST_LIMITS, compose_all
 
 if TYPE_CHECKING:
-    from gennaker_stages.kubernetes.cluster import Cluster
+    from gennaker_stages.kubernetes.client.cluster import Cluster
 
 __all__ = ["name_of", "place_objects", "read_bundle", "sort_objects"]
 

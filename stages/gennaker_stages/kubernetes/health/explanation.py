@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from gennaker_stages.kubernetes.bundle import name_of
+from gennaker_stages.kubernetes.bundle.objects import name_of
 
 if TYPE_CHECKING:
-    from gennaker_stages.kubernetes.cluster import Cluster
+    from gennaker_stages.kubernetes.client.cluster import Cluster
 
 __all__ = ["collect_images", "explain_workload", "find_pods"]
 

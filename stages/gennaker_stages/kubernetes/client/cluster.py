@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from gennaker.errors import PermanentError, StageError, TemporaryError
-from gennaker_stages.kubernetes.problems import ApiError, translate_error
+from gennaker_stages.kubernetes.client.problems import ApiError, translate_error
 
 if TYPE_CHECKING:
     from gennaker_stages.kubernetes.settings import KubernetesSettings
