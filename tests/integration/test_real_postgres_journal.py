@@ -6,17 +6,20 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import psycopg
 import pytest
 
 from gennaker.errors import InvalidInput
 from gennaker_engine.journal.errors import StateError
+from gennaker_engine.journal.migrations import Migrations
 from gennaker_engine.journal.opening import find_state_folder, open_journal
 from gennaker_engine.journal.port import Journal, RunFilter, VersionConflict
-from gennaker_engine.journal.postgres import SCHEMA_VERSION, PostgresJournal
+from gennaker_engine.journal.postgres import PostgresJournal
 from gennaker_engine.journal.postgres_link import ConnectionLost, Timeouts
 from tests.contract.journal_contract import JournalContract, make_row
+from tests.contract.migration_contract import MigrationContract, add_step, fill, tell
 from tests.fixtures.postgres import PASSWORD, PostgresServer
 from tests.fixtures.processes import find_free_port
 
@@ -33,7 +36,19 @@ class TestRealPostgresJournal(JournalContract):
         return lambda: PostgresJournal(database)
 
 
-def fail_to_open(url: str, **options: Timeouts) -> str:
+@pytest.mark.real("postgres")
+class TestRealPostgresMigrations(MigrationContract):
+    """Upgrades of a schema on a server."""
+
+    dialect = "postgres"
+
+    @pytest.fixture
+    def open_state(self, database: str) -> Callable[..., Journal]:
+        """Open the same database at every call."""
+        return lambda **options: PostgresJournal(database, **options)
+
+
+def fail_to_open(url: str, **options: Any) -> str:
     """Return the message with which a state is refused; it never holds the password."""
     with pytest.raises((StateError, InvalidInput)) as caught:
         PostgresJournal(url, **options)
@@ -92,12 +107,39 @@ def test_real_newer_schema_is_refused(postgres, database):
     """A journal of a later version is neither read nor changed."""
     PostgresJournal(database).close()
     name = database.rpartition("/")[2]
-    postgres.run_sql(f"UPDATE gennaker.state SET version = {SCHEMA_VERSION + 1}", name)
+    version = Migrations.of("postgres").newest
+    postgres.run_sql(f"UPDATE gennaker.state SET version = {version + 1}", name)
     assert fail_to_open(database) == (
         f"state-newer: the {name_of(postgres, database)} was written by a newer Gennaker: its "
-        "schema is version 2, this one knows 1; use that version of Gennaker, or choose another "
-        "state"
+        f"schema is version {version + 1}, this one knows {version}; use that version of "
+        "Gennaker, or choose another state"
     )
+
+
+def test_real_upgrade_that_loses_its_connection_changes_nothing(postgres, database, tmp_path):
+    """The server undoes what was half done; the old release goes on with its database."""
+    journal = PostgresJournal(database)
+    fill(journal)
+    before = tell(journal)
+    slow = "CREATE TABLE half_done (x int)\n;\nSELECT pg_sleep(60)\n"
+    newer = add_step("postgres", tmp_path / "steps", slow)
+    said: list[str] = []
+    thread = threading.Thread(
+        target=lambda: said.append(fail_to_open(database, migrations=newer)), daemon=True
+    )
+    thread.start()
+    sleeps = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(60)%'"
+    while postgres.run_sql(sleeps) != "1":
+        assert thread.is_alive()
+    postgres.cut_connections()
+    thread.join(10)
+    assert said[0].startswith(f"state-error: the {name_of(postgres, database)} gave an error")
+    assert tell(journal) == before
+    with journal.transaction() as transaction:
+        transaction.next_place()
+    journal.close()
+    name = database.rpartition("/")[2]
+    assert postgres.run_sql("SELECT to_regclass('gennaker.half_done') IS NULL", name) == "t"
 
 
 def test_real_schema_of_another_program_is_left_alone(postgres, database):

@@ -5,18 +5,22 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gennaker.errors import InvalidInput
 from gennaker_engine.journal.errors import StateError
 from gennaker_engine.journal.filesystem import find_file_system
+from gennaker_engine.journal.migrations import Migrations
 from gennaker_engine.journal.opening import open_journal
 from gennaker_engine.journal.port import Journal, RunFilter
-from gennaker_engine.journal.sqlite import SCHEMA_VERSION, SqliteJournal
+from gennaker_engine.journal.sqlite import SqliteJournal
 from tests.contract.journal_contract import JournalContract, make_row
+from tests.contract.migration_contract import MigrationContract, add_step, fill, tell
 
 
 class TestSqliteJournal(JournalContract):
@@ -28,7 +32,18 @@ class TestSqliteJournal(JournalContract):
         return lambda: SqliteJournal(tmp_path / "state.db", tmp_path / "owners")
 
 
-def open_at(path: Path, **options: float) -> SqliteJournal:
+class TestSqliteMigrations(MigrationContract):
+    """Upgrades of a file's schema."""
+
+    dialect = "sqlite"
+
+    @pytest.fixture
+    def open_state(self, tmp_path: Path) -> Callable[..., Journal]:
+        """Open the same file at every call."""
+        return lambda **options: open_at(tmp_path / "state.db", **options)
+
+
+def open_at(path: Path, **options: Any) -> SqliteJournal:
     """Open a journal with its owners beside it."""
     return SqliteJournal(path, path.parent / "owners", **options)
 
@@ -63,15 +78,54 @@ def test_a_newer_schema_is_refused(tmp_path):
     """A journal of a later version is neither read nor changed."""
     path = tmp_path / "state.db"
     open_at(path).close()
+    version = Migrations.of("sqlite").newest
     with sqlite3.connect(path) as connection:
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+        connection.execute(f"PRAGMA user_version = {version + 1}")
     with pytest.raises(StateError) as caught:
         open_at(path)
     assert caught.value.code == "state-newer"
     assert (
-        f"state-newer: {path} was written by a newer Gennaker: its schema is version 2, "
-        "this one knows 1; use that version of Gennaker, or choose another state"
+        f"state-newer: {path} was written by a newer Gennaker: its schema is version {version + 1}, "
+        f"this one knows {version}; use that version of Gennaker, or choose another state"
     ) == str(caught.value)
+
+
+ENDLESS = """CREATE TABLE half_done (x)
+;
+SELECT count(*) FROM (WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n)
+"""
+
+
+def test_an_upgrade_that_is_killed_leaves_the_old_state(tmp_path):
+    """After kill -9 between two statements of a step the old release goes on with its database."""
+    path = tmp_path / "state.db"
+    journal = open_at(path, busy=0.01)
+    fill(journal)
+    before = tell(journal)
+    add_step("sqlite", tmp_path / "steps", ENDLESS)
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from gennaker_engine.journal.migrations import Migrations\n"
+        "from gennaker_engine.journal.sqlite import SqliteJournal\n"
+        "path, steps = map(Path, sys.argv[1:])\n"
+        "SqliteJournal(path, path.parent / 'owners', migrations=Migrations(steps))\n"
+    )
+    child = subprocess.Popen([sys.executable, "-c", script, str(path), str(tmp_path / "steps")])
+    until = time.monotonic() + 9
+    with pytest.raises(StateError, match="state-busy"):  # it is in the middle of it
+        while time.monotonic() < until:
+            with journal.transaction():
+                time.sleep(0.005)
+    child.kill()
+    child.wait()
+    assert tell(journal) == before
+    with journal.transaction() as transaction:
+        transaction.next_place()
+    journal.close()
+    with sqlite3.connect(path) as connection:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
+    assert "half_done" not in tables
+    open_at(path).close()
 
 
 def test_another_programs_database_is_left_alone(tmp_path):

@@ -22,6 +22,7 @@ from typing import Any
 import psycopg
 
 from gennaker_engine.journal.errors import StateError
+from gennaker_engine.journal.migrations import Migrations
 from gennaker_engine.journal.port import (
     Change,
     Claim,
@@ -44,7 +45,7 @@ from gennaker_engine.journal.postgres_owners import (
     PostgresOwnership,
     make_lock_key,
 )
-from gennaker_engine.journal.queries import load_queries, load_statements
+from gennaker_engine.journal.queries import load_queries
 from gennaker_engine.journal.rows import (
     RUN_FIELDS,
     encode_event,
@@ -54,9 +55,8 @@ from gennaker_engine.journal.rows import (
     read_run,
 )
 
-__all__ = ["SCHEMA_VERSION", "PostgresJournal"]
+__all__ = ["PostgresJournal"]
 
-SCHEMA_VERSION = 1
 _ATTEMPTS = 5
 _PAUSE = 0.05
 
@@ -69,6 +69,7 @@ class PostgresJournal:
     Args:
         url: ``postgresql://USER:PASSWORD@HOST:PORT/DATABASE``.
         timeouts: how long things may take.
+        migrations: the steps of its schema; this release's when None.
 
     Raises:
         InvalidInput: code ``state-url``.
@@ -76,11 +77,18 @@ class PostgresJournal:
             ``state-full``, ``state-newer`` or ``state-foreign``.
     """
 
-    def __init__(self, url: str, *, timeouts: Timeouts | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeouts: Timeouts | None = None,
+        migrations: Migrations | None = None,
+    ) -> None:
         self._sender = secrets.token_hex(6)
         self._server = Server(
             url, application=f"gennaker {self._sender}", timeouts=timeouts or Timeouts()
         )
+        self._migrations = migrations or Migrations.of("postgres")
         self._queries = load_queries("postgres_queries.sql")
         self._write_lock = threading.RLock()
         self._read_lock = threading.Lock()
@@ -101,19 +109,31 @@ class PostgresJournal:
     # Opening ------------------------------------------------------------------------------------
 
     def _prepare(self, connection: Connection) -> None:
-        """Make the schema, once, whoever comes first."""
-        if self._has_schema(connection):
+        """Bring the schema up to date, once, whoever comes first."""
+        if self._is_current(self._find_version(connection)):
             return
-        with self.transaction():
-            if self._has_schema(connection):
-                return
-            if not connection.execute(self._queries["select_identity"]).fetchall()[0][0]:
-                connection.execute(self._queries["create_schema"])
-            for statement in load_statements("postgres_schema.sql"):
-                connection.execute(statement)
-            connection.execute(self._queries["insert_version"], {"version": SCHEMA_VERSION})
+        connection.execute(self._queries["begin_upgrade"])
+        try:
+            version = self._find_version(connection)
+            if not self._is_current(version):
+                self._upgrade(connection, version)
+            connection.execute(self._queries["commit"])
+        except BaseException:
+            self._roll_back(connection)
+            raise
 
-    def _has_schema(self, connection: Connection) -> bool:
+    def _upgrade(self, connection: Connection, version: int) -> None:
+        if not connection.execute(self._queries["select_identity"]).fetchall()[0][0]:
+            connection.execute(self._queries["create_schema"])
+        for statement in self._migrations.list_statements(after=version):
+            connection.execute(statement)
+        connection.execute(self._queries["update_version"], {"version": self._migrations.newest})
+
+    def _is_current(self, version: int) -> bool:
+        return self._migrations.is_current(version, f"the {self._server.name}")
+
+    def _find_version(self, connection: Connection) -> int:
+        """Return the version of the schema, 0 where there is none yet."""
         rows = connection.execute(self._queries["select_identity"]).fetchall()
         _, is_ours, relations, encoding = rows[0]
         if encoding != "UTF8":
@@ -129,16 +149,9 @@ class PostgresJournal:
                     code="state-foreign",
                     hint="choose another database as state",
                 )
-            return False
+            return 0
         (version,) = connection.execute(self._queries["select_version"]).fetchall()[0]
-        if version > SCHEMA_VERSION:
-            raise StateError(
-                f"the {self._server.name} was written by a newer Gennaker: its schema is version "
-                f"{version}, this one knows {SCHEMA_VERSION}",
-                code="state-newer",
-                hint="use that version of Gennaker, or choose another state",
-            )
-        return True
+        return int(version)
 
     def _listen(self, connection: Connection) -> None:
         """Hear of others' commits from now on; there may have been some before."""
@@ -158,6 +171,7 @@ class PostgresJournal:
 
         Raises:
             ConnectionLost: a VersionConflict; nothing of the transaction was kept.
+            StateError: ``state-newer`` when another process has upgraded the schema meanwhile.
         """
         with self._write_lock:
             transaction = self._begin()
@@ -175,8 +189,10 @@ class PostgresJournal:
                 cursor = connection.execute(self._queries["begin"])
                 while cursor.nextset():
                     pass
+                number, version = cursor.fetchall()[0]
+                self._is_current(version)
                 return PostgresTransaction(
-                    connection, cursor.fetchall()[0][0], link=self._writer, owners=self._owners
+                    connection, number, link=self._writer, owners=self._owners
                 )
             except psycopg.Error as error:
                 if not self._writer.lose(error, connection):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-__all__ = ["load_queries", "load_statements"]
+__all__ = ["load_queries"]
 
 _FOLDER = Path(__file__).parent / "sql"
 _MARK = "-- name: "
@@ -22,8 +22,3 @@ def load_queries(file: str) -> dict[str, str]:
         name, _, text = part.partition("\n")
         queries[name.strip()] = text.strip()
     return queries
-
-
-def load_statements(file: str) -> list[str]:
-    """Return the statements of ``sql/FILE``, which stand between lines with only a semicolon."""
-    return (_FOLDER / file).read_text(encoding="utf-8").split("\n;\n")

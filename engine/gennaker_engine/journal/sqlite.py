@@ -19,6 +19,7 @@ from typing import Any
 
 from gennaker_engine.journal.errors import StateError
 from gennaker_engine.journal.filesystem import refuse_network_folder
+from gennaker_engine.journal.migrations import Migrations
 from gennaker_engine.journal.ownership import FileOwnership, find_owner, own_run
 from gennaker_engine.journal.port import (
     Change,
@@ -29,7 +30,7 @@ from gennaker_engine.journal.port import (
     StoredEvent,
     VersionConflict,
 )
-from gennaker_engine.journal.queries import load_queries, load_statements
+from gennaker_engine.journal.queries import load_queries
 from gennaker_engine.journal.rows import (
     RUN_FIELDS,
     encode_event,
@@ -39,9 +40,8 @@ from gennaker_engine.journal.rows import (
     read_run,
 )
 
-__all__ = ["SCHEMA_VERSION", "SqliteJournal"]
+__all__ = ["SqliteJournal"]
 
-SCHEMA_VERSION = 1
 _APPLICATION = 0x67656E6E  # "genn", so that another program's database is never taken for ours
 _BUSY_SECONDS = 10.0
 
@@ -55,16 +55,25 @@ class SqliteJournal:
         path: the database's file.
         owners: the folder of the runs' lock files.
         busy: seconds to wait for another process that writes.
+        migrations: the steps of its schema; this release's when None.
 
     Raises:
         StateError: ``state-unwritable``, ``state-corrupt``, ``state-busy``, ``state-full``,
             ``state-newer``, ``state-foreign`` or ``state-on-network``.
     """
 
-    def __init__(self, path: Path, owners: Path, *, busy: float = _BUSY_SECONDS) -> None:
+    def __init__(
+        self,
+        path: Path,
+        owners: Path,
+        *,
+        busy: float = _BUSY_SECONDS,
+        migrations: Migrations | None = None,
+    ) -> None:
         self._path = path
         self._owners = owners
         self._busy = busy
+        self._migrations = migrations or Migrations.of("sqlite")
         self._queries = load_queries("sqlite_queries.sql")
         self._write_lock = threading.RLock()
         self._read_lock = threading.Lock()
@@ -89,36 +98,34 @@ class SqliteJournal:
         return connection
 
     def _prepare(self) -> None:
-        """Switch to WAL and make the schema, once, whoever comes first."""
-        application, version = self._identity()
-        if application == _APPLICATION and version == SCHEMA_VERSION:
+        """Switch to WAL and bring the schema up to date, once, whoever comes first."""
+        if self._is_current():
             return
-        if version > SCHEMA_VERSION and application == _APPLICATION:
-            raise StateError(
-                f"{self._path} was written by a newer Gennaker: its schema is version {version}, "
-                f"this one knows {SCHEMA_VERSION}",
-                code="state-newer",
-                hint="use that version of Gennaker, or choose another state",
-            )
         self._use_wal()
-        with self.transaction():
-            if self._identity() == (_APPLICATION, SCHEMA_VERSION):
+        with self._begun():
+            if self._is_current():
                 return
+            for statement in self._migrations.list_statements(after=self._find_version()):
+                self._writer.execute(statement)
+            self._writer.execute(f"PRAGMA application_id = {_APPLICATION}")
+            self._writer.execute(f"PRAGMA user_version = {self._migrations.newest}")
+
+    def _is_current(self) -> bool:
+        return self._migrations.is_current(self._find_version(), str(self._path))
+
+    def _find_version(self) -> int:
+        """Return the version of the schema, 0 of an empty file."""
+        (application,) = self._writer.execute("PRAGMA application_id").fetchone()
+        (version,) = self._writer.execute("PRAGMA user_version").fetchone()
+        if application != _APPLICATION:
             if self._writer.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
                 raise StateError(
                     f"{self._path} is a database of another program",
                     code="state-foreign",
                     hint="choose another file as state",
                 )
-            for statement in load_statements("sqlite_schema.sql"):
-                self._writer.execute(statement)
-            self._writer.execute(f"PRAGMA application_id = {_APPLICATION}")
-            self._writer.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-
-    def _identity(self) -> tuple[int, int]:
-        (application,) = self._writer.execute("PRAGMA application_id").fetchone()
-        (version,) = self._writer.execute("PRAGMA user_version").fetchone()
-        return application, version
+            return 0
+        return int(version)
 
     def _use_wal(self) -> None:
         # Changing the mode does not wait for others by itself, as other statements do.
@@ -165,11 +172,22 @@ class SqliteJournal:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[SqliteTransaction]:
-        """Begin a write transaction at once; commit durably on leaving, roll back on an error."""
+        """Begin a write transaction at once; commit durably on leaving, roll back on an error.
+
+        Raises:
+            StateError: ``state-newer`` when another process has upgraded the schema meanwhile.
+        """
+        with self._begun():
+            (version,) = self._writer.execute("PRAGMA user_version").fetchone()
+            self._migrations.is_current(version, str(self._path))
+            yield SqliteTransaction(self._writer, self._queries)
+
+    @contextlib.contextmanager
+    def _begun(self) -> Iterator[None]:
         with self._write_lock, self._translated():
             self._writer.execute("BEGIN IMMEDIATE")
             try:
-                yield SqliteTransaction(self._writer, self._queries)
+                yield
                 self._writer.execute("COMMIT")
             except BaseException:
                 if self._writer.in_transaction:

@@ -13,7 +13,12 @@ LISTEN gennaker
 -- name: begin
 BEGIN;
 SELECT pg_advisory_xact_lock(1734700654, 0);
-SELECT pg_current_xact_id()::text
+SELECT pg_current_xact_id()::text, version FROM state
+
+-- name: begin_upgrade
+BEGIN;
+SET LOCAL statement_timeout = 0;
+SELECT pg_advisory_xact_lock(1734700654, 0)
 
 -- name: commit
 COMMIT
@@ -38,8 +43,8 @@ SELECT version FROM gennaker.state
 -- name: create_schema
 CREATE SCHEMA gennaker
 
--- name: insert_version
-INSERT INTO gennaker.state (version) VALUES (%(version)s)
+-- name: update_version
+UPDATE gennaker.state SET version = %(version)s
 
 -- name: select_status
 SELECT pg_xact_status(%(transaction)s::xid8)

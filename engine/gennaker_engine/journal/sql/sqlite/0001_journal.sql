@@ -1,5 +1,5 @@
--- The journal's tables in SQLite. Statements are separated by a line with only a semicolon, so that
--- all of them can run in one transaction. A change here is a new user_version and a migration.
+-- The journal's tables in SQLite, version 1. Statements are separated by a line with only a semicolon.
+-- This file has been released and stays as it is: a change is a file with the next number.
 
 -- One row a run: what lists need, and the version that appends compare with.
 CREATE TABLE runs (

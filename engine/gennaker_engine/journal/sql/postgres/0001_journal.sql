@@ -1,5 +1,6 @@
--- The journal's tables in PostgreSQL, in the schema "gennaker" of a database. Statements are
--- separated by a line with only a semicolon. A change here is a new version and a migration.
+-- The journal's tables in PostgreSQL, in the schema "gennaker" of a database, version 1. Statements
+-- are separated by a line with only a semicolon.
+-- This file has been released and stays as it is: a change is a file with the next number.
 -- Text that is searched by its beginning or sorted is compared by code points: COLLATE "C".
 
 -- One row a run: what lists need, and the version that appends compare with.
@@ -81,3 +82,5 @@ CREATE TABLE gennaker.owners (
 CREATE TABLE gennaker.state (
     version  integer NOT NULL
 )
+;
+INSERT INTO gennaker.state (version) VALUES (1)
