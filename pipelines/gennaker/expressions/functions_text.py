@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -218,12 +219,12 @@ def _format_one(verb: str, precision: int | None, value: Any, budget: Budget) ->
         raise ExpressionError(f"%.{precision}{verb} is not a format", hint="%.100f at most")
     if verb == "s":
         return _display(value, budget)
+    if verb in "dfe" and kind == "double" and not math.isfinite(value):
+        return {"+Inf": "Infinity", "-Inf": "-Infinity"}.get(number_text(value), "NaN")
     if verb == "d" and kind in ("int", "uint"):
         return str(int(value))
     if verb in "fe" and kind in ("int", "uint", "double"):
         number = float(value)
-        if number in (float("inf"), float("-inf")) or number != number:
-            return {"+Inf": "Infinity", "-Inf": "-Infinity"}.get(number_text(number), "NaN")
         return f"{number:.{6 if precision is None else precision}{verb}}"
     if verb in "xX" and kind in ("string", "bytes"):
         budget.take(2 * len(value))

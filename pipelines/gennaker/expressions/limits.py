@@ -25,7 +25,7 @@ class Limits:
     """
 
     source: int = 4096
-    depth: int = 32
+    depth: int = 40
     steps: int = 10_000
     bytes: int = 1 << 20
 

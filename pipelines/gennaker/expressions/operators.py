@@ -107,7 +107,7 @@ ARITHMETIC: dict[tuple[str, str, str], tuple[str, Arithmetic]] = {
     ),
     ("-", "timestamp", "timestamp"): (
         "duration",
-        lambda _, a, b: Duration(a.nanoseconds - b.nanoseconds),
+        lambda _, a, b: Duration(check_range(a.nanoseconds - b.nanoseconds)),
     ),
     ("-", "timestamp", "duration"): (
         "timestamp",
@@ -195,13 +195,21 @@ def compare(operator: str, left: object, right: object, budget: Budget) -> bool:
         raise mismatch(operator, a, b)
     if a in ("string", "bytes"):
         budget.scan(min(len(left), len(right)))  # type: ignore[arg-type]
-    x: Any = left
-    y: Any = right
+    x, y = _alike(left, right)
     if operator == "<":
         return bool(x < y)
     if operator == "<=":
         return bool(x <= y)
     return bool(x > y) if operator == ">" else bool(x >= y)
+
+
+def _alike(left: Any, right: Any) -> tuple[Any, Any]:
+    """A whole number beside a double becomes one, as CEL compares them: 2^53 + 1 equals 2.0^53."""
+    if isinstance(left, float) is isinstance(right, float):
+        return left, right
+    if isinstance(left, float):
+        return left, float(right)
+    return (float(left), right) if isinstance(right, float) else (left, right)
 
 
 def equal(left: object, right: object, budget: Budget) -> bool:
@@ -219,12 +227,12 @@ def equal(left: object, right: object, budget: Budget) -> bool:
         check_known(left)
         check_known(right)
     if a in NUMBERS and b in NUMBERS:
-        return left == right
+        x, y = _alike(left, right)
+        return bool(x == y)
     if a != b:
         return False
     if a == "list":
-        x: Any = left
-        y: Any = right
+        x, y = left, right
         return len(x) == len(y) and all(equal(i, j, budget) for i, j in zip(x, y, strict=True))
     if isinstance(left, Mapping) and isinstance(right, Mapping):
         if len(left) != len(right):
