@@ -20,7 +20,8 @@ from gennaker_engine.cli.commands.stages import describe_stage
 from gennaker_engine.cli.exit_codes import EXIT_CODES
 from gennaker_engine.cli.render.wording import tell_value
 
-REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
+ROOT = Path(__file__).parents[1]
+REFERENCE = ROOT / "docs" / "reference"
 NOTE = "<!-- Made by scripts/generate_docs.py; change the code and run `make docs`. -->"
 
 
@@ -144,6 +145,37 @@ def write_errors() -> Iterator[str]:
         yield f"| `{code}` | {cell(meaning)} |"
 
 
+def write_cel() -> Iterator[str]:
+    """Yield how the conformance cases of CEL come out here."""
+    sys.path.insert(0, str(ROOT))  # the cases are data of the tests
+    from tests.conformance.cel_cases import OTHER_TEXTS, count_by_file
+
+    counted = count_by_file()
+    reasons: dict[str, int] = {}
+    yield "# Expressions and CEL's conformance cases"
+    yield ""
+    yield NOTE
+    yield ""
+    yield "Each public conformance case of [CEL](https://github.com/google/cel-spec) gives the value or the"
+    yield "error that it expects, or is refused with an error, for a reason below. No case gives another value,"
+    yield f"but for {len(OTHER_TEXTS)} with the text of a duration: here it is the one that pipelines are written in"
+    yield "(`1h45m`, where CEL has `6300s`)."
+    yield ""
+    yield "| file | passed | other text | not supported |"
+    yield "|---|---|---|---|"
+    for file, count in counted.items():
+        yield f"| {file} | {count.passed} | {count.other or ''} | {sum(count.unsupported.values()) or ''} |"
+        for reason, number in count.unsupported.items():
+            reasons[reason] = reasons.get(reason, 0) + number
+    passed = sum(count.passed for count in counted.values())
+    yield f"| all | {passed} | {len(OTHER_TEXTS)} | {sum(reasons.values())} |"
+    yield ""
+    yield "| not supported | cases |"
+    yield "|---|---|"
+    for reason, number in sorted(reasons.items(), key=lambda pair: -pair[1]):
+        yield f"| {cell(reason)} | {number} |"
+
+
 def cell(text: str) -> str:
     """Return text that stays inside its cell of a Markdown table."""
     return text.replace("|", "\\|")
@@ -154,6 +186,7 @@ PAGES = {
     "exit-codes.md": write_exit_codes,
     "errors.md": write_errors,
     "stages.md": write_stages,
+    "cel.md": write_cel,
 }
 
 
