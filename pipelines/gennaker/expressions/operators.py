@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from gennaker.errors import ExpressionError, UnknownValue
 from gennaker.expressions.limits import Budget
@@ -232,7 +232,7 @@ def equal(left: object, right: object, budget: Budget) -> bool:
     if a != b:
         return False
     if a == "list":
-        x, y = left, right
+        x, y = cast("tuple[list[Any], list[Any]]", (left, right))
         return len(x) == len(y) and all(equal(i, j, budget) for i, j in zip(x, y, strict=True))
     if isinstance(left, Mapping) and isinstance(right, Mapping):
         if len(left) != len(right):
