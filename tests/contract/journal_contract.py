@@ -280,6 +280,9 @@ class JournalContract:
                 transaction.record_deploy(row)
         assert new == other.last_deploy("shop", "staging")
         assert None is other.last_deploy("shop+sandbox", "staging")
+        with other.transaction() as transaction:
+            transaction.record_deploy(replace(old, scope="api"))
+        assert [replace(old, scope="api"), new] == journal.list_deploys()
 
     # Notice -------------------------------------------------------------------------------------
 

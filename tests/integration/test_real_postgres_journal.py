@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from gennaker.errors import InvalidInput
+from gennaker_engine.journal.decoding import decode_stored
 from gennaker_engine.journal.errors import StateError
 from gennaker_engine.journal.migrations import Migrations
 from gennaker_engine.journal.opening import find_state_folder, open_journal
@@ -240,7 +241,7 @@ def test_real_damaged_event_names_its_run(postgres, database):
     name = database.rpartition("/")[2]
     postgres.run_sql("UPDATE gennaker.events SET data = '{' WHERE run_key = 1", name)
     with pytest.raises(StateError, match="state-corrupt: event 1 of run 'shop-1' is damaged"):
-        journal.load_events("shop-1")
+        decode_stored(journal.load_events("shop-1"), "shop-1")
     assert len(journal.load_events("shop-2")) == 1
     journal.close()
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from gennaker.errors import InvalidInput
+from gennaker_engine.journal.decoding import decode_stored
 from gennaker_engine.journal.errors import StateError
 from gennaker_engine.journal.filesystem import find_file_system
 from gennaker_engine.journal.migrations import Migrations
@@ -157,7 +158,7 @@ def test_a_damaged_event_names_its_run(tmp_path):
             transaction.append(make_row(run), 0, [{"type": "created"}])
     journal._writer.execute("UPDATE events SET data = '{' WHERE run_key = 1")
     with pytest.raises(StateError, match="state-corrupt: event 1 of run 'shop-1' is damaged"):
-        journal.load_events("shop-1")
+        decode_stored(journal.load_events("shop-1"), "shop-1")
     assert len(journal.load_events("shop-2")) == 1
     journal.close()
 

@@ -39,10 +39,15 @@ class VersionConflict(GennakerError):
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """An event as kept: ``sequence`` counts from 1 in the run; ``data`` is its JSON data."""
+    """An event as kept.
+
+    Attributes:
+        sequence: counts from 1 in the run.
+        data: its JSON data, a mapping; the text itself when that is damaged and no JSON.
+    """
 
     sequence: int
-    data: dict[str, Json]
+    data: Json
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +181,9 @@ class Journal(Protocol):
 
     def last_deploy(self, scope: str, environment: str) -> DeployRow | None:
         """Return the last deploy of the environment that began."""
+
+    def list_deploys(self) -> list[DeployRow]:
+        """Return the last deploy of every environment that has one, by scope and name."""
 
     def change_token(self) -> object:
         """Return a value that differs soon after anyone but this object committed; cheap to ask.

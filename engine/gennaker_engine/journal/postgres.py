@@ -256,7 +256,7 @@ class PostgresJournal:
     def load_events(self, run: str, *, after: int = 0) -> list[StoredEvent]:
         """Return the run's events with a sequence above ``after``, in order."""
         rows = self._read("select_events", {"run": run, "after": after})
-        return [read_event(row, run) for row in rows]
+        return [read_event(row) for row in rows]
 
     def find_run(self, run: str) -> RunRow | None:
         """Return a run's row by its exact id."""
@@ -303,6 +303,10 @@ class PostgresJournal:
         """Return the last deploy of the environment that began."""
         rows = self._read("select_last_deploy", {"scope": scope, "environment": environment})
         return DeployRow(*rows[0]) if rows else None
+
+    def list_deploys(self) -> list[DeployRow]:
+        """Return the last deploy of every environment that has one, by scope and name."""
+        return [DeployRow(*row) for row in self._read("select_deploys", {})]
 
     def change_token(self) -> object:
         """Return a value that differs soon after anyone but this object committed; cheap to ask.
@@ -432,7 +436,7 @@ class PostgresTransaction:
     def load_events(self, run: str, *, after: int = 0) -> list[StoredEvent]:
         """As :meth:`PostgresJournal.load_events`, seen from inside."""
         rows = self._read("select_events", {"run": run, "after": after})
-        return [read_event(row, run) for row in rows]
+        return [read_event(row) for row in rows]
 
     def list_changes(self, after: int) -> list[Change]:
         """As :meth:`PostgresJournal.list_changes`, seen from inside."""

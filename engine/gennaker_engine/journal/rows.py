@@ -6,7 +6,6 @@ import json
 from dataclasses import fields
 from typing import Any
 
-from gennaker_engine.journal.errors import StateError
 from gennaker_engine.journal.port import Claim, RunRow, StoredEvent
 
 __all__ = [
@@ -33,21 +32,13 @@ def make_prefix_range(prefix: str) -> dict[str, str]:
     return {"prefix": prefix, "end": prefix + _LAST_CHARACTER}
 
 
-def read_event(row: tuple[Any, ...], run: str) -> StoredEvent:
-    """Return the event of (sequence, text).
-
-    Raises:
-        StateError: code ``state-corrupt``; it names the run.
-    """
+def read_event(row: tuple[Any, ...]) -> StoredEvent:
+    """Return the event of (sequence, text); one that is damaged is told when it is decoded."""
     sequence, text = row
     try:
         return StoredEvent(sequence, json.loads(text))
-    except ValueError as error:
-        raise StateError(
-            f"event {sequence} of run {run!r} is damaged",
-            code="state-corrupt",
-            hint="restore the state from a copy; other runs are not concerned",
-        ) from error
+    except ValueError:
+        return StoredEvent(sequence, text)
 
 
 def read_run(row: tuple[Any, ...]) -> RunRow:

@@ -206,7 +206,7 @@ class SqliteJournal:
     def load_events(self, run: str, *, after: int = 0) -> list[StoredEvent]:
         """Return the run's events with a sequence above ``after``, in order."""
         rows = self._read(self._queries["select_events"], {"run": run, "after": after})
-        return [read_event(row, run) for row in rows]
+        return [read_event(row) for row in rows]
 
     def find_run(self, run: str) -> RunRow | None:
         """Return a run's row by its exact id."""
@@ -258,6 +258,10 @@ class SqliteJournal:
             self._queries["select_last_deploy"], {"scope": scope, "environment": environment}
         )
         return DeployRow(*rows[0]) if rows else None
+
+    def list_deploys(self) -> list[DeployRow]:
+        """Return the last deploy of every environment that has one, by scope and name."""
+        return [DeployRow(*row) for row in self._read(self._queries["select_deploys"], {})]
 
     def change_token(self) -> object:
         """Return a value that differs after anyone but this object committed; cheap to ask."""
@@ -344,7 +348,7 @@ class SqliteTransaction:
         rows = self._connection.execute(
             self._queries["select_events"], {"run": run, "after": after}
         ).fetchall()
-        return [read_event(row, run) for row in rows]
+        return [read_event(row) for row in rows]
 
     def list_changes(self, after: int) -> list[Change]:
         """As :meth:`SqliteJournal.list_changes`, seen from inside."""

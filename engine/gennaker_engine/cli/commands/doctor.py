@@ -7,15 +7,20 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from gennaker_engine.cli.exit_codes import FAILED, SUCCEEDED
 from gennaker_engine.cli.options import command, output_option
 from gennaker_engine.cli.settings import Settings, pass_settings
 
+if TYPE_CHECKING:
+    from gennaker_engine.journal.port import Journal
+
 __all__ = ["Check", "doctor_command"]
 
 State = Literal["ok", "missing", "wrong"]
+_CHECKED = 200
+"""How many ended runs have their journal checked, the newest."""
 _TONES = {"ok": "green", "missing": "yellow", "wrong": "red"}
 
 
@@ -132,9 +137,24 @@ def _look_at_state(settings: Settings) -> Iterator[Check]:
         if has_state(settings):
             with read_journal(settings) as journal:
                 number = len(journal.list_runs(RunFilter(limit=10_000)))
-            yield Check("state", "ok", f"{number} runs")
+                yield Check("state", "ok", f"{number} runs")
+                yield from _look_at_history(journal)
     except GennakerError as error:
         yield Check("state", "wrong", error.message, error.hint or "name another with --state")
+
+
+def _look_at_history(journal: Journal) -> Iterator[Check]:
+    """Check every run that has not ended, and the newest of the others."""
+    from gennaker_engine.journal.checking import check_journal
+
+    flaws = check_journal(journal, ended=_CHECKED)
+    if not flaws:
+        yield Check("journal", "ok", "events, rows, locks and deploys agree")
+    for flaw in flaws:
+        advice = "restore the state from a copy"
+        if flaw.run:
+            advice += f", or end what it holds with 'gennaker cancel {flaw.run}'"
+        yield Check("journal", "wrong", str(flaw), advice)
 
 
 def _look_at_plugins(settings: Settings) -> Iterator[Check]:

@@ -163,6 +163,9 @@ ON CONFLICT (scope, environment) DO UPDATE SET
 SELECT scope, environment, run, instance, at FROM deploys
 WHERE scope = %(scope)s AND environment = %(environment)s
 
+-- name: select_deploys
+SELECT scope, environment, run, instance, at FROM deploys ORDER BY scope, environment
+
 -- name: lock_run
 SELECT pg_try_advisory_lock(%(lock)s::bigint)
 

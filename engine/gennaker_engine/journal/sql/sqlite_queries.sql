@@ -95,3 +95,6 @@ VALUES (:scope, :environment, :run, :instance, :at)
 -- name: select_last_deploy
 SELECT scope, environment, run, instance, at FROM deploys
 WHERE scope = :scope AND environment = :environment
+
+-- name: select_deploys
+SELECT scope, environment, run, instance, at FROM deploys ORDER BY scope, environment
