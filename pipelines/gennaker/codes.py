@@ -199,6 +199,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "timeout": "it took longer than allowed",
         "too-many-problems": "a file has more problems than are shown",
         "undeclared-output": "a stage gave an output that it did not declare",
+        "undo": "what a failure leads to cannot put back what it names",
         "unknown-artifact": "the run has no such artifact",
         "unknown-axis": "an expression uses an axis that the matrix does not have",
         "unknown-context": "the kubeconfig has no such context",

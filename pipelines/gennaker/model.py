@@ -24,6 +24,7 @@ from gennaker.durations import normalize_duration
 
 __all__ = [
     "STAGE_KEYS",
+    "UNDO_PREFIX",
     "Concurrency",
     "Defaults",
     "Duration",
@@ -34,10 +35,11 @@ __all__ = [
     "Retry",
     "Scalar",
     "StageDefinition",
+    "UndoPolicy",
 ]
 
 Scalar = str | int | float | bool
-OnFailure = Literal["branch", "stop", "ignore"]
+OnFailure = Literal["branch", "stop", "ignore", "undo"]
 
 Duration = Annotated[str, BeforeValidator(normalize_duration)]
 """A duration in canonical text (``1h30m``); :func:`gennaker.durations.parse_duration` gives seconds."""
@@ -98,6 +100,12 @@ class RetryPolicy(Data):
 Retry = Annotated[RetryPolicy, BeforeValidator(_read_retry)]
 
 
+class UndoPolicy(Data):
+    """Whose changes are put back when a stage fails: ``on_failure: {undo: [staging]}``."""
+
+    undo: Annotated[tuple[str, ...], BeforeValidator(_read_names), Field(min_length=1)]
+
+
 class Concurrency(Data):
     """How many runs that share ``group`` may be active, and what happens to the others."""
 
@@ -147,13 +155,21 @@ class StageDefinition(Data):
     environment: str | None = None
     timeout: Duration | None = None
     retry: Retry | None = None
-    on_failure: OnFailure = "branch"
+    on_failure: OnFailure | UndoPolicy = "branch"
+
+    def list_undone(self, identifier: str) -> tuple[str, ...]:
+        """Return whose changes are put back when this stage, called ``identifier``, fails."""
+        if isinstance(self.on_failure, UndoPolicy):
+            return self.on_failure.undo
+        return (identifier,) if self.on_failure == "undo" else ()
 
 
 STAGE_KEYS = frozenset(field.alias or name for name, field in StageDefinition.model_fields.items())
 """The keys of a stage; an input of a stage type may not be named like one of them."""
 
 DEFAULT_STAGE_TIMEOUT = "1h"
+UNDO_PREFIX = "undo:"
+"""``undo:ID`` is the stage of a run that puts back what ``ID`` changed; no id that is written has it."""
 
 
 class PipelineDefinition(Data):
@@ -189,6 +205,15 @@ class PipelineDefinition(Data):
     def retry_of(self, stage: StageDefinition) -> RetryPolicy | None:
         """The retry policy of ``stage``: its own or the default."""
         return stage.retry or (self.defaults.retry if self.defaults else None)
+
+    def find_undone(self) -> dict[str, tuple[str, ...]]:
+        """Return each stage that may be put back, and the stages whose failure does it."""
+        found: dict[str, tuple[str, ...]] = {}
+        for identifier, stage in self.stages.items():
+            for each in stage.list_undone(identifier):
+                if each in self.stages:
+                    found[each] = (*found.get(each, ()), identifier)
+        return found
 
     def digest_data(self) -> dict[str, Any]:
         """The data the definition digest is taken of: no descriptions, no defaults.

@@ -338,6 +338,17 @@ class Context(PlanContext, Protocol):
         """
 
     @property
+    def before(self) -> Artifact | None:
+        """What :meth:`record_before` was given last for this instance, also in earlier attempts."""
+
+    def record_before(self, artifact: Artifact) -> None:
+        """Keep durably what was there before the first write, for :meth:`Stage.undo`.
+
+        Called before anything is changed. A later attempt that finds :attr:`before` set adds to it
+        what it will touch and was not touched yet, and records the whole again.
+        """
+
+    @property
     def cancelled(self) -> bool:
         """Whether the attempt is to stop; a stage that works long looks at it."""
 
@@ -404,6 +415,27 @@ class Stage:
     def run(self, inputs: Any, ctx: Context) -> Outcome:
         """Do the work."""
         raise NotImplementedError
+
+    def undo(self, inputs: Any, before: Artifact, ctx: Context) -> Outcome:
+        """Put back what :meth:`run` changed, from what it recorded; only if the type can.
+
+        Idempotent, like ``run``; copes with a run that was done by half, or that went on to an
+        attempt after the one that recorded.
+
+        Args:
+            inputs: those of the call that is undone.
+            before: what ``ctx.record_before`` kept.
+        """
+        raise NotImplementedError
+
+    def plan_undo(self, inputs: Any, before: Artifact, ctx: PlanContext) -> Plan:
+        """Say what :meth:`undo` would do; no side effect."""
+        return Plan()
+
+    @classmethod
+    def can_undo(cls) -> bool:
+        """Whether the type says how its changes are put back."""
+        return cls.undo is not Stage.undo
 
     def clean_up(self, kind: str, name: str) -> None:
         """End what a dead owner left behind inside ``ctx.guard(kind, name)``; idempotent."""

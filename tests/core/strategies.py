@@ -85,7 +85,10 @@ def _stages(draw: st.DrawFn, prefix: str, size: int) -> dict[str, Any]:
         ):
             if value is not None:
                 stage[key] = value
-        choices = ["branch", "branch", "stop"] + (["ignore"] if uses != "ask" else [])
+        choices: list[Any] = ["branch", "branch", "stop"] + (["ignore"] if uses != "ask" else [])
+        if prefix == "s":
+            named = [*stage.get("needs", ()), f"{prefix}{number}"]
+            choices += ["undo", {"undo": named}]
         stage["on_failure"] = draw(st.sampled_from(choices))
         stages[f"{prefix}{number}"] = stage
     return stages

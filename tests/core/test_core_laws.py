@@ -174,6 +174,9 @@ class Player:
         delivery = bench.deliveries[name]
         identity = (delivery.instance, delivery.attempt, delivery.delivery)
         calls = self.calls[name] = self.calls.get(name, 0) + 1
+        if delivery.undoes is None and self.draw(1):
+            kept = {"digest": f"sha256:{calls}", "size": calls}
+            self.tell(m.RecordBefore(*identity, artifact=kept))
         asks = {"ask": "decision", "timer": "timer", "poll": "poll"}
         if bench.instance(name).state == "stopping" and choice < 8:
             self.tell(m.ReportStopped(*identity))

@@ -123,7 +123,7 @@ def test_all_problems_of_the_form() -> None:
             "p.yaml:14:6: wrong-type: 'c' must be a mapping, not 'hello'",
             "p.yaml:15:66: wrong-type: 'max_parallel' must be an integer, not '2'",
             "p.yaml:15:82: wrong-type: 'fail_fast' must be true or false, not 'no'",
-            "p.yaml:15:32: invalid-value: 'on_failure' must be 'branch', 'stop' or 'ignore', "
+            "p.yaml:15:32: invalid-value: 'on_failure' must be 'branch', 'stop', 'ignore' or 'undo', "
             "not 'sometimes'",
             "p.yaml:2:1: unknown-field: 'titel' is not a field of a pipeline; "
             "did you mean 'title'?",

@@ -120,7 +120,7 @@ _STAGES = st.fixed_dictionaries(
         "if": st.booleans() | st.just("always()"),
         "timeout": st.sampled_from(["60m", "1h", "90s"]),
         "retry": st.integers(0, 5) | st.fixed_dictionaries({"limit": st.integers(0, 5)}),
-        "on_failure": st.sampled_from(["branch", "stop", "ignore"]),
+        "on_failure": st.sampled_from(["branch", "stop", "ignore", "undo", {"undo": ["a"]}]),
         "matrix": st.fixed_dictionaries({"r": st.lists(_SCALARS, min_size=1, max_size=2)}),
     },
 )

@@ -100,7 +100,7 @@ def stages(draw: st.DrawFn, identifiers: list[str]) -> dict[str, Any]:
         ),
         "timeout": st.sampled_from(["60m", "1h30m", "90s", "1h"]),
         "retry": st.sampled_from([3, {"limit": 2, "delay": "5s"}, {"limit": 1, "on": ["failed"]}]),
-        "on_failure": st.sampled_from(["branch", "stop", "ignore"]),
+        "on_failure": st.sampled_from(["branch", "stop", "ignore", "undo", {"undo": ["a", "b"]}]),
     }
     for key, strategy in optional.items():
         if draw(st.integers(0, 3)) == 0:

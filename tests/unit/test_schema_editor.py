@@ -85,7 +85,7 @@ finally:
         ("{uses: docker.build, with: {context: a, contxt: b}}", "'contxt' was unexpected"),
         ("{uses: docker.build, with: {context: a, push: 5}}", "5 is not valid under any"),
         ("{uses: shell, timeout: 5, with: {run: a}}", "5 is not of type 'string'"),
-        ("{uses: shell, on_failure: no, with: {run: a}}", "'no' is not one of "),
+        ("{uses: shell, on_failure: no, with: {run: a}}", "'no' is not valid under any"),
         ("{uses: shell, matrix: {a: 5}, with: {run: a}}", "5 is not valid under any"),
     ],
 )

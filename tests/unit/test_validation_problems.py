@@ -173,6 +173,33 @@ finally:
             ],
         ),
         (
+            OK + "  a: {uses: shell, on_failure: undo, with: {run: x}}\n",
+            [
+                "4:32: undo: stage 'a' cannot be put back: 'shell' does not say how; "
+                "name stages whose type can, such as 'kubernetes.deploy'"
+            ],
+        ),
+        (
+            OK + "  a: {uses: shell, on_failure: {undo: [okk, '${{ run.id }}']}, with: {run: x}}\n",
+            [
+                "4:40: unknown-stage: stage 'a' wants 'okk' put back, which is no stage outside "
+                "'finally'; did you mean 'ok'?",
+                "4:45: expression-misplaced: 'on_failure' takes no expressions",
+            ],
+        ),
+        (
+            OK
+            + "  a: {uses: shell, on_failure: {undo: [b]}, with: {run: x}}\n"
+            + "  b: {uses: acme.release}\nfinally:\n"
+            + "  c: {uses: acme.release, on_failure: undo}\n",
+            [
+                "4:40: undo: stage 'a' wants 'b' put back, which it does not depend on; "
+                "let 'a' need 'b', directly or through others",
+                "7:39: undo: stage 'c' of 'finally' cannot have anything put back; "
+                "undo in the stages before; 'finally' runs after them",
+            ],
+        ),
+        (
             "  a: {uses: '${{ params.x }}'}\n",
             ["3:13: expression-misplaced: 'uses' takes no expressions"],
         ),

@@ -21,6 +21,7 @@ __all__ = [
     "end_waiting",
     "finish_attempt",
     "idempotency_key",
+    "make_delivery",
     "resume_attempt",
     "settle_stop",
     "start_attempt",
@@ -89,23 +90,28 @@ def resume_attempt(turn: Turn, instance: Instance, event: Json) -> None:
 
 
 def _deliver(turn: Turn, instance: Instance) -> None:
-    plan = turn.run.stages[instance.stage].plan
+    turn.ask(make_delivery(turn.run, instance))
+
+
+def make_delivery(run: RunState, instance: Instance) -> Deliver:
+    """Return the command that calls the instance's stage as it is now."""
+    plan = run.stages[instance.stage].plan
     assert instance.inputs is not None
-    turn.ask(
-        Deliver(
-            instance=instance.id,
-            stage=plan.id,
-            uses=plan.uses,
-            attempt=instance.attempt,
-            delivery=instance.delivery,
-            inputs=instance.inputs,
-            environment=instance.environment,
-            remaining=max(0.0, plan.timeout - instance.worked),
-            resumed=instance.resumed,
-            event=instance.event,
-            steps=dict(instance.steps) if instance.steps else {},
-            leftovers=tuple(instance.guards),
-        )
+    return Deliver(
+        instance=instance.id,
+        stage=plan.id,
+        uses=plan.uses,
+        attempt=instance.attempt,
+        delivery=instance.delivery,
+        inputs=instance.inputs,
+        environment=instance.environment,
+        remaining=max(0.0, plan.timeout - instance.worked),
+        resumed=instance.resumed,
+        event=instance.event,
+        steps=dict(instance.steps) if instance.steps else {},
+        before=instance.before,
+        undoes=instance.undoes,
+        leftovers=tuple(instance.guards),
     )
 
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gennaker.durations import parse_duration
-from gennaker.model import Matrix, PipelineDefinition
+from gennaker.model import UNDO_PREFIX, Matrix, PipelineDefinition
 from gennaker_engine.core.terms import Condition, Term, compile_condition, compile_term
 
 __all__ = ["Blueprint", "RetryRule", "StagePlan", "compile_blueprint"]
@@ -45,6 +45,9 @@ class MatrixPlan:
     fail_fast: bool
 
 
+_NO_AXES = MatrixPlan((), None, None, None, fail_fast=False)
+
+
 @dataclass(frozen=True, slots=True)
 class StagePlan:
     """One stage, compiled. ``needs`` and ``dependents`` are of the same section."""
@@ -65,6 +68,10 @@ class StagePlan:
     timeout: float
     retry: RetryRule
     on_failure: str
+    undoes: str | None = None
+    """The stage whose changes it puts back; such a stage is not written but follows from others."""
+    triggers: tuple[str, ...] = ()
+    """The stages whose failure leads to that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +88,7 @@ class Blueprint:
 
     def downstream_of(self, stage: str) -> list[str]:
         """Return every stage that depends on ``stage``, directly or not, sorted by id."""
-        found: set[str] = set()
-        queue = list(self.stages[stage].dependents)
-        while queue:
-            each = queue.pop()
-            if each not in found:
-                found.add(each)
-                queue.extend(self.stages[each].dependents)
-        return sorted(found)
+        return sorted(_list_after(self.stages, stage))
 
 
 _cache: OrderedDict[str, tuple[Mapping[str, Json], Blueprint]] = OrderedDict()
@@ -149,16 +149,63 @@ def _compile(definition: PipelineDefinition) -> Blueprint:
             matrix=None if stage.matrix is None else _compile_matrix(stage.matrix),
             timeout=parse_duration(definition.timeout_of(stage)),
             retry=_compile_retry(definition, identifier),
-            on_failure=stage.on_failure,
+            on_failure=stage.on_failure if isinstance(stage.on_failure, str) else "undo",
         )
+    undone = _add_undo(definition, stages, by_environment)
     return Blueprint(
         definition=definition,
         stages=stages,
-        main=tuple(definition.stages),
+        main=(*definition.stages, *undone),
         final=tuple(final),
         timeout=None if definition.timeout is None else parse_duration(definition.timeout),
         by_environment=by_environment,
     )
+
+
+def _add_undo(
+    definition: PipelineDefinition,
+    stages: dict[str, StagePlan],
+    by_environment: dict[str, tuple[str, ...]],
+) -> list[str]:
+    """Add the stages that put others back; return their ids.
+
+    What came later is put back first, so each waits for those of the stages after its own.
+    """
+    found = definition.find_undone()
+    after = {each: _list_after(stages, each) & found.keys() for each in found}
+    for target, triggers in found.items():
+        plan, name = stages[target], f"{UNDO_PREFIX}{target}"
+        needs = (*triggers, *(f"{UNDO_PREFIX}{each}" for each in found if each in after[target]))
+        stages[name] = replace(
+            plan,
+            id=name,
+            index=len(stages),
+            needs=needs,
+            dependents=tuple(f"{UNDO_PREFIX}{each}" for each in found if target in after[each]),
+            condition=None,
+            inputs=compile_term({}),
+            matrix=None if plan.matrix is None else _NO_AXES,
+            on_failure="branch",
+            undoes=target,
+            triggers=triggers,
+        )
+        for each in triggers:
+            stages[each] = replace(stages[each], dependents=(*stages[each].dependents, name))
+        if plan.environment_key is not None:
+            key = plan.environment_key
+            by_environment[key] = (*by_environment[key], name)
+    return [f"{UNDO_PREFIX}{each}" for each in found]
+
+
+def _list_after(stages: Mapping[str, StagePlan], name: str) -> set[str]:
+    found: set[str] = set()
+    queue = list(stages[name].dependents)
+    while queue:
+        each = queue.pop()
+        if each not in found:
+            found.add(each)
+            queue.extend(stages[each].dependents)
+    return found
 
 
 def _compile_matrix(matrix: Matrix) -> MatrixPlan:

@@ -48,6 +48,10 @@ class Deliver(Command):
     resumed: Json = None
     event: Json = None
     steps: Mapping[str, Json] = field(default_factory=dict)
+    before: Mapping[str, Json] | None = None
+    """What the instance recorded, in an earlier delivery or attempt, of what was there before."""
+    undoes: Mapping[str, Json] | None = None
+    """The artifact to put back: ``undo`` is called instead of ``run``."""
     leftovers: tuple[tuple[str, str], ...] = ()
     """Guards (kind, name) a dead owner left behind, ended before ``run`` is called."""
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from gennaker.errors import ExpressionError
+from gennaker.model import UNDO_PREFIX
 from gennaker_engine.core import events as e
 from gennaker_engine.core.commands import ReleaseLock, RequestLock
 from gennaker_engine.core.matrix import expand_matrix
@@ -71,6 +72,9 @@ def _possible_names(run: RunState, key: str) -> Collection[str] | None:
             return None
         if stage.plan.matrix is None or stage.expanded:
             run.caches["names", key] = names
+    undone = run.stages.get(f"{UNDO_PREFIX}{stage.plan.id}")
+    if undone is not None and undone.state != "ended":
+        return {name for name in names if name is not None}
     if "\n" in key and stage.plan.matrix is not None and stage.expanded:
         # A matrix over environments: an instance that has ended enters its own no more.
         names = [

@@ -59,6 +59,11 @@ class RunCreated(Event):
     approved: tuple[str, ...] = ()
     """Approvals decided before seeing (``--approve``)."""
     plan: str | None = None
+    rollback_of: str | None = None
+    """The run whose changes are put back, or whose deploys are made again."""
+    preset: Mapping[str, Json] = field(default_factory=dict)
+    """Stage id to ``{inputs, environment, effect, before}`` that are given and not evaluated: those of
+    a stage of ``rollback_of``. With ``before`` it puts back, without it deploys again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +163,8 @@ class StageResolved(Event):
     environment: Mapping[str, Json] | None = None
     """``{name, target, settings, variables, url, secrets: {name: [provider, setting]}, approval}``"""
     effect: str = "none"
+    before: Mapping[str, Json] | None = None
+    """The artifact of what is put back, for a stage that undoes another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,6 +309,16 @@ class StepCompleted(Event):
     attempt: int
     name: str
     result: Json = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeforeRecorded(Event):
+    """What was there before the instance changed it is kept as this artifact; the last one holds."""
+
+    type: ClassVar[str] = "before.recorded"
+    instance: str
+    attempt: int
+    artifact: Mapping[str, Json]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

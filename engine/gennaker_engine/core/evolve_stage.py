@@ -54,6 +54,7 @@ def _resolved(run: RunState, event: e.StageResolved) -> None:
     instance.inputs = event.inputs
     instance.environment = event.environment
     instance.effect = event.effect
+    instance.undoes = event.before
     if first:
         stage = run.stages[instance.stage]
         stage.next_instance = max(stage.next_instance, instance.number + 1)
@@ -199,6 +200,11 @@ def _step(run: RunState, event: e.StepCompleted) -> None:
     run.last_driven_at = event.at
 
 
+def _before(run: RunState, event: e.BeforeRecorded) -> None:
+    run.instances[event.instance].before = event.artifact
+    run.last_driven_at = event.at
+
+
 def _guard_entered(run: RunState, event: e.GuardEntered) -> None:
     run.instances[event.instance].guards[event.kind, event.name] = event.attempt
     run.last_driven_at = event.at
@@ -221,6 +227,7 @@ EVOLVE_STAGE: dict[type[e.Event], Callable[..., None]] = {
     e.InstanceEnded: _instance_ended,
     e.StageEnded: _stage_ended,
     e.StepCompleted: _step,
+    e.BeforeRecorded: _before,
     e.GuardEntered: _guard_entered,
     e.GuardLeft: _guard_left,
 }

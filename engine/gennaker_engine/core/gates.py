@@ -233,6 +233,8 @@ def _refuse(turn: Turn, instance: Instance, gate: Gate) -> None:
 def _check_environment(turn: Turn, instance: Instance) -> bool:
     if instance.effect != "deploy" or instance.environment is None:
         return True
+    if turn.run.stages[instance.stage].plan.undoes is not None:
+        return True  # it leads back to what was there when people were asked
     name = instance.environment["name"]
     rules = find_rules(turn, name)
     shown = turn.run.covers.get(instance.id, {}).get(f"@{name}")
@@ -315,9 +317,8 @@ def _take_approved(turn: Turn, instance: Instance, gate: Gate) -> bool:
     plan = turn.run.stages[instance.stage].plan
     assert instance.inputs is not None
     entry = find_entry(turn.run, gate, instance.id)
-    now = describe_entry(
-        instance.id, plan, (instance.inputs, instance.environment, instance.effect)
-    )
+    resolved = (instance.inputs, instance.environment, instance.effect)
+    now = describe_entry(turn.run, instance.id, plan, resolved)
     if canonical_json(now) == canonical_json(entry):
         return True
     inputs, environment, effect = find_resolved(turn.run, turn.world, plan, instance.matrix)
@@ -328,6 +329,7 @@ def _take_approved(turn: Turn, instance: Instance, gate: Gate) -> bool:
             inputs=inputs,
             environment=environment,
             effect=effect,
+            before=instance.undoes,
         )
     )
     return False

@@ -116,7 +116,10 @@ def _end_matrix(turn: Turn, stage: StageState) -> None:
     outputs = None
     failed = outcome in ("failed", "errored")
     if outcome == "succeeded" or (failed and stage.plan.on_failure == "ignore"):
-        names = dict.fromkeys(turn.world.declare_outputs(stage.plan.uses, stage.plan.written))
+        written = stage.plan.written if stage.plan.undoes is None else None
+        names: dict[str, None] = {}
+        if written is not None:
+            names.update(dict.fromkeys(turn.world.declare_outputs(stage.plan.uses, written)))
         for instance in stage.instances:
             names.update(dict.fromkeys(instance.outputs or ()))
         outputs = {

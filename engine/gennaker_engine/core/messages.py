@@ -19,6 +19,7 @@ __all__ = [
     "GuardChanged",
     "Message",
     "Park",
+    "RecordBefore",
     "RefuseLock",
     "ReportErrored",
     "ReportFailed",
@@ -174,6 +175,16 @@ class ReportStep(Message):
     delivery: int
     name: str
     result: Json = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordBefore(Message):
+    """A delivery keeps what it is going to change."""
+
+    instance: str
+    attempt: int
+    delivery: int
+    artifact: Mapping[str, Json]
 
 
 @dataclass(frozen=True, slots=True)

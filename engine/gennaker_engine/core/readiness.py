@@ -13,6 +13,7 @@ from gennaker_engine.core.skips import end_unresolved, find_stop_cause, skip_sta
 from gennaker_engine.core.state import RunState, StageState
 from gennaker_engine.core.terms import Condition
 from gennaker_engine.core.turn import Turn
+from gennaker_engine.core.undoing import begin_undo
 
 __all__ = ["decide_stage"]
 
@@ -32,6 +33,9 @@ def decide_stage(turn: Turn, name: str) -> None:
     halted = find_stop_cause(run, in_finally=plan.in_finally)
     if halted is not None:
         skip_stage(turn, name, *halted)
+        return
+    if plan.undoes is not None:
+        begin_undo(turn, stage)
         return
     try:
         refused = _ask_condition(run, stage)

@@ -139,6 +139,21 @@ def _step(turn: Turn, message: m.ReportStep) -> str | None:
     return None
 
 
+def _before(turn: Turn, message: m.RecordBefore) -> str | None:
+    instance = _find_current(turn.run, message)
+    if isinstance(instance, str):
+        return instance
+    turn.emit(
+        e.BeforeRecorded(
+            at=turn.now,
+            instance=instance.id,
+            attempt=instance.attempt,
+            artifact=message.artifact,
+        )
+    )
+    return None
+
+
 def _guard(turn: Turn, message: m.GuardChanged) -> str | None:
     instance = turn.run.instances.get(message.instance)
     key = (message.kind, message.name)
@@ -174,6 +189,7 @@ REPORTS: dict[type[m.Message], Any] = {
     m.ReportStopped: _stopped,
     m.ReportWaiting: _waiting,
     m.ReportStep: _step,
+    m.RecordBefore: _before,
     m.GuardChanged: _guard,
 }
 """Each report's handler: it returns None, or why the report changes nothing."""

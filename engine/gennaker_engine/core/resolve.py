@@ -17,6 +17,7 @@ from gennaker_engine.core.turn import Turn
 __all__ = [
     "Resolved",
     "describe_environment",
+    "find_before",
     "find_environment_name",
     "find_resolved",
     "resolve_instance",
@@ -35,8 +36,15 @@ def resolve_instance(turn: Turn, stage: StageState, instance: Instance | None) -
     """
     name = stage.plan.id if instance is None else instance.id
     matrix = None if instance is None else instance.matrix
+    before = find_before(turn.run, stage.plan)
     try:
-        inputs, environment, effect = find_resolved(turn.run, turn.world, stage.plan, matrix)
+        if stage.plan.undoes is not None:
+            changed = turn.run.stages[stage.plan.undoes].list_changed()
+            done = changed[0 if instance is None else instance.number]
+            inputs, environment, effect = done.inputs or {}, done.environment, done.effect
+            before = done.before
+        else:
+            inputs, environment, effect = find_resolved(turn.run, turn.world, stage.plan, matrix)
     except ExpressionError as error:
         end_unresolved(turn, stage, name, error)
         return
@@ -48,9 +56,20 @@ def resolve_instance(turn: Turn, stage: StageState, instance: Instance | None) -
             return
     turn.emit(
         e.StageResolved(
-            at=turn.now, instance=name, inputs=inputs, environment=environment, effect=effect
+            at=turn.now,
+            instance=name,
+            inputs=inputs,
+            environment=environment,
+            effect=effect,
+            before=before,
         )
     )
+
+
+def find_before(run: RunState, plan: StagePlan) -> Mapping[str, Json] | None:
+    """Return what a stage of a rollback puts back; None for one that runs."""
+    found: Mapping[str, Json] | None = run.created.preset.get(plan.id, {}).get("before")
+    return found
 
 
 def find_resolved(
@@ -62,17 +81,17 @@ def find_resolved(
         ExpressionError: they cannot be had; ``UnknownValue`` when a stage that has not ended is
             mentioned, code ``unknown-environment`` or ``unknown-secret`` for what is not declared.
     """
+    if plan.undoes is not None:
+        raise ExpressionError("it is known once that has failed", code="unknown-value")
+    given = run.created.preset.get(plan.id)
+    if given is not None:
+        where = given["environment"]
+        if where is not None and "before" not in given:
+            where = _find_environment(world, where["name"])
+        return given["inputs"], where, given["effect"]
     environment = None
     if plan.environment is not None:
-        name = find_environment_name(run, plan, matrix)
-        facts = world.environments.get(name)
-        if facts is None:
-            raise ExpressionError(
-                f"environment {name!r} is not declared",
-                code="unknown-environment",
-                hint="declare it under 'environments' in gennaker.yaml",
-            )
-        environment = describe_environment(facts)
+        environment = _find_environment(world, find_environment_name(run, plan, matrix))
     inputs = plan.inputs.evaluate(
         lambda: make_scope(run, matrix=matrix, environment=environment), tokens=world.planning
     )
@@ -86,6 +105,17 @@ def find_resolved(
                     hint="declare it under 'secrets' in gennaker.yaml",
                 )
     return inputs, environment, world.find_effect(plan.uses, inputs, environment is not None)
+
+
+def _find_environment(world: World, name: str) -> dict[str, Json]:
+    facts = world.environments.get(name)
+    if facts is None:
+        raise ExpressionError(
+            f"environment {name!r} is not declared",
+            code="unknown-environment",
+            hint="declare it under 'environments' in gennaker.yaml",
+        )
+    return describe_environment(facts)
 
 
 def find_environment_name(run: RunState, plan: StagePlan, matrix: Mapping[str, Json] | None) -> str:

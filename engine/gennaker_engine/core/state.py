@@ -51,6 +51,10 @@ class Instance:
     """The gate its own wait for a decision opened."""
     wait: str | None = None
     """What it waits for, in the words of ``status``: decision, lock, timer or poll."""
+    before: Mapping[str, Json] | None = None
+    """The artifact of what was there before it changed anything."""
+    undoes: Mapping[str, Json] | None = None
+    """The artifact it puts back, when that is what it does."""
     steps: dict[str, Json] = field(default_factory=dict)
     guards: dict[tuple[str, str], int] = field(default_factory=dict)
     """Things outside that exist for it, with the attempt they belong to."""
@@ -105,6 +109,10 @@ class StageState:
             and self.plan.on_failure != "ignore"
             and any(each.outcome in ("failed", "errored") for each in self.instances)
         )
+
+    def list_changed(self) -> list[Instance]:
+        """Return the instances that recorded what was there before they changed it."""
+        return [each for each in self.instances if each.before is not None]
 
     @property
     def succeeded(self) -> bool:

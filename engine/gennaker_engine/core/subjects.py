@@ -10,7 +10,7 @@ from gennaker.errors import ExpressionError
 from gennaker_engine.core.blueprint import StagePlan
 from gennaker_engine.core.matrix import expand_matrix
 from gennaker_engine.core.messages import EnvironmentFacts
-from gennaker_engine.core.resolve import Resolved, find_resolved
+from gennaker_engine.core.resolve import Resolved, find_before, find_resolved
 from gennaker_engine.core.scope import make_scope
 from gennaker_engine.core.state import Gate, Instance, RunState
 from gennaker_engine.core.turn import Turn
@@ -60,7 +60,7 @@ def _describe(turn: Turn, names: Iterable[str], *, environment: str | None = Non
                 continue
             there = None if resolved[1] is None else resolved[1]["name"]
             if environment is None or (there == environment and resolved[2] == "deploy"):
-                entries.append(describe_entry(identifier, plan, resolved))
+                entries.append(describe_entry(turn.run, identifier, plan, resolved))
     return tuple(sorted(entries, key=lambda each: str(each["id"])))
 
 
@@ -86,11 +86,18 @@ def _list_waiting(
             yield f"{plan.id}[{number}]", each
 
 
-def describe_entry(identifier: str, plan: StagePlan, resolved: Resolved) -> dict[str, Json]:
-    """Return how a subject tells one stage: id, type, inputs, environment as written."""
+def describe_entry(
+    run: RunState, identifier: str, plan: StagePlan, resolved: Resolved
+) -> dict[str, Json]:
+    """Return how a subject tells one stage: id, type, inputs, environment as written.
+
+    One that puts back has ``before`` too, the artifact of what was there.
+    """
     inputs, environment, _effect = resolved
     target = None if environment is None else {name: environment[name] for name in _AS_WRITTEN}
-    return {"id": identifier, "uses": plan.uses, "inputs": inputs, "environment": target}
+    entry = {"id": identifier, "uses": plan.uses, "inputs": inputs, "environment": target}
+    before = find_before(run, plan)
+    return entry if before is None else {**entry, "before": before}
 
 
 def find_entry(run: RunState, gate: Gate, identifier: str) -> Mapping[str, Json]:
@@ -149,7 +156,8 @@ def _describe_now(turn: Turn, entry: Mapping[str, Json]) -> Mapping[str, Json] |
             return None
         matrix = known[identifier]
     try:
-        return describe_entry(identifier, plan, find_resolved(run, turn.world, plan, matrix))
+        resolved = find_resolved(run, turn.world, plan, matrix)
+        return describe_entry(run, identifier, plan, resolved)
     except ExpressionError:
         return None
 

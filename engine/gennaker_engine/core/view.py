@@ -73,6 +73,7 @@ def describe_run(run: Run) -> dict[str, Json]:
         "digest": created.digest,
         "sandbox": created.sandbox,
         "retry_of": created.retry_of,
+        "rollback_of": created.rollback_of,
         "plan": created.plan,
         "state": run.state,
         "outcome": facts.outcome,
@@ -82,7 +83,11 @@ def describe_run(run: Run) -> dict[str, Json]:
         "created_at": format_moment(created.at),
         "started_at": _moment(facts.started_at),
         "ended_at": _moment(facts.ended_at),
-        "stages": {name: _describe_stage(stage) for name, stage in facts.stages.items()},
+        "stages": {
+            name: _describe_stage(stage)
+            for name, stage in facts.stages.items()
+            if not _is_unneeded(stage)
+        },
         "waiting": list(_list_waits(facts)),
     }
     return data
@@ -90,6 +95,12 @@ def describe_run(run: Run) -> dict[str, Json]:
 
 def _moment(at: float | None) -> str | None:
     return None if at is None else format_moment(at)
+
+
+def _is_unneeded(stage: StageState) -> bool:
+    """Whether it would put something back that nothing has led to."""
+    idle = stage.state == "pending" or stage.outcome == "skipped"
+    return stage.plan.undoes is not None and idle
 
 
 def _describe_stage(stage: StageState) -> dict[str, Json]:
@@ -111,6 +122,8 @@ def _describe_stage(stage: StageState) -> dict[str, Json]:
         "started_at": _moment(min(started, default=None)),
         "ended_at": _moment(stage.ended_at),
     }
+    if stage.plan.undoes is not None:
+        data["undoes"] = stage.plan.undoes
     if stage.reused is not None:
         data["reused"] = stage.reused.get("run")
     if stage.plan.matrix is not None and stage.expanded:

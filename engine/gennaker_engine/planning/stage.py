@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from gennaker.errors import GennakerError, PermanentError
 from gennaker.expressions import SecretText, Unknown, UnknownText, from_json, to_json
-from gennaker.stage import ArtifactStore, Environment, Plan, RunFacts, Secret, Stage
+from gennaker.stage import Artifact, ArtifactStore, Environment, Plan, RunFacts, Secret, Stage
 from gennaker_engine.runtime.context import connect_target, read_environment
 from gennaker_engine.runtime.outputs import describe_validation
 from gennaker_engine.runtime.services import Services
@@ -89,7 +89,7 @@ def plan_stage(
         run: the run it is or would be of.
         source: the tree it would read.
         entry: ``{id, uses, inputs, environment}`` as in an approval's subject, secrets and unknown
-            values as marks.
+            values as marks; with ``before``, the artifact of what it would put back.
     """
     uses, name, inputs = entry["uses"], entry["id"], entry["inputs"]
     outputs: Mapping[str, Json] = {}
@@ -106,7 +106,11 @@ def plan_stage(
             if unknown:
                 return StagePlanned(outputs=outputs, depends_on=unknown)
             raise PermanentError(describe_validation(error), code="invalid-inputs") from None
-        return _read_plan(kind, kind().plan(valid, context), outputs)
+        if entry.get("before") is not None:
+            plan = kind().plan_undo(valid, Artifact(**entry["before"]), context)
+        else:
+            plan = kind().plan(valid, context)
+        return _read_plan(kind, plan, outputs)
     except GennakerError as error:
         return StagePlanned(outputs=outputs, error=str(error))
     except Exception as error:  # noqa: BLE001 - a plugin's code: its fault is told, the plan goes on

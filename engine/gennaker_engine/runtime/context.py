@@ -21,9 +21,9 @@ from pydantic import ValidationError
 from gennaker.errors import GennakerError, PermanentError
 from gennaker.process import ChildProcess
 from gennaker.process.groups import signal_group
-from gennaker.stage import ArtifactStore, Environment, RunFacts, Stage
+from gennaker.stage import Artifact, ArtifactStore, Environment, RunFacts, Stage
 from gennaker_engine.core.commands import Deliver
-from gennaker_engine.core.messages import GuardChanged, Message, ReportStep
+from gennaker_engine.core.messages import GuardChanged, Message, RecordBefore, ReportStep
 from gennaker_engine.runtime.inbox import Answer, Letter
 from gennaker_engine.runtime.outputs import check_value, describe_validation
 from gennaker_engine.runtime.services import LogNote, RunServices, Services
@@ -64,6 +64,7 @@ class StageContext:
         self.environment = read_environment(command.environment)
         self.project: Path = services.shared.project
         self.artifacts: ArtifactStore = services.shared.artifacts
+        self.before = None if command.before is None else Artifact(**command.before)
         self._command = command
         self._services = services
         self._stage = stage
@@ -146,6 +147,15 @@ class StageContext:
             ReportStep(self.instance, self.attempt, self.delivery, name=name, result=result)
         )
         return result
+
+    def record_before(self, artifact: Artifact) -> None:
+        """Keep durably what was there before the first write."""
+        self.check_cancelled()
+        data = check_value(
+            artifact.model_dump(mode="json"), "what was there before", self._services.has_secret
+        )
+        self._commit(RecordBefore(self.instance, self.attempt, self._command.delivery, data))
+        self.before = artifact
 
     @contextlib.contextmanager
     def guard(self, kind: str, name: str) -> Iterator[None]:

@@ -19,7 +19,17 @@ from pydantic import ValidationError
 from gennaker.errors import GennakerError, InvalidInput, PermanentError, TemporaryError
 from gennaker.masking import MIN_SECRET
 from gennaker.process import end_group
-from gennaker.stage import Decision, Failed, Poll, Secret, Stage, Succeeded, Timer, Waiting
+from gennaker.stage import (
+    Artifact,
+    Decision,
+    Failed,
+    Poll,
+    Secret,
+    Stage,
+    Succeeded,
+    Timer,
+    Waiting,
+)
 from gennaker_engine.core.commands import CleanUp, Deliver
 from gennaker_engine.core.messages import (
     GuardChanged,
@@ -120,7 +130,12 @@ class Delivery:
             self._post(GuardChanged(*self.identity, kind_of, name, entered=False))
         inputs = self._read_inputs(kind)
         context.check_cancelled()
-        outcome = stage.run(inputs, context)
+        if command.undoes is not None:
+            outcome = stage.undo(inputs, Artifact(**command.undoes), context)
+        else:
+            outcome = stage.run(inputs, context)
+        if isinstance(outcome, Succeeded) and command.undoes is not None:
+            return ReportSucceeded(*self.identity, outputs={})
         if isinstance(outcome, Succeeded):
             outputs = check_outputs(kind, command.inputs, outcome.outputs, services.has_secret)
             return ReportSucceeded(*self.identity, outputs=outputs)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from gennaker_engine.core.commands import CleanUp, Command, Deliver, PlanSubject, Stop
+from gennaker_engine.core.attempts import make_delivery
+from gennaker_engine.core.commands import CleanUp, Command, PlanSubject, Stop
 from gennaker_engine.core.events import (
     ApprovalRequested,
     AttemptEnded,
@@ -19,7 +20,6 @@ from gennaker_engine.core.events import (
     RunAdopted,
 )
 from gennaker_engine.core.run import Run
-from gennaker_engine.core.state import Instance
 
 __all__ = ["recall_commands", "recall_plans"]
 
@@ -33,7 +33,7 @@ def recall_commands(run: Run, events: Iterable[Event]) -> Iterator[Command]:
             current = (instance.attempt, instance.delivery) == (event.attempt, event.delivery)
             if instance.state == "running" and current and instance.id not in delivered:
                 delivered.add(instance.id)
-                yield _deliver(run, instance)
+                yield make_delivery(run.facts, instance)
         elif isinstance(event, AttemptStopping):
             instance = run.facts.instances[event.instance]
             if instance.state == "stopping":
@@ -56,21 +56,3 @@ def recall_plans(run: Run, events: Iterable[Event]) -> Iterator[Command]:
             gate = run.facts.gates[name]
             if gate.plans is None and gate.subject:
                 yield PlanSubject(name)
-
-
-def _deliver(run: Run, instance: Instance) -> Deliver:
-    plan = run.facts.stages[instance.stage].plan
-    return Deliver(
-        instance=instance.id,
-        stage=plan.id,
-        uses=plan.uses,
-        attempt=instance.attempt,
-        delivery=instance.delivery,
-        inputs=instance.inputs or {},
-        environment=instance.environment,
-        remaining=max(0.0, plan.timeout - instance.worked),
-        resumed=instance.resumed,
-        event=instance.event,
-        steps=dict(instance.steps),
-        leftovers=tuple(instance.guards),
-    )

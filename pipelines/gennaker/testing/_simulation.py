@@ -9,7 +9,7 @@ from typing import Any
 
 from gennaker.durations import parse_duration
 from gennaker.errors import InvalidInput
-from gennaker.model import PipelineDefinition
+from gennaker.model import UNDO_PREFIX, PipelineDefinition
 from gennaker.plugins import Registry
 from gennaker_engine.core import commands as c
 from gennaker_engine.core import messages as m
@@ -47,6 +47,7 @@ class Script:
         from gennaker.suggestions import suggest
 
         known = {name for name, _, _ in self.definition.all_stages()}
+        known |= {f"{UNDO_PREFIX}{name}" for name in self.definition.find_undone()}
         for argument in ("outcomes", "outputs", "decide", "durations"):
             for name in getattr(self, argument):
                 if name.partition("[")[0] not in known:
@@ -166,6 +167,12 @@ class _Simulation:
         except InvalidInput:
             return ()
 
+    def _can_undo(self, uses: str) -> bool:
+        try:
+            return self.registry.stage(uses).can_undo()
+        except InvalidInput:
+            return False
+
     def play(self) -> tuple[Run, list[Event]]:
         from gennaker.parameters import resolve_parameters
 
@@ -246,6 +253,9 @@ class _Simulation:
             self._later(0, m.ReportWaiting(*identity, on={"kind": "timer", "at": until}))
             return
         waited = command.event is not None
+        if command.before is None and command.undoes is None and self._can_undo(command.uses):
+            kept = {"digest": f"<before:{command.instance}>", "size": 0}
+            self._later(0, m.RecordBefore(*identity, artifact=kept))
         seconds = 0.0 if waited else _seconds(_pick(self.script.durations, command, 1.0))
         outcome = _pick(self.script.outcomes, command, "succeeded")
         reason = f"simulated: {outcome}"

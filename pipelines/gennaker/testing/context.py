@@ -17,7 +17,7 @@ from gennaker.masking import Masker
 from gennaker.stage import Environment, RunFacts, Waiting
 
 if TYPE_CHECKING:
-    from gennaker.stage import ArtifactStore
+    from gennaker.stage import Artifact, ArtifactStore
 
 __all__ = ["AttemptCancelled", "FakeContext"]
 
@@ -45,6 +45,7 @@ class FakeContext:
         lines: what was logged, ``(stream, line)`` each, masked.
         steps: results of the steps that are done, by name.
         guards: ``(kind, name)`` of the guards that are open now.
+        before: what was recorded of what was there before.
     """
 
     root: Path
@@ -64,6 +65,7 @@ class FakeContext:
     lines: list[tuple[str, str]] = field(default_factory=list)
     steps: dict[str, Json] = field(default_factory=dict)
     guards: list[tuple[str, str]] = field(default_factory=list)
+    before: Artifact | None = None
 
     def __post_init__(self) -> None:
         self.instance = self.instance or self.stage
@@ -129,6 +131,11 @@ class FakeContext:
             self.steps[name] = json.loads(text)
         found: T = self.steps[name]
         return found
+
+    def record_before(self, artifact: Artifact) -> None:
+        """Keep it as :attr:`before`."""
+        self.check_cancelled()
+        self.before = artifact
 
     @property
     def cancelled(self) -> bool:

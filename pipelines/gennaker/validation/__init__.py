@@ -19,6 +19,7 @@ from gennaker.validation.findings import Findings
 from gennaker.validation.matrix import check_matrix
 from gennaker.validation.settings import validate_project
 from gennaker.validation.shape import check_shape, is_too_large
+from gennaker.validation.undo import check_undo
 
 __all__ = ["check_pipeline", "validate", "validate_files", "validate_project"]
 
@@ -42,6 +43,7 @@ def validate(loaded: Loaded, *, registry: Registry, project: Project) -> list[Pr
         for identifier, (stage, _final) in found.stages.items():
             if stage.matrix is not None:
                 check_matrix(found, stage.matrix, (*found.path_of(identifier), "matrix"))
+        check_undo(found)
         check_expressions(found)
         if not any(each.severity == "error" for each in found.problems):
             check_approvals(found)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from gennaker.dependencies import list_expressions
 from gennaker.model import StageDefinition
-from gennaker.validation.findings import Findings
+from gennaker.validation.findings import Findings, collect_needs
 
 __all__ = ["check_approvals"]
 
@@ -22,11 +20,11 @@ def check_approvals(found: Findings) -> None:
         return
     needs = found.dependencies
     for identifier in approvals:
-        before = _collect(identifier, needs)
+        before = collect_needs(identifier, needs)
         downstream = [
             (each, stage)
             for each, stage in found.definition.stages.items()
-            if identifier in _collect(each, needs)
+            if identifier in collect_needs(each, needs)
         ]
         if not any(_mentioned(stage) <= before for _each, stage in downstream):
             found.tell(
@@ -38,18 +36,6 @@ def check_approvals(found: Findings) -> None:
                 key=True,
                 severity="warning",
             )
-
-
-def _collect(start: str, needs: Mapping[str, tuple[str, ...]]) -> set[str]:
-    """Return all that ``start`` depends on, directly or not."""
-    reached: set[str] = set()
-    pending = list(needs.get(start, ()))
-    while pending:
-        each = pending.pop()
-        if each not in reached:
-            reached.add(each)
-            pending.extend(needs.get(each, ()))
-    return reached
 
 
 def _mentioned(stage: StageDefinition) -> set[str]:

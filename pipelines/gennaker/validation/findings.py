@@ -15,9 +15,21 @@ from gennaker.plugins import Registry
 from gennaker.project import ProjectSettings
 from gennaker.stage import Stage
 
-__all__ = ["Findings", "Path"]
+__all__ = ["Findings", "Path", "collect_needs"]
 
 Path = tuple[str | int, ...]
+
+
+def collect_needs(start: str, needs: Mapping[str, tuple[str, ...]]) -> set[str]:
+    """Return all that ``start`` depends on, directly or not."""
+    reached: set[str] = set()
+    pending = list(needs.get(start, ()))
+    while pending:
+        each = pending.pop()
+        if each not in reached:
+            reached.add(each)
+            pending.extend(needs.get(each, ()))
+    return reached
 
 
 @dataclass

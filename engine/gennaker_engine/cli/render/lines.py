@@ -11,7 +11,7 @@ from typing import Any
 
 from gennaker_engine.cli.render.annotations import close_group, open_group
 from gennaker_engine.cli.render.console import PLAIN, Palette
-from gennaker_engine.cli.render.progress import Gate, Progress
+from gennaker_engine.cli.render.progress import Gate, Progress, stage_of
 from gennaker_engine.cli.render.text import clean, tell_span
 from gennaker_engine.cli.render.tree import tell_outcome
 from gennaker_engine.cli.render.wording import tell_cause
@@ -101,6 +101,8 @@ class LineRenderer:
         return [f"{self._paint(progress.run, 'bold')} {word} in {tell_span(event.at - begun)}"]
 
     def _skipped(self, event: facts.StageSkipped, progress: Progress) -> list[str]:
+        if stage_of(event.instance) not in progress.steps:
+            return []
         told = clean(tell_cause(event.cause, event.detail))
         return [f"{event.instance}: {self._paint('skipped', 'dim')} ({told})"]
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gennaker.model import UNDO_PREFIX
 from gennaker_engine.core import events as facts
 
 __all__ = ["Gate", "Progress", "Step", "stage_of"]
@@ -212,6 +213,8 @@ class Progress:
     def _skip(self, event: facts.StageSkipped) -> None:
         from gennaker_engine.cli.render.wording import tell_cause
 
+        if event.instance.startswith(UNDO_PREFIX) and event.instance not in self.steps:
+            return  # nothing led to it: nobody needs to see it
         step = self.find(event.instance)
         self._finish(step, "skipped", event.at)
         step.note = tell_cause(event.cause, event.detail)

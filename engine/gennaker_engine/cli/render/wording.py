@@ -94,6 +94,8 @@ def _created(event: facts.RunCreated) -> str:
         parts.append(f"with {_join(event.parameters)}")
     if event.retry_of:
         parts.append(f"as a retry of {event.retry_of}")
+    if event.rollback_of:
+        parts.append(f"as a rollback of {event.rollback_of}")
     if event.approved:
         parts.append(f"approving unseen {', '.join(event.approved)}")
     return ", ".join(parts)
@@ -111,6 +113,7 @@ def _ended(event: facts.RunEnded) -> str:
 
 def _resolved(event: facts.StageResolved) -> str:
     where = f" in {event.environment['name']}" if event.environment else ""
+    where += ", to put back what was there" if event.before is not None else ""
     effect = f", effect {event.effect}" if event.effect != "none" else ""
     return f"{event.instance} has its inputs{where}{effect}"
 
@@ -213,6 +216,9 @@ _SENTENCES: Mapping[str, Callable[[Any], str]] = {
         f"{event.instance} is told to stop" + (f": {event.reason}" if event.reason else "")
     ),
     facts.StepCompleted.type: lambda event: f"{event.instance} finished its step {event.name!r}",
+    facts.BeforeRecorded.type: lambda event: (
+        f"{event.instance} recorded what was there before ({_short(event.artifact['digest'])})"
+    ),
     facts.GuardEntered.type: lambda event: f"{event.instance} holds {event.kind} {event.name}",
     facts.GuardLeft.type: lambda event: f"{event.instance} let go of {event.kind} {event.name}",
     facts.AttemptEnded.type: _attempt_ended,
