@@ -32,6 +32,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "build-failed": "the image could not be built",
         "bundle": "the objects of a bundle cannot be deployed as they are",
         "cluster-answer": "the cluster gave an answer that cannot be understood",
+        "cluster-certificate": "the certificate of the cluster is not signed by who it should be",
         "cluster-forbidden": "the cluster does not allow this to the identity used",
         "cluster-refused": "the cluster refused a request",
         "cluster-unauthorized": "the cluster does not know the identity used",

@@ -13,6 +13,7 @@ from gennaker.errors import PermanentError
 from gennaker.stage import Environment, Failed, Secret, Succeeded
 from gennaker.testing import FakeContext
 from gennaker_stages.kubernetes.client.cluster import Cluster
+from gennaker_stages.kubernetes.client.connection import APPLY, Request
 from gennaker_stages.kubernetes.client.problems import FieldConflict
 from gennaker_stages.kubernetes.deploy_stage import KubernetesDeploy
 from gennaker_stages.kubernetes.settings import KubernetesSettings
@@ -174,7 +175,7 @@ class DeployContract:
         }
         query = [("fieldManager", "other"), ("force", "true")]
         path = resource.path(cluster.settings.namespace, "web")
-        cluster._request("PATCH", path, query=query, body=body, what="take over")
+        cluster.connection.request(Request("PATCH", path, "take over", query, body, APPLY))
 
     def test_says_what_is_refused(self, context: FakeContext) -> None:
         """An object the server refuses names the object and the server's reason."""

@@ -84,6 +84,7 @@ class KubernetesDeploy(Stage):
         from gennaker_stages.kubernetes.health.rollout import wait_for_rollouts
 
         cluster = _connect(ctx)
+        cluster.serve(ctx)
         _ensure_namespace(cluster, ctx)
         objects = _prepare(inputs, ctx, cluster)
         for body in objects:

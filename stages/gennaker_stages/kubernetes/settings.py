@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
 
 from gennaker.target import Target, TargetSettings
 
@@ -19,6 +19,8 @@ __all__ = ["KubernetesSettings", "KubernetesTarget"]
 class KubernetesSettings(TargetSettings):
     """A cluster and a namespace."""
 
+    model_config = ConfigDict(populate_by_name=True)
+
     context: str | None = Field(
         default=None, description="Context of the kubeconfig; its current one unless given"
     )
@@ -29,10 +31,30 @@ class KubernetesSettings(TargetSettings):
     kubeconfig: str | None = Field(
         default=None, description="Kubeconfig file; KUBECONFIG or ~/.kube/config unless given"
     )
+    in_cluster: bool = Field(
+        default=False,
+        description="Use the service account of the Pod that Gennaker runs in; needs no kubeconfig",
+    )
+    as_user: str | None = Field(
+        default=None,
+        alias="as",
+        description="Who to act as, system:serviceaccount:NAMESPACE:NAME for example",
+    )
+    as_groups: tuple[str, ...] = Field(
+        default=(), description="Groups of who is acted as; needs 'as'"
+    )
     sandbox: str | None = Field(
         default=None,
         description="State folder whose sandbox stands in for the cluster; set by --sandbox",
     )
+
+    @model_validator(mode="after")
+    def _check_access(self) -> Self:
+        if self.as_groups and self.as_user is None:
+            raise ValueError("'as_groups' needs 'as'")
+        if self.in_cluster and (self.context or self.kubeconfig):
+            raise ValueError("'in_cluster' needs neither 'context' nor 'kubeconfig'")
+        return self
 
 
 class KubernetesTarget(Target):
@@ -63,4 +85,7 @@ class KubernetesTarget(Target):
     ) -> Mapping[str, Any]:
         """Point the settings at this state folder's sandbox; it starts when it is first needed."""
         del environment
-        return {**settings.model_dump(mode="json", exclude_defaults=True), "sandbox": str(state)}
+        return {
+            **settings.model_dump(mode="json", exclude_defaults=True, by_alias=True),
+            "sandbox": str(state),
+        }

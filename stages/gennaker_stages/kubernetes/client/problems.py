@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import json
+from typing import Literal
 
 from gennaker.errors import PermanentError, StageError, TemporaryError
 
-__all__ = ["ApiError", "FieldConflict", "explain_status", "translate_error"]
+__all__ = [
+    "ApiError",
+    "FieldConflict",
+    "explain_status",
+    "has_status",
+    "read_continue",
+    "translate_error",
+]
 
 
 class FieldConflict(PermanentError):
@@ -18,10 +26,36 @@ class FieldConflict(PermanentError):
 class ApiError(Exception):
     """An answer of the API server that is no success: its HTTP status and its body."""
 
-    def __init__(self, status: int, body: bytes) -> None:
+    def __init__(self, status: int, body: bytes, retry_after: str | None = None) -> None:
         super().__init__(f"HTTP {status}")
         self.status = status
         self.body = body
+        self._retry_after = retry_after
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds after which the server wants to be asked again, as far as it says."""
+        text = self._retry_after or ""
+        return float(text) if text.isdigit() else None
+
+    @property
+    def repeat(self) -> Literal["no", "later", "race", "failed"]:
+        """Whether the request may be sent again.
+
+        ``later``: the server did not take it now. ``race``: another write came in between, or a kind
+        that was just defined is not yet served by every server. ``failed``: the server took it and
+        failed, which it may do again.
+        """
+        message, causes = explain_status(self)
+        if self.status in (429, 502, 503, 504) or "etcdserver:" in message:
+            return "later"
+        if self.status == 409 and not causes:
+            return "race"
+        if self.status == 404 and ("page not found" in message or "requested resource" in message):
+            return "race"
+        if self.status >= 500 and "failed to create typed patch object" not in message:
+            return "failed"
+        return "no"
 
 
 def translate_error(error: ApiError, what: str) -> StageError:
@@ -55,7 +89,7 @@ def translate_error(error: ApiError, what: str) -> StageError:
         return PermanentError(
             told, code="cluster-refused", hint="correct the field in the manifest"
         )
-    if status in (409, 429) or status >= 500:
+    if status in (409, 410, 429) or status >= 500:
         return TemporaryError(told, code="cluster-unavailable")
     return PermanentError(told, code="cluster-refused")
 
@@ -74,3 +108,19 @@ def explain_status(error: ApiError) -> tuple[str, list[str]]:
         if each.get("reason") == "FieldManagerConflict"
     ]
     return message, causes
+
+
+def has_status(error: StageError, status: int) -> bool:
+    """Whether an error of ours is the server's answer with this HTTP status."""
+    return isinstance(error.__cause__, ApiError) and error.__cause__.status == status
+
+
+def read_continue(error: StageError) -> str | None:
+    """Return where to go on with a list whose moment the server has forgotten (410), if it says so."""
+    if not has_status(error, 410):
+        return None
+    assert isinstance(error.__cause__, ApiError)
+    try:
+        return str(json.loads(error.__cause__.body)["metadata"]["continue"]) or None
+    except (TypeError, ValueError, KeyError):
+        return None

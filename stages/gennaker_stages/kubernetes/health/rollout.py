@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gennaker.errors import StageError, TemporaryError
+from gennaker.errors import StageError
 from gennaker_stages.kubernetes.bundle.objects import name_of
+from gennaker_stages.kubernetes.client.watching import Follower
 from gennaker_stages.kubernetes.health.readiness import WORKLOADS, Rollout, check_rollout
 
 if TYPE_CHECKING:
-    from gennaker_stages.kubernetes.client.cluster import Cluster, Resource
+    from gennaker_stages.kubernetes.client.cluster import Cluster
 
 __all__ = ["RolloutResult", "wait_for_rollouts"]
 
@@ -70,12 +71,13 @@ def wait_for_rollouts(
         return result
     deadline = time.monotonic() + seconds
     seen: queue.SimpleQueue[dict[str, Any] | StageError] = queue.SimpleQueue()
-    stop = threading.Event()
+    followers = []
     for (api_version, kind, namespace), names in groups.items():
-        watcher = _Watcher(
-            cluster, cluster.find_resource(api_version, kind), namespace, names, seen, stop
-        )
-        threading.Thread(target=watcher.run, name=f"watch {kind}", daemon=True).start()
+        follower = Follower(cluster, cluster.find_resource(api_version, kind), namespace)
+        followers.append(follower)
+        threading.Thread(
+            target=_follow, args=(follower, names, seen), name=f"watch {kind}", daemon=True
+        ).start()
     try:
         while result.unready() and not result.failed and not should_stop():
             left = deadline - time.monotonic()
@@ -89,7 +91,8 @@ def wait_for_rollouts(
                 raise found
             _take(result, found, tell)
     finally:
-        stop.set()
+        for follower in followers:
+            follower.stop()
     return result
 
 
@@ -103,64 +106,22 @@ def _take(result: RolloutResult, body: dict[str, Any], tell: Callable[[str], Non
     result.rollouts[key] = rollout
 
 
-class _Watcher:
-    """Lists, then watches one kind in one namespace, and lists again when the watch is too old."""
-
-    def __init__(
-        self,
-        cluster: Cluster,
-        resource: Resource,
-        namespace: str,
-        names: set[str],
-        seen: queue.SimpleQueue[dict[str, Any] | StageError],
-        stop: threading.Event,
-    ) -> None:
-        self._cluster = cluster
-        self._resource = resource
-        self._namespace = namespace
-        self._names = names
-        self._seen = seen
-        self._stop = stop
-
-    def run(self) -> None:
-        """Feed the queue until told to stop; a fault that may pass is tried again."""
-        version = ""
-        while not self._stop.is_set():
-            try:
-                version = self._watch(version or self._list())
-            except TemporaryError:
-                version = ""
-                self._stop.wait(1.0)
-            except StageError as error:
-                self._seen.put(error)
-                return
-
-    def _list(self) -> str:
-        found = self._cluster.list_objects(self._resource, self._namespace)
-        kind = {"apiVersion": found.get("apiVersion"), "kind": self._resource.kind}
-        for body in found["items"]:
-            self._give({**kind, **body})
-        return str(found["metadata"]["resourceVersion"])
-
-    def _watch(self, version: str) -> str:
-        for event in self._cluster.watch(self._resource, self._namespace, version):
-            if self._stop.is_set():
-                break
-            body = event["object"]
-            if event["type"] == "ERROR":
-                return ""
-            version = str(body["metadata"]["resourceVersion"])
-            if event["type"] in ("ADDED", "MODIFIED"):
-                self._give(body)
-            elif event["type"] == "DELETED" and body["metadata"]["name"] in self._names:
-                self._seen.put(
+def _follow(
+    follower: Follower, names: set[str], seen: queue.SimpleQueue[dict[str, Any] | StageError]
+) -> None:
+    """Feed the queue until the follower is stopped."""
+    try:
+        for kind, body in follower:
+            if kind == "LISTED" or body["metadata"]["name"] not in names:
+                continue
+            if kind == "DELETED":
+                seen.put(
                     StageError(
                         f"{name_of(body)} was deleted while it was waited for",
                         code="object-deleted",
                     )
                 )
-        return version
-
-    def _give(self, body: dict[str, Any]) -> None:
-        if body["metadata"]["name"] in self._names:
-            self._seen.put(body)
+            else:
+                seen.put(body)
+    except StageError as error:
+        seen.put(error)

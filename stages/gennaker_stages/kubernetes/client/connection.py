@@ -1,0 +1,233 @@
+"""Requests to one API server: timeouts on each, repeated when that is safe, credentials renewed."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from gennaker.errors import PermanentError, StageError, TemporaryError
+from gennaker_stages.kubernetes.client.kubeconfig import Access
+from gennaker_stages.kubernetes.client.patience import Patience, Trouble
+from gennaker_stages.kubernetes.client.problems import ApiError, translate_error
+
+__all__ = ["APPLY", "JSON_PATCH", "MERGE", "Connection", "Request", "explain_break"]
+
+APPLY = "application/apply-patch+yaml"
+MERGE = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+# The server gives up on a write after 34 s and says why, a webhook's timeout for example.
+CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 40.0
+# How often at most, by what is wrong: see ApiError.repeat.
+_TRIES = {"later": 1000, "race": 6, "failed": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request.
+
+    Attributes:
+        what: the work in words, ``apply Deployment/shop``.
+        body: JSON data.
+        read: seconds to wait for each piece of the answer.
+        repeatable: whether it may be sent again when nobody knows if it arrived.
+        races: whether a 409 means that another write came in between, so that it is sent again.
+        streams: whether the caller reads the body, piece by piece.
+    """
+
+    method: str
+    path: str
+    what: str
+    query: Sequence[tuple[str, str]] = ()
+    body: Any = None
+    content_type: str = "application/json"
+    accept: str = "application/json"
+    read: float = READ_TIMEOUT
+    repeatable: bool = True
+    races: bool = False
+    streams: bool = False
+
+
+class Connection:
+    """The connections to a server; safe to use from several threads.
+
+    Attributes:
+        patience: how long requests are tried again.
+    """
+
+    def __init__(self, access: Access) -> None:
+        self.patience = Patience()
+        self._access = access
+        self._lock = threading.Lock()
+        self._renewing = threading.Lock()
+        self._client = access.load()
+        self._warned: set[str] = set()
+
+    @property
+    def host(self) -> str:
+        """The server's address."""
+        return str(self._client.configuration.host).rstrip("/")
+
+    def request(self, request: Request) -> dict[str, Any]:
+        """Return the JSON answer of a request.
+
+        Raises:
+            StageError: what the server or the way to it says, in words.
+        """
+        answer = self.open(request)
+        try:
+            data: dict[str, Any] = json.loads(answer.data)
+        except ValueError as error:
+            raise StageError(
+                f"cannot {request.what}: the answer is not JSON", code="cluster-answer"
+            ) from error
+        return data
+
+    def open(self, request: Request) -> Any:
+        """Return the answer of a request; the caller of one that ``streams`` releases it."""
+        import urllib3
+
+        trouble, renewed = Trouble(), False
+        while True:
+            client, token = self._read_token()
+            try:
+                answer = self._send(client, request, token)
+            except ApiError as error:
+                if error.status == 401 and not renewed:
+                    renewed = True
+                    if self._renew(client, token):
+                        continue
+                if not self._may_repeat(request, error, trouble):
+                    raise translate_error(error, request.what) from error
+            except urllib3.exceptions.HTTPError as error:
+                if not self._may_reconnect(request, error, trouble):
+                    raise self._translate_break(error, request) from error
+            else:
+                self.patience.succeed()
+                return answer
+
+    def _may_repeat(self, request: Request, error: ApiError, trouble: Trouble) -> bool:
+        self.patience.answered = True
+        kind = error.repeat
+        allowed = {"later": True, "race": request.races, "failed": request.repeatable}
+        return allowed.get(kind, False) and self.patience.try_again(
+            trouble,
+            f"the cluster cannot {request.what} now (HTTP {error.status})",
+            limit=_TRIES[kind],
+            after=error.retry_after,
+        )
+
+    def _may_reconnect(self, request: Request, error: Exception, trouble: Trouble) -> bool:
+        import urllib3
+
+        unsent = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
+        if _is_distrusted(error) or not (request.repeatable or isinstance(error, unsent)):
+            return False
+        return self.patience.try_again(trouble, self._describe_break(error))
+
+    def _describe_break(self, error: Exception) -> str:
+        return f"the cluster at {self.host} does not answer ({explain_break(error)})"
+
+    def _translate_break(self, error: Exception, request: Request) -> StageError:
+        if _is_distrusted(error):
+            return PermanentError(
+                f"cannot {request.what}: the certificate of {self.host} is not to be trusted "
+                f"({explain_break(error)})",
+                code="cluster-certificate",
+                hint="correct 'certificate-authority-data' of the kubeconfig's cluster",
+            )
+        return TemporaryError(
+            f"cannot {request.what}: {self._describe_break(error)}",
+            code="cluster-unreachable",
+            hint="look whether it runs and whether the context is the right one",
+        )
+
+    def _read_token(self) -> tuple[Any, str | None]:
+        """Return the client and what authorizes; the official client renews what it knows to expire."""
+        with self._lock:
+            try:
+                return self._client, _find_token(self._client.configuration)
+            except OSError as error:
+                raise PermanentError(
+                    f"the credentials cannot be read: {error}", code="kubeconfig"
+                ) from error
+
+    def _renew(self, client: Any, refused: str | None) -> bool:
+        """Load the credentials anew after a 401; False when they are still those that were refused.
+
+        Whatever they come from: a service account's token file, a command, a kubeconfig that
+        somebody else renews.
+        """
+        with self._renewing:
+            if self._client is client:
+                fresh = self._access.load()
+                with self._lock:
+                    self._client = fresh
+        # A certificate shows no token: it is tried.
+        return refused is None or self._read_token()[1] != refused
+
+    def _send(self, client: Any, request: Request, token: str | None) -> Any:
+        """Send a request once; a status that is no success becomes an :class:`ApiError`."""
+        import urllib3
+
+        query = f"?{urlencode(request.query)}" if request.query else ""
+        body = request.body
+        host = str(client.configuration.host).rstrip("/")
+        answer = client.rest_client.pool_manager.request(
+            request.method,
+            host + request.path + query,
+            body=json.dumps(body, separators=(",", ":")).encode() if body is not None else None,
+            headers=self._make_headers(request, token),
+            timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=request.read),
+            retries=False,
+            redirect=False,
+            preload_content=False,
+        )
+        if answer.status >= 300:
+            raise ApiError(answer.status, answer.data, answer.headers.get("Retry-After"))
+        if not request.streams:
+            answer.data  # noqa: B018 - read here, where what breaks is tried again
+        if "Warning" in answer.headers:
+            self._tell_warning(answer.headers["Warning"])
+        return answer
+
+    def _make_headers(self, request: Request, token: str | None) -> Any:
+        import urllib3
+
+        headers = urllib3.HTTPHeaderDict({"Accept": request.accept, "User-Agent": "gennaker"})
+        if token is not None:
+            headers["Authorization"] = token
+        if request.body is not None:
+            headers["Content-Type"] = request.content_type
+        if self._access.user is not None:
+            headers["Impersonate-User"] = self._access.user
+            for group in self._access.groups:
+                headers.add("Impersonate-Group", group)
+        return headers
+
+    def _tell_warning(self, header: str) -> None:
+        # 299 - "policy/v1beta1 PodDisruptionBudget is deprecated in v1.21+"
+        text = header.partition('"')[2].rpartition('"')[0] or header
+        if text not in self._warned:
+            self._warned.add(text)
+            self.patience.tell(f"the cluster warns: {text}")
+
+
+def _find_token(configuration: Any) -> str | None:
+    for setting in configuration.auth_settings().values():
+        return str(setting["value"])
+    return str(configuration.get_basic_auth_token()) if configuration.username else None
+
+
+def _is_distrusted(error: BaseException) -> bool:
+    return any(isinstance(each, ssl.SSLCertVerificationError) for each in error.args)
+
+
+def explain_break(error: BaseException) -> str:
+    """Return what broke a connection, in a few words."""
+    reason = getattr(error, "reason", None) or error
+    return str(reason).rpartition(": ")[2][:200] or type(reason).__name__

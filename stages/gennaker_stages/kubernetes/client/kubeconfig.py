@@ -1,0 +1,187 @@
+"""How a cluster is reached: kubeconfigs, the service account of a Pod, and which files are trusted.
+
+A kubeconfig is code: loading one may run the command of its ``exec`` and read any file it names
+(compare CVE-2022-24817). One that lies inside the project came with the repository, so it may do
+neither, unless whoever runs Gennaker says so in ``GENNAKER_TRUST_KUBECONFIG``. The setting is not in
+``gennaker.yaml``, for that came with the repository too.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gennaker.errors import InvalidInput, PermanentError
+
+__all__ = ["TRUST", "Access"]
+
+TRUST = "GENNAKER_TRUST_KUBECONFIG"
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_OF_USERS = ("exec", "auth-provider", "tokenFile", "client-key", "client-certificate")
+_OF_CLUSTERS = ("certificate-authority", "insecure-skip-tls-verify")
+# Parallel requests and watches each hold a connection; beyond this they would be made anew.
+_CONNECTIONS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Which server, and as whom.
+
+    Attributes:
+        kubeconfig: the file; ``KUBECONFIG`` or ``~/.kube/config`` when None. Relative to ``project``.
+        context: the context; the file's current one when None.
+        project: the project root.
+        in_cluster: whether the service account of the Pod that this runs in is used instead.
+        user: who is impersonated, None for nobody.
+        groups: the groups of ``user``.
+    """
+
+    kubeconfig: Path | None
+    context: str | None
+    project: Path
+    in_cluster: bool = False
+    user: str | None = None
+    groups: tuple[str, ...] = ()
+
+    def load(self) -> Any:
+        """Return a new client of the official library; reads every file and runs ``exec`` again.
+
+        Raises:
+            PermanentError: codes ``kubeconfig`` and ``unknown-context``.
+        """
+        from kubernetes import client
+        from kubernetes.config.config_exception import ConfigException
+
+        configuration = client.Configuration()
+        configuration.connection_pool_maxsize = _CONNECTIONS
+        configuration.keep_alive = True
+        try:
+            if self.in_cluster:
+                _load_service_account(configuration)
+            else:
+                self._load_kubeconfig(configuration)
+        except ConfigException as error:
+            raise self._explain(error) from error
+        except (OSError, ValueError) as error:
+            raise PermanentError(
+                f"the kubeconfig cannot be read: {error}", code="kubeconfig"
+            ) from error
+        return client.ApiClient(configuration)
+
+    def _load_kubeconfig(self, configuration: Any) -> None:
+        from kubernetes import config
+
+        options = {
+            "context": self.context,
+            "client_configuration": configuration,
+            "persist_config": False,
+        }
+        path = self._find_file()
+        if path is None:
+            text = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+            config.load_kube_config(config_file=text, **options)  # type: ignore[no-untyped-call]
+        elif self._is_foreign(path):
+            # As we read it: a second parser could see another document.
+            config.load_kube_config_from_dict(  # type: ignore[no-untyped-call]
+                read_harmless(path), **options
+            )
+        else:
+            config.load_kube_config(config_file=str(path), **options)  # type: ignore[no-untyped-call]
+
+    def _find_file(self) -> Path | None:
+        return self.project / self.kubeconfig if self.kubeconfig is not None else None
+
+    def _is_foreign(self, path: Path) -> bool:
+        if os.environ.get(TRUST) == "1":
+            return False
+        root = self.project.resolve()
+        # A link out of the project is as foreign as what it stands beside.
+        return path.resolve().is_relative_to(root) or path.absolute().is_relative_to(root)
+
+    def _explain(self, error: Exception) -> PermanentError:
+        from kubernetes import config
+        from kubernetes.config.config_exception import ConfigException
+
+        if self.in_cluster:
+            return PermanentError(
+                f"there is no service account to use: {error}",
+                code="kubeconfig",
+                hint="'in_cluster: true' is for what runs in a Pod; elsewhere give 'context'",
+            )
+        path = self._find_file()
+        try:
+            known, _ = config.list_kube_config_contexts(  # type: ignore[no-untyped-call]
+                str(path) if path else os.environ.get("KUBECONFIG")
+            )
+        except ConfigException:
+            return PermanentError(
+                f"there is no usable kubeconfig: {error}",
+                code="kubeconfig",
+                hint="set KUBECONFIG, or try it without a cluster: 'gennaker run --sandbox'",
+            )
+        names = ", ".join(sorted(each["name"] for each in known)) or "none"
+        if self.context is not None and self.context not in (each["name"] for each in known):
+            return PermanentError(
+                f"the kubeconfig has no context {self.context!r}; it has: {names}",
+                code="unknown-context",
+                hint="correct 'context' in gennaker.yaml, or try it with 'gennaker run --sandbox'",
+            )
+        return PermanentError(
+            f"context {self.context!r} cannot be used: {error}", code="kubeconfig"
+        )
+
+
+def read_harmless(path: Path) -> dict[str, Any]:
+    """Return a kubeconfig's data when it runs no command, reads no file and checks certificates.
+
+    Raises:
+        PermanentError: code ``kubeconfig``, naming the user or cluster and the key.
+    """
+    from gennaker.yamltext import compose
+
+    try:
+        data = compose(path.read_bytes(), file=str(path), schema="1.1").data
+    except InvalidInput as error:
+        raise PermanentError(
+            f"the kubeconfig is not YAML: {error.problems[0]}", code="kubeconfig"
+        ) from error
+    if not isinstance(data, dict):
+        raise PermanentError(f"{path.name!r} is no kubeconfig", code="kubeconfig")
+    for section, inner, keys in (
+        ("users", "user", _OF_USERS),
+        ("clusters", "cluster", _OF_CLUSTERS),
+    ):
+        for entry in _list_entries(data, section, path):
+            settings = entry.get(inner)
+            for key in keys:
+                if isinstance(settings, Mapping) and settings.get(key):
+                    raise PermanentError(
+                        f"{inner} {entry.get('name')!r} of {path.name!r} has {key!r}, which is "
+                        "refused in a kubeconfig inside the project",
+                        code="kubeconfig",
+                        hint="keep that kubeconfig outside the project and name its context only, "
+                        f"or trust it with {TRUST}=1 where you run gennaker",
+                    )
+    return data
+
+
+def _list_entries(data: Mapping[str, Any], section: str, path: Path) -> list[Mapping[str, Any]]:
+    found = data.get(section) or []
+    if not isinstance(found, list) or not all(isinstance(each, Mapping) for each in found):
+        raise PermanentError(f"{section!r} of {path.name!r} is no list", code="kubeconfig")
+    return found
+
+
+def _load_service_account(configuration: Any) -> None:
+    from kubernetes.config.incluster_config import InClusterConfigLoader
+
+    # It reads the token's file again every minute; see Connection for one that expires earlier.
+    loader = InClusterConfigLoader(  # type: ignore[no-untyped-call]
+        token_filename=str(SERVICE_ACCOUNT / "token"),
+        cert_filename=str(SERVICE_ACCOUNT / "ca.crt"),
+        environ=os.environ,
+    )
+    loader.load_and_set(configuration)  # type: ignore[no-untyped-call]
