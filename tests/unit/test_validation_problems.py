@@ -649,3 +649,50 @@ def test_a_comma_that_ends_a_value_is_explained() -> None:
         "3:43: unknown-field: 'two\"' is not an input of 'shell';"
         " inside '{ }' a comma ends an unquoted value; put the whole value in quotes"
     )
+
+
+CUT = (
+    "begins a comment and is no part of the value; put the whole value in quotes, or a space after"
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "comment"),
+    [
+        ("with: {run: x}\n    name: at ${{ params.v }} #${{ run.number }}", "#${{ run.number }}"),
+        ("if: run.id == params.v #2\n    with: {run: x}", "#2"),
+        ("with:\n      run: echo #hello", "#hello"),
+        ("with:\n      run: git log --format \\# x #1  # note", "#1  # note"),
+        ('with:\n      run: echo "see # 1"', '# 1"'),
+        ("with:\n      run: echo it's # x'", "# x'"),
+        ("with:\n      run:\n        - echo\n        - say #hello", "#hello"),
+    ],
+)
+def test_a_comment_that_cuts_a_script_or_an_expression_is_told(value: str, comment: str) -> None:
+    """'#' without a space after it, or inside quotes of a script, was meant as part of the value."""
+    found = problems_of_stages(
+        f"  a:\n    uses: shell\n    {value}\n", "parameters: {v: {default: x}}\n"
+    )
+    assert [each.partition(": ")[2] for each in found] == [
+        f"warning: yaml-trap: {comment!r} {CUT} the '#' of a comment"
+    ]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "name: at ${{ params.v }} # note\n    with: {run: x}",
+        "name: one #2\n    with: {run: x}",
+        "if: run.id == params.v  ## 2 ##\n    with: {run: x}",
+        "with:\n      run: make test  # all of it",
+        'with:\n      run: echo "it\'s" # x',
+        "with:\n      run: echo don\\'t # x",
+        "with:\n      run: |\n        echo #hello",
+        "with:\n      run: 'echo #hello'",
+        "with: {run: x} #hello",
+    ],
+)
+def test_an_ordinary_comment_is_no_problem(value: str) -> None:
+    """A comment with a space, after plain text, or after what is closed or quoted."""
+    head = "parameters: {v: {default: x}}\n"
+    assert problems_of_stages(f"  a:\n    uses: shell\n    {value}\n", head) == []

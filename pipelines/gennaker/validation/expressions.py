@@ -33,12 +33,14 @@ from gennaker.expressions.types import (
     type_of,
     type_of_word,
 )
+from gennaker.expressions.values import shown
 from gennaker.model import Matrix, Parameter, StageDefinition
 from gennaker.project import EnvironmentSettings
 from gennaker.stage import Stage
 from gennaker.suggestions import suggest
 from gennaker.validation.findings import Findings, Path
 from gennaker.validation.inputs import allows_secret, check_inputs
+from gennaker.yamltext.traps import is_cut_off
 
 __all__ = ["check_expressions"]
 
@@ -142,9 +144,12 @@ class _ExpressionCheck:
         secret = TypeScope(roots, secrets=secrets, allows_any_stage=final, allows_secrets=True)
         scripts = stage_type.scripts if stage_type is not None else frozenset()
         for where, text in list_texts(stage):
+            script = where[0] == "with" and where[1] in scripts
+            if script:
+                self._check_comment(text, (*path, *where), script=True)
             if where[0] in ("matrix", "environment") or "${{" not in text:
                 continue
-            if where[0] == "with" and where[1] in scripts:
+            if script:
                 self._refuse_script(text, (*path, *where))
                 continue
             allowed = where[0] == "with" and allows_secret(stage_type, where[1:])
@@ -202,6 +207,7 @@ class _ExpressionCheck:
             self._tell(error, path)
             return
         self._tell_all(problems, path)
+        self._check_comment(text, path)
 
     def _check_text(self, text: str, path: Path, types: TypeScope) -> None:
         if "${{" not in text:
@@ -212,10 +218,22 @@ class _ExpressionCheck:
             self._tell(error, path)
             return
         self._tell_all(check_template(template, types), path)
+        self._check_comment(text, path)
+
+    def _check_comment(self, text: str, path: Path, *, script: bool = False) -> None:
+        comment = self.found.loaded.places.find_comment(path)
+        if is_cut_off(text, comment, script=script):
+            self.found.tell(
+                "yaml-trap",
+                f"{shown(comment)} begins a comment and is no part of the value",
+                path,
+                "put the whole value in quotes, or a space after the '#' of a comment",
+                severity="warning",
+            )
 
     def _tell(self, error: ExpressionError, path: Path) -> None:
         hint = error.hint
-        if self.found.loaded.places.is_cut(path):
+        if self.found.loaded.places.find_comment(path):
             hint = "' #' begins a comment and may have cut it off: put the whole value in quotes"
         self.found.tell(error.code, error.message, path, hint)
 

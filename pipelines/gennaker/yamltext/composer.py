@@ -73,8 +73,8 @@ class Composer:
         self.anchors: dict[str, tuple[Any, Node | Place, int]] = {}
         self.written = 0
         self.expanded = 0
-        self.cut: set[Place] = set()
-        self.commented: frozenset[int] = frozenset()
+        self.cut: dict[Place, str] = {}
+        self.lines: list[str] = []
         self.root: tuple[Any, Node | Place] | None = None
 
     # Reading ------------------------------------------------------------------------------------
@@ -121,11 +121,7 @@ class Composer:
         import yaml
 
         if self.strict and "#" in text:
-            self.commented = frozenset(
-                number
-                for number, line in enumerate(text.split("\n"))
-                if " #" in line or "\t#" in line
-            )
+            self.lines = text.split("\n")
         documents: list[Document] = []
         try:
             for event in _parse(text):
@@ -141,11 +137,11 @@ class Composer:
                         )
                     self.root = None
                     self.anchors.clear()
-                    self.cut = set()
+                    self.cut = {}
                     self.warnings = []
                 elif isinstance(event, yaml.DocumentEndEvent):
                     data, node = self.root or (None, (1, 1))
-                    marks = Marks(self.file, node, frozenset(self.cut))
+                    marks = Marks(self.file, node, self.cut)
                     documents.append(Document(data, marks, tuple(self.warnings)))
                 else:
                     self._take(event)
@@ -195,8 +191,8 @@ class Composer:
             self._tell(traps.explain_tag(event.tag, text, self._locate(place)))
         elif plain:
             value = self._resolve(text, place, is_key=is_key)
-            if not is_key and self.commented and event.end_mark.line in self.commented:
-                self._check_cut(text, place)
+            if not is_key and event.end_mark.line < len(self.lines):
+                self._check_cut(text, place, event.end_mark)
         if is_key:
             assert frame is not None
             self._set_key(frame, text, value, place=place, plain=plain)
@@ -228,8 +224,11 @@ class Composer:
                 )
         return value
 
-    def _check_cut(self, text: str, place: Place) -> None:
-        self.cut.add(place)
+    def _check_cut(self, text: str, place: Place, end: Any) -> None:
+        comment = self.lines[end.line][end.column :].strip()
+        if not comment.startswith("#"):
+            return
+        self.cut[place] = comment
         if traps.find_cut_expression(text):
             self._tell(
                 Problem(

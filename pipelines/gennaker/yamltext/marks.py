@@ -22,8 +22,8 @@ class Places(Protocol):
     def at(self, path: Path = (), *, key: bool = False) -> Location:
         """Return the place of ``path``, or the nearest place around it that is known."""
 
-    def is_cut(self, path: Path) -> bool:
-        """Return whether a comment follows the unquoted value at ``path``."""
+    def find_comment(self, path: Path) -> str:
+        """Return the comment that follows the unquoted value at ``path``, or nothing."""
 
 
 class PlaceMap:
@@ -43,9 +43,9 @@ class PlaceMap:
                 return found
         return Location(self.file)
 
-    def is_cut(self, path: Path) -> bool:
-        """Return False: only YAML cuts values off."""
-        return False
+    def find_comment(self, path: Path) -> str:
+        """Return nothing: only YAML takes the end of a value for a comment."""
+        return ""
 
 
 class Node:
@@ -64,10 +64,12 @@ class Marks:
 
     __slots__ = ("_root", "cut", "file")
 
-    def __init__(self, file: str, root: Node | Place, cut: frozenset[Place] = frozenset()) -> None:
+    def __init__(
+        self, file: str, root: Node | Place, cut: Mapping[Place, str] | None = None
+    ) -> None:
         self.file = file
-        self.cut = cut
-        """Places of unquoted values that a comment follows; their text may have been cut off."""
+        self.cut = cut or {}
+        """Comments by the place of the unquoted value they follow, which they may have cut off."""
         self._root = root
 
     def at(self, path: Path = (), *, key: bool = False) -> Location:
@@ -90,7 +92,7 @@ class Marks:
             node = child
         return Location(self.file, *place)
 
-    def is_cut(self, path: Path) -> bool:
-        """Return whether a comment follows the unquoted value at ``path``."""
+    def find_comment(self, path: Path) -> str:
+        """Return the comment that follows the unquoted value at ``path``, or nothing."""
         found = self.at(path)
-        return (found.line, found.column) in self.cut
+        return self.cut.get((found.line or 0, found.column or 0), "")

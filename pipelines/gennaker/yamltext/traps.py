@@ -12,6 +12,7 @@ __all__ = [
     "explain_tag",
     "find_cut_expression",
     "find_ternary_key",
+    "is_cut_off",
 ]
 
 # What YAML does not let stand in a file, and what would show another text than the one that is
@@ -75,6 +76,32 @@ def explain_tag(tag: str, value: str, location: Location) -> Problem:
 def find_cut_expression(value: str) -> bool:
     """Return whether an unquoted value ends inside ``${{``, so that ``#`` began a comment there."""
     return value.rfind("${{") > value.rfind("}}")
+
+
+def is_cut_off(text: str, comment: str, *, script: bool) -> bool:
+    """Return whether a comment after an unquoted expression or script was meant as part of it.
+
+    A ``# note`` is a comment to everybody. A ``#42`` is not, and neither is what stands where a
+    script has a quotation mark that is not closed.
+    """
+    if not comment:
+        return False
+    return comment[1:2].strip("# \t") != "" or (script and _ends_in_quotes(text))
+
+
+def _ends_in_quotes(text: str) -> bool:
+    open_quote = ""
+    escaped = False
+    for each in text:
+        if escaped:
+            escaped = False
+        elif each == "\\" and open_quote != "'":
+            escaped = True
+        elif open_quote:
+            open_quote = "" if each == open_quote else open_quote
+        elif each in "'\"":
+            open_quote = each
+    return open_quote != ""
 
 
 def find_ternary_key(key: str) -> bool:
