@@ -99,6 +99,33 @@ class TestCauses:
             "values": {"params.region": "eu"},
         }
 
+    @pytest.mark.parametrize(
+        ("stage", "reason"),
+        [
+            (
+                {"with": {"env": {"URL": ["a", "${{ params.region.x }}"]}}},
+                "'with.env.URL[1]' cannot be evaluated: cannot look up 'x' in string",
+            ),
+            (
+                {"if": "params.region.x == 1"},
+                "'if' cannot be evaluated: cannot look up 'x' in string",
+            ),
+            (
+                {"environment": "${{ params.region.x }}"},
+                "'environment' cannot be evaluated: cannot look up 'x' in string",
+            ),
+            (
+                {"matrix": {"zone": "${{ params.region.x }}"}},
+                "'matrix.zone' cannot be evaluated: cannot look up 'x' in string",
+            ),
+        ],
+    )
+    def test_an_error_names_the_value_it_is_in(self, stage: dict[str, Any], reason: str) -> None:
+        """What cannot be evaluated is told by its place in the stage."""
+        bench = Bench.start({"stages": {"a": {**WORK, **stage}}}, parameters={"region": "eu"})
+        (ended,) = [each for each in bench.events if getattr(each, "outcome", "") == "errored"][:1]
+        assert ended.reason == reason
+
     def test_aborted_asks_ancestors(self) -> None:
         """A rejected approval is seen past the stage in between; the run is aborted."""
         stages = {

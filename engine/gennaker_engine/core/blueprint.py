@@ -142,9 +142,9 @@ def _compile(definition: PipelineDefinition) -> Blueprint:
             needs=needs[identifier],
             dependents=tuple(dependents[identifier]),
             condition=None if stage.if_ is None else compile_condition(stage.if_),
-            inputs=compile_term(data),
+            inputs=compile_term(data, "with"),
             written=data,
-            environment=None if text is None else compile_term(text),
+            environment=None if text is None else compile_term(text, "environment"),
             environment_key=key,
             matrix=None if stage.matrix is None else _compile_matrix(stage.matrix),
             timeout=parse_duration(definition.timeout_of(stage)),
@@ -210,9 +210,15 @@ def _list_after(stages: Mapping[str, StagePlan], name: str) -> set[str]:
 
 def _compile_matrix(matrix: Matrix) -> MatrixPlan:
     return MatrixPlan(
-        axes=tuple((name, compile_term(values)) for name, values in matrix.axes.items()),
-        include=None if matrix.include is None else compile_term(matrix.include),
-        exclude=None if matrix.exclude is None else compile_term(matrix.exclude),
+        axes=tuple(
+            (name, compile_term(values, "matrix", name)) for name, values in matrix.axes.items()
+        ),
+        include=None
+        if matrix.include is None
+        else compile_term(matrix.include, "matrix", "include"),
+        exclude=None
+        if matrix.exclude is None
+        else compile_term(matrix.exclude, "matrix", "exclude"),
         max_parallel=matrix.max_parallel,
         fail_fast=matrix.fail_fast,
     )

@@ -79,7 +79,7 @@ def _ask_condition(run: RunState, stage: StageState) -> tuple[str, dict[str, Jso
     if condition.expression is None:
         return None if condition.literal else ("condition", {"expression": "false"})
     scope = make_scope(run, status=status)
-    value = condition.expression.evaluate(scope)
+    value = condition.evaluate(scope)
     if not isinstance(value, bool):
         raise ExpressionError(
             f"the condition {condition.source!r} is not a boolean", code="condition-type"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from gennaker.errors import UnknownValue
+from gennaker.errors import ExpressionError, MissingOutput, UnknownValue
 from gennaker.expressions import (
     Expression,
     Reference,
@@ -35,15 +35,16 @@ class Term:
         references: what its expressions mention.
     """
 
-    __slots__ = ("_tree", "constant", "references")
+    __slots__ = ("_tree", "_where", "constant", "references")
 
-    def __init__(self, tree: Json) -> None:
+    def __init__(self, tree: Json, where: tuple[str | int, ...]) -> None:
         templates = list(_list_templates(tree))
         self.constant = not templates
         self.references: tuple[Reference, ...] = tuple(
             each for template in templates for each in template.references
         )
         self._tree = tree if templates else to_json(tree)
+        self._where = where
 
     def mentions(self, root: str) -> bool:
         """Whether it mentions something of ``root`` (``matrix``, ``stages`` …)."""
@@ -56,16 +57,22 @@ class Term:
         that token itself.
 
         Raises:
-            ExpressionError: as :meth:`gennaker.expressions.Template.evaluate`.
+            ExpressionError: as :meth:`gennaker.expressions.Template.evaluate`; it says in which
+                value.
         """
         if self.constant:
             return self._tree
-        return _evaluate(self._tree, make_scope(), tokens)
+        return _evaluate(self._tree, make_scope(), tokens, self._where)
 
 
-def compile_term(value: Json) -> Term:
-    """Return the compiled form of JSON data as written."""
-    return Term(_compile(value))
+def compile_term(value: Json, *where: str) -> Term:
+    """Return the compiled form of JSON data as written.
+
+    Args:
+        value: the data.
+        where: its place in the stage, for messages.
+    """
+    return Term(_compile(value), where)
 
 
 class Condition:
@@ -84,6 +91,19 @@ class Condition:
         if self.expression is None:
             return "true" if self.literal else "false"
         return self.expression.source
+
+    def evaluate(self, scope: Scope) -> Json:
+        """Return its value over ``scope``, which may be no boolean.
+
+        Raises:
+            ExpressionError: it cannot be evaluated.
+        """
+        if self.expression is None:
+            return self.literal
+        try:
+            return self.expression.evaluate(scope)
+        except ExpressionError as error:
+            raise _place(error, ("if",)) from error
 
 
 def compile_condition(value: str | bool) -> Condition:
@@ -115,7 +135,7 @@ def _list_templates(tree: Json) -> Iterator[Template]:
             yield from _list_templates(item)
 
 
-def _evaluate(tree: Json, scope: Scope, tokens: bool) -> Json:
+def _evaluate(tree: Json, scope: Scope, tokens: bool, where: tuple[str | int, ...]) -> Json:
     if isinstance(tree, Template):
         try:
             return to_json(tree.evaluate(scope))
@@ -123,13 +143,25 @@ def _evaluate(tree: Json, scope: Scope, tokens: bool) -> Json:
             if not tokens:
                 raise
             return to_json(Unknown(error.token))
+        except ExpressionError as error:
+            raise _place(error, where) from error
     if isinstance(tree, dict):
         if len(tree) == 1:
             ((key, item),) = tree.items()
             if key.startswith("$"):
                 (marked,) = to_json({key: None})
-                return {marked: _evaluate(item, scope, tokens)}
-        return {key: _evaluate(item, scope, tokens) for key, item in tree.items()}
+                return {marked: _evaluate(item, scope, tokens, (*where, key))}
+        return {key: _evaluate(item, scope, tokens, (*where, key)) for key, item in tree.items()}
     if isinstance(tree, list):
-        return [_evaluate(item, scope, tokens) for item in tree]
+        return [_evaluate(item, scope, tokens, (*where, index)) for index, item in enumerate(tree)]
     return tree
+
+
+def _place(error: ExpressionError, where: tuple[str | int, ...]) -> ExpressionError:
+    """The error with the name of the value it is in, where its text is what people will see."""
+    if isinstance(error, MissingOutput | UnknownValue):
+        return error
+    name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where)
+    return ExpressionError(
+        f"{name[1:]!r} cannot be evaluated: {error.message}", code=error.code, hint=error.hint
+    )
