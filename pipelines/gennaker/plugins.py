@@ -17,6 +17,7 @@ from gennaker.secret_provider import SecretProvider
 from gennaker.stage import API_VERSION, Stage, StageInputs, StageOutputs
 from gennaker.suggestions import suggest
 from gennaker.target import Target, TargetSettings
+from gennaker.watchdog import LOADING_SECONDS, TookTooLong, limit_time
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -200,9 +201,10 @@ class Registry:
             return " ".join(part for part in _distribution(entries[0]) if part)
 
         try:
-            plugin = entries[0].load()
+            with limit_time(LOADING_SECONDS):
+                plugin = entries[0].load()
         # A plugin is anybody's code: whatever it raises on import is its own fault, and told so.
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit, TookTooLong) as error:
             origin = find_origin()
             raise InvalidInput(
                 f"the {_NOUNS[group]} {name!r} of {origin!r} cannot be loaded: "

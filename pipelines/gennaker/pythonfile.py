@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gennaker.errors import GennakerError, InvalidInput, Location, Problem
+from gennaker.watchdog import LOADING_SECONDS, TookTooLong, limit_time
 
 if TYPE_CHECKING:
     from gennaker.dsl import Pipeline
@@ -82,7 +83,8 @@ def _run_file(path: Path, root: Path, shown: str) -> dict[str, object]:
     sys.dont_write_bytecode = True  # nothing is written into the user's repository
     sys.modules[spec.name] = module
     try:
-        spec.loader.exec_module(module)
+        with limit_time(LOADING_SECONDS):
+            spec.loader.exec_module(module)
     except SyntaxError as error:
         raise InvalidInput(
             f"not valid Python: {error.msg}",
@@ -97,6 +99,10 @@ def _run_file(path: Path, root: Path, shown: str) -> dict[str, object]:
         if error.filename == str(path):
             raise InvalidInput(f"there is no file {shown!r}", code="unknown-pipeline") from error
         raise _explain(error, path, shown) from error
+    except TookTooLong as error:
+        raise _explain(
+            error, path, shown, "a file only describes pipelines: let a stage do the work"
+        ) from error
     except (Exception, SystemExit) as error:  # the boundary to a user's code
         raise _explain(error, path, shown) from error
     finally:
@@ -114,11 +120,13 @@ def _show(problem: Problem, path: Path, shown: str) -> Problem:
     return replace(problem, message=problem.message.replace(str(path), shown), location=where)
 
 
-def _explain(error: BaseException, path: Path, shown: str) -> InvalidInput:
+def _explain(error: BaseException, path: Path, shown: str, hint: str | None = None) -> InvalidInput:
     lines = [
         frame.lineno
         for frame in traceback.extract_tb(error.__traceback__)
         if frame.filename == str(path)
     ]
     location = Location(shown, lines[-1] if lines else None)
-    return InvalidInput(f"{type(error).__name__}: {error}", code="python-file", location=location)
+    return InvalidInput(
+        f"{type(error).__name__}: {error}", code="python-file", location=location, hint=hint
+    )

@@ -334,6 +334,27 @@ def test_a_wrong_line_of_python_is_told(line: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "lines",
+    [
+        "while True:\n    pass\n",
+        "import time\ntime.sleep(600)\n",
+        "import re\nre.match('(a*)*b', 'a' * 60)\n",
+    ],
+)
+def test_python_that_never_ends_is_told(lines: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loop, a sleep or a search in a file is ended, with its line; the next file is read."""
+    monkeypatch.setattr("gennaker.pythonfile.LOADING_SECONDS", 0.2)
+    Path("pipelines/p.py").write_text("# a pipeline\n" + lines)
+    expected = (
+        "python-file: TookTooLong: it took longer than 0.2 seconds; "
+        "a file only describes pipelines: let a stage do the work"
+    )
+    where, _, told = error_of("pipelines/p.py").partition(": ")
+    assert (where in ("pipelines/p.py:2", "pipelines/p.py:3"), told) == (True, expected)
+    assert error_of("pipelines/none.py").startswith("unknown-pipeline:")
+
+
+@pytest.mark.parametrize(
     ("setting", "expected"),
     [
         ("nowhere", "gennaker.yaml:1:12: no-folder: there is no file or folder 'nowhere'"),

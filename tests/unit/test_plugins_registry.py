@@ -78,6 +78,21 @@ def test_listed_without_import(install: Callable[..., None]) -> None:
     assert registry.stage("acme.greet").__name__ == "Greet"
 
 
+def test_a_plugin_that_hangs_at_import(
+    install: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is given up after a time, and told; others can be used."""
+    monkeypatch.setattr("gennaker.plugins.LOADING_SECONDS", 0.2)
+    install("acme-slow", {"acme.slow": "acme_slow:Slow"}, "import time\ntime.sleep(600)\n")
+    install("acme-hello", {"acme.greet": "acme_hello:Greet"})
+    registry = Registry.installed()
+    assert error_of(lambda: registry.stage("acme.slow")) == (
+        "broken-plugin: the stage type 'acme.slow' of 'acme-slow 1.2' cannot be loaded: "
+        "TookTooLong: it took longer than 0.2 seconds; repair or uninstall 'acme-slow 1.2'"
+    )
+    assert registry.stage("acme.greet").__name__ == "Greet"
+
+
 def test_unknown_plugin() -> None:
     """An unknown name gets the near one, or where to look."""
     registry = Registry.of(stages=[Shell], targets=[Cluster], secrets=[Env])
