@@ -42,6 +42,8 @@ from gennaker.stage import (
 )
 from gennaker.target import Target, TargetSettings
 from gennaker_engine.runtime import Engine
+from gennaker_engine.runtime.clock import Clock
+from tests.fixtures.virtual_clock import VirtualClock
 
 __all__ = [
     "STAGES",
@@ -177,9 +179,10 @@ class Behave(Stage):
             return Waiting(Poll(0.02), state=count)
         return Succeeded({"value": count})
 
-    def timer(self, _inputs: Inputs, ctx: Context) -> Outcome:
+    def timer(self, inputs: Inputs, ctx: Context) -> Outcome:
         if ctx.resumed is None:
-            return Waiting(Timer(time.time() + 0.05), state="set")
+            at = float(inputs.note) if inputs.note else time.time() + 0.05
+            return Waiting(Timer(at), state="set")
         return Succeeded({"value": ctx.event is not None})
 
     def wait_for_nan(self, _inputs: Inputs, _ctx: Context) -> Outcome:
@@ -209,6 +212,23 @@ class Behave(Stage):
     def clean_up(self, kind: str, name: str) -> None:
         """End the thing a dead owner left."""
         Path(name).write_text(f"{kind} gone")
+
+
+class Spend(Stage):
+    """Work for some seconds of a virtual clock, and so for no time."""
+
+    name = "t.spend"
+    effect = "deploy"
+    clock = VirtualClock()
+
+    class Inputs(StageInputs):
+        seconds: float
+        fail_first: bool = False
+
+    def run(self, inputs: Inputs, ctx: Context) -> Outcome:
+        """Let the clock go on."""
+        self.clock.advance(inputs.seconds)
+        return Failed("not yet") if inputs.fail_first and ctx.attempt == 1 else Succeeded()
 
 
 class Steps(Stage):
@@ -289,7 +309,7 @@ class Env(SecretProvider):
         return os.environ[setting]
 
 
-STAGES = (Echo, Deploy, Behave, Steps, Approval)
+STAGES = (Echo, Deploy, Behave, Spend, Steps, Approval)
 
 
 def make_registry() -> Registry:
@@ -305,9 +325,9 @@ def write_project(root: Path, pipeline: str, settings: str = "project: shop\n") 
     return root
 
 
-def open_engine(root: Path) -> Engine:
-    """Open the engine of a project with these plugins."""
-    return Engine.open(load_project(root), make_registry())
+def open_engine(root: Path, clock: Clock | None = None) -> Engine:
+    """Open the engine of a project with these plugins; on the machine's clock unless given."""
+    return Engine.open(load_project(root), make_registry(), clock=clock)
 
 
 def start_run(engine: Engine, **options: Any) -> str:

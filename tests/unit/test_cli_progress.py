@@ -195,6 +195,13 @@ def test_a_decision_is_told_with_everything_that_counts() -> None:
     )
 
 
+def test_a_clock_that_was_set_is_told() -> None:
+    """Which way, by how much, and that it shortens nothing."""
+    assert tell_event(facts.ClockMoved(at=5.0, by=-3600.0)) == (
+        "the clock was set back by 1h00m; timeouts are not shortened"
+    )
+
+
 def test_a_skip_cause_carries_its_facts() -> None:
     """Expression and values, stage and output are named."""
     detail = {"expression": "params.go", "values": {"params.go": False}}

@@ -35,6 +35,13 @@ def _park(turn: Turn, message: m.Park) -> str | None:
     return None
 
 
+def _clock_moved(turn: Turn, message: m.ClockMoved) -> str | None:
+    if not turn.run.driven:
+        return f"run {turn.run.created.run!r} is not driven by anybody"
+    turn.emit(e.ClockMoved(at=turn.now, by=message.by))
+    return None
+
+
 def _grant_group(turn: Turn, _message: m.GrantGroup) -> str | None:
     run = turn.run
     if run.phase != "queued" or run.aborted is not None:
@@ -190,6 +197,7 @@ def _planned(turn: Turn, message: m.SubjectPlanned) -> str | None:
 DECISIONS: dict[type[m.Message], Any] = {
     m.Adopt: _adopt,
     m.Park: _park,
+    m.ClockMoved: _clock_moved,
     m.GrantGroup: _grant_group,
     m.GrantLock: _grant_lock,
     m.RefuseLock: _refuse_lock,

@@ -100,6 +100,17 @@ class RunParked(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClockMoved(Event):
+    """The calendar of the process that drives the run was set, ``by`` seconds forward.
+
+    ``at`` and what follows is in the new time. What is measured is shifted, moments are not.
+    """
+
+    type: ClassVar[str] = "run.clock_moved"
+    by: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AbortRequested(Event):
     """Nothing more starts outside ``finally``; with ``again`` not inside it either."""
 

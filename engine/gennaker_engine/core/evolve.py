@@ -12,7 +12,13 @@ from gennaker_engine.core import events as e
 from gennaker_engine.core.blueprint import compile_blueprint
 from gennaker_engine.core.evolve_gate import EVOLVE_GATE
 from gennaker_engine.core.evolve_stage import EVOLVE_STAGE
-from gennaker_engine.core.rows import end_stage, pause_work, push_open_stages, start_work
+from gennaker_engine.core.rows import (
+    end_stage,
+    pause_work,
+    push_open_stages,
+    shift_spans,
+    start_work,
+)
 from gennaker_engine.core.state import RunState, StageState
 from gennaker_engine.core.transitions import IllegalTransition, move
 
@@ -76,21 +82,30 @@ def _started(run: RunState, event: e.RunStarted) -> None:
 
 def _adopted(run: RunState, event: e.RunAdopted) -> None:
     gone = run.undriven_since if not run.driven else run.last_driven_at
-    for name in run.active:
-        instance = run.instances[name]
-        if run.driven:
+    active = [run.instances[name] for name in run.active]
+    if run.driven:
+        for instance in active:
             pause_work(run, instance, max(run.last_driven_at, instance.working_since or 0.0))
             instance.deaths += event.died and instance.state == "running"
+    if gone is not None and event.at < gone:
+        # The calendar was set back meanwhile: nothing is further away than it was.
+        shift_spans(run, event.at - gone)
+    elif gone is not None and run.finally_deadline is not None:
+        run.finally_deadline += event.at - gone
+        run.timers.set(("finally", ""), run.finally_deadline)
+    for instance in active:
         if instance.wait == "poll":
             start_work(run, instance, event.at)
-    if run.finally_deadline is not None and gone is not None:
-        run.finally_deadline += max(0.0, event.at - gone)
-        run.timers.set(("finally", ""), run.finally_deadline)
     run.driven = True
     run.owner = event.owner
     run.undriven_since = None
     run.last_driven_at = event.at
     run.agenda.append(("adopt", ""))
+
+
+def _clock_moved(run: RunState, event: e.ClockMoved) -> None:
+    shift_spans(run, event.by)
+    run.last_driven_at = event.at
 
 
 def _parked(run: RunState, event: e.RunParked) -> None:
@@ -142,6 +157,7 @@ _EVOLVE: dict[type[e.Event], Callable[..., None]] = {
     e.RunStarted: _started,
     e.RunAdopted: _adopted,
     e.RunParked: _parked,
+    e.ClockMoved: _clock_moved,
     e.AbortRequested: _abort,
     e.FinallyStarted: _finally,
     e.RunEnded: _ended,

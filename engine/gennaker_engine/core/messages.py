@@ -12,6 +12,7 @@ from typing import Any, Literal
 __all__ = [
     "Adopt",
     "Cancel",
+    "ClockMoved",
     "Decide",
     "EnvironmentFacts",
     "GrantGroup",
@@ -88,6 +89,13 @@ class Park(Message):
     """The process lets go of the run (SIGTERM, second Ctrl-C, ``--detach-on-wait``)."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClockMoved(Message):
+    """The calendar was set while the run was driven: ``now`` is ``by`` seconds ahead of before."""
+
+    by: float
 
 
 @dataclass(frozen=True, slots=True)

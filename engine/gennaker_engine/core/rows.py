@@ -20,6 +20,7 @@ __all__ = [
     "pause_work",
     "push_open_stages",
     "set_wait",
+    "shift_spans",
     "start_work",
 ]
 
@@ -98,6 +99,25 @@ def pause_work(run: RunState, instance: Instance, at: float) -> None:
         instance.worked += max(0.0, at - instance.working_since)
         instance.working_since = None
         run.timers.cancel(("timeout", instance.id))
+
+
+def shift_spans(run: RunState, by: float) -> None:
+    """Move everything that is measured from a moment in the past by ``by`` seconds.
+
+    Not the moments that somebody named: an approval's deadline, a timer's, a wait's.
+    """
+    for name in run.active:
+        instance = run.instances[name]
+        if instance.working_since is not None:
+            instance.working_since += by
+        if instance.wait == "poll":
+            run.timers.shift(("wait", name), by)
+        for kind in ("timeout", "stop", "retry"):
+            run.timers.shift((kind, name), by)
+    run.timers.shift(("run", ""), by)
+    run.timers.shift(("finally", ""), by)
+    if run.finally_deadline is not None:
+        run.finally_deadline += by
 
 
 def finish_instance(

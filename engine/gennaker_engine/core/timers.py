@@ -31,6 +31,12 @@ class Timers:
                 self._heap = [(moment, each) for each, moment in self._due.items()]
                 heapify(self._heap)
 
+    def shift(self, key: Key, by: float) -> None:
+        """Make ``key`` due ``by`` seconds later; nothing happens when it is not set."""
+        due = self._due.get(key)
+        if due is not None:
+            self.set(key, due + by)
+
     def cancel(self, key: Key) -> None:
         """Forget ``key``; nothing happens when it is not set."""
         self._due.pop(key, None)

@@ -11,7 +11,6 @@ import os
 import signal
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -69,7 +68,8 @@ class StageContext:
         self._services = services
         self._stage = stage
         self._process = os.getpid()
-        self._until = time.monotonic() + command.remaining
+        self._clock = services.shared.clock
+        self._until = self._clock.steady() + command.remaining
         self._children: set[ChildProcess] = set()
         self._stop = threading.Event()
         self._lock = threading.RLock()
@@ -255,7 +255,7 @@ class StageContext:
     @property
     def remaining(self) -> float:
         """Seconds of working time left before the attempt's timeout."""
-        return max(0.0, self._until - time.monotonic())
+        return max(0.0, self._until - self._clock.steady())
 
     def stop(self) -> None:
         """Tell the stage to stop; its child processes are ended. Called by the delivery."""

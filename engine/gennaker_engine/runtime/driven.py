@@ -31,7 +31,7 @@ class Driven:
     plans: set[str] = field(default_factory=set)
     """Gates whose subject is being planned."""
     parking: tuple[float, Letter] | None = None
-    """Until when its deliveries may end, and the letter that asked."""
+    """Until when (steady seconds) its deliveries may end, and the letter that asked."""
 
     def only_waits(self) -> bool:
         """Whether nothing of the run works or is about to be tried again."""

@@ -20,6 +20,7 @@ from gennaker_engine.core.commands import CleanUp, Command, Deliver, PlanSubject
 from gennaker_engine.core.events import Event, RunParked
 from gennaker_engine.core.messages import (
     Adopt,
+    ClockMoved,
     Park,
     ReportErrored,
     ReportFailed,
@@ -38,6 +39,7 @@ from gennaker_engine.journal.port import (
     Transaction,
     VersionConflict,
 )
+from gennaker_engine.runtime.clock import ClockWatch
 from gennaker_engine.runtime.creating import list_uses
 from gennaker_engine.runtime.delivery import Delivery, Parked, end_leftovers
 from gennaker_engine.runtime.driven import Driven, replay
@@ -89,6 +91,7 @@ class Driver:
         self._world = world
         self._observer = observer
         self._clock = services.clock
+        self._watch = ClockWatch(services.clock)
         self._pool = services.pool
         self._driven: dict[str, Driven] = {}
         self._left: dict[str, Run] = {}
@@ -200,10 +203,10 @@ class Driver:
         """Wait for something, handle it; return whether there was anything."""
         letters = self._sort(self.inbox.take(self._find_patience(), MAX_BATCH))
         self._end_parking(letters)
-        due = self._pop_due()
+        due = self._pop_due(self._watch.look())
         # Before the ends of those that wrote them.
         self._show_logs()
-        busy = bool(letters or due or self._has_news())
+        busy = bool(letters or due or self._watch.moved or self._has_news())
         if busy:
             self._settle(letters, due)
         return busy
@@ -211,11 +214,11 @@ class Driver:
     def _find_patience(self) -> float:
         patience = NOTICE
         if self._due:
-            patience = min(patience, max(0.0, self._due[0][0] - self._clock()))
+            patience = min(patience, max(0.0, self._due[0][0] - self._clock.now()))
         return patience
 
-    def _pop_due(self) -> list[str]:
-        now, found = self._clock(), []
+    def _pop_due(self, now: float) -> list[str]:
+        found = []
         while self._due and self._due[0][0] <= now:
             moment, run_id = heappop(self._due)
             driven = self._driven.get(run_id)
@@ -250,7 +253,7 @@ class Driver:
         tails: dict[str, list[Event]] = {}
         results: list[Result] = []
         for attempt in range(_ATTEMPTS):
-            moment = Moment(self, self._clock())
+            moment = Moment(self, self._watch.look())
             try:
                 with self._journal.transaction() as transaction:
                     moment.enter(transaction)
@@ -266,6 +269,7 @@ class Driver:
                 letters = problem.replace_in(letters)
                 if attempt == _ATTEMPTS - 1:
                     raise
+        self._watch.moved = 0.0
         self._claiming |= moment.claiming & self._driven.keys()
         if moment.elsewhere:
             self._tell_siblings()
@@ -283,6 +287,10 @@ class Driver:
     ) -> list[Result]:
         """Let all runs go on inside the transaction; return what became of the letters."""
         self._catch_up(transaction, tails)
+        if self._watch.moved:
+            # What others recorded since it was set, some milliseconds ago, is shifted with the rest.
+            for run_id in self._driven:
+                moment.handle(run_id, ClockMoved(self._watch.moved))
         self._take_grants(moment, transaction)
         for run_id in (*tails, *due):
             if run_id in self._driven:
@@ -423,7 +431,7 @@ class Driver:
         if driven.parking is not None:
             settle(letter)
             return
-        driven.parking = (self._clock() + PARK_GRACE, letter)
+        driven.parking = (self._clock.steady() + PARK_GRACE, letter)
         self._parking.add(letter.run)
         for delivery in driven.deliveries.values():
             delivery.park()
@@ -434,7 +442,7 @@ class Driver:
             driven = self._driven[run_id]
             if driven.parking is not None:
                 until, letter = driven.parking
-                if not driven.deliveries or self._clock() >= until:
+                if not driven.deliveries or self._clock.steady() >= until:
                     letters.append(letter)
 
     def _detach(self) -> None:

@@ -18,7 +18,7 @@ from gennaker_engine.journal.decoding import decode_stored
 from gennaker_engine.journal.lookup import resolve_run
 from gennaker_engine.journal.opening import find_state_folder, open_journal
 from gennaker_engine.journal.port import RunRow, Transaction, VersionConflict
-from gennaker_engine.runtime.clock import Clock, read_system_clock
+from gennaker_engine.runtime.clock import Clock, SystemClock
 from gennaker_engine.runtime.creating import (
     Pinned,
     Start,
@@ -63,7 +63,7 @@ class Engine:
     """
 
     def __init__(
-        self, project: Project, registry: Registry, *, url: str, clock: Clock = read_system_clock
+        self, project: Project, registry: Registry, *, url: str, clock: Clock | None = None
     ) -> None:
         self.project = project
         self.registry = registry
@@ -72,7 +72,7 @@ class Engine:
         self.journal = open_journal(url, project=project.root)
         self.artifacts = ArtifactFolder(self.state_folder.artifacts)
         self.logs = LogStore(self.state_folder.logs)
-        self._clock = clock
+        self._clock = clock or SystemClock()
         self._world = WorldReader(project, registry, self.state_folder.folder)
         self._pool = ThreadPool()
         self._drivers: list[Driver] = []
@@ -86,7 +86,7 @@ class Engine:
         registry: Registry,
         *,
         state: str | None = None,
-        clock: Clock = read_system_clock,
+        clock: Clock | None = None,
     ) -> Engine:
         """Open the engine of a project.
 
@@ -94,6 +94,7 @@ class Engine:
             project: its settings are read now and again while runs go on.
             registry: the plugins that can be used.
             state: ``--state``, which wins over the environment and the settings.
+            clock: the machine's unless given.
 
         Raises:
             InvalidInput: wrong settings, or a kind of state that is not offered.
@@ -187,7 +188,7 @@ class Engine:
     def _transact(self, work: Callable[[Moment, Transaction, float], T]) -> T:
         """Let ``work`` do something in one transaction, again when somebody else was quicker."""
         for attempt in range(_ATTEMPTS):
-            now = self._clock()
+            now = self._clock.now()
             moment = Moment(self, now)
             try:
                 with self.journal.transaction() as transaction:
@@ -247,7 +248,7 @@ class Engine:
         pinned = self._pin(loaded, values, store=False)
         start = Start(actor=find_actor(), sandbox=sandbox)
         return plan_pipeline(
-            pin_run(pinned, start, number=0, now=self._clock()),
+            pin_run(pinned, start, number=0, now=self._clock.now()),
             self._make_services(),
             world=self._world.read(sandbox=sandbox),
             project=self.project,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gennaker_engine.cli.render.text import clean, tell_time
+from gennaker_engine.cli.render.text import clean, tell_span, tell_time
 from gennaker_engine.core import events as facts
 
 __all__ = ["tell_cause", "tell_event", "tell_source", "tell_value"]
@@ -178,6 +178,11 @@ def _adopted(event: facts.RunAdopted) -> str:
     return f"{event.actor} drives the run in {event.owner}{died}"
 
 
+def _clock_moved(event: facts.ClockMoved) -> str:
+    way = "forward" if event.by > 0 else "back"
+    return f"the clock was set {way} by {tell_span(abs(event.by))}; timeouts are not shortened"
+
+
 def _queued(event: facts.RunQueued) -> str:
     return f"the run waits in group {event.group}"
 
@@ -188,6 +193,7 @@ _SENTENCES: Mapping[str, Callable[[Any], str]] = {
     facts.RunStarted.type: lambda event: "the run started",
     facts.RunAdopted.type: _adopted,
     facts.RunParked.type: lambda event: f"the run was parked: {event.reason}",
+    facts.ClockMoved.type: _clock_moved,
     facts.AbortRequested.type: _abort,
     facts.RunEnded.type: _ended,
     facts.FinallyStarted.type: lambda event: (
