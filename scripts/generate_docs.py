@@ -19,6 +19,7 @@ from gennaker_engine.cli.app import COMMANDS, app
 from gennaker_engine.cli.commands.stages import describe_stage
 from gennaker_engine.cli.exit_codes import EXIT_CODES
 from gennaker_engine.cli.render.wording import tell_value
+from gennaker_engine.core.transitions import draw_states
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "docs" / "reference"
@@ -176,16 +177,47 @@ def write_cel() -> Iterator[str]:
         yield f"| {cell(reason)} | {number} |"
 
 
+def write_states() -> Iterator[str]:
+    """Yield the lines of the page that draws the core's transition tables."""
+    yield "# States"
+    yield ""
+    yield NOTE
+    yield ""
+    yield "What a run is made of moves only as these tables say; an event that is in none of them is"
+    yield "refused as `illegal-transition`. The tables are `gennaker_engine/core/transitions.py`; the"
+    yield "words at the arrows are what the core calls a move."
+    for kind, (title, meaning) in STATES.items():
+        yield ""
+        yield f"## {title}"
+        yield ""
+        yield meaning
+        yield ""
+        yield "```mermaid"
+        yield draw_states(kind).rstrip("\n")
+        yield "```"
+
+
 def cell(text: str) -> str:
     """Return text that stays inside its cell of a Markdown table."""
     return text.replace("|", "\\|")
 
+
+STATES = {
+    "run": ("Run", "The whole, from its creation to its outcome."),
+    "instance": (
+        "Instance",
+        "One row of a stage (`build`, or `test[0]` of a matrix), from known inputs to an outcome.",
+    ),
+    "gate": ("Gate", "One question to people: asked, then settled once."),
+    "lock": ("Lock", "A run's side of an environment's lock."),
+}
 
 PAGES = {
     "cli.md": write_cli,
     "exit-codes.md": write_exit_codes,
     "errors.md": write_errors,
     "stages.md": write_stages,
+    "states.md": write_states,
     "cel.md": write_cel,
 }
 

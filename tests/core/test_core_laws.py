@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from gennaker_engine.core import messages as m
 from gennaker_engine.core.run import Reaction, Run
 from tests.core.bench import Bench
 from tests.core.strategies import environment_approvals, parameters, pipelines
+from tests.fixtures.scale import scale
 
 MOST_STEPS = 2000
 RANK = {"succeeded": 0, "skipped": 0, "aborted": 1, "failed": 2, "errored": 3}
@@ -196,8 +198,9 @@ class Player:
             self.tell(m.ReportSucceeded(*identity, outputs={"out": calls}))
 
 
+@pytest.mark.scaled
 @settings(
-    max_examples=150,
+    max_examples=scale(60, 2_000),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(data=st.data())
