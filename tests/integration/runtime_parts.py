@@ -22,6 +22,7 @@ from gennaker.plugins import Registry
 from gennaker.project import load_project
 from gennaker.secret_provider import SecretProvider
 from gennaker.stage import (
+    Artifact,
     Change,
     Context,
     Decision,
@@ -91,6 +92,43 @@ class Deploy(Echo):
 
     name = "t.deploy"
     effect = "deploy"
+
+
+class Switch(Stage):
+    """Set the content of a file, and put it back; ``bad`` content fails after it was written."""
+
+    name = "t.switch"
+    effect = "deploy"
+
+    class Inputs(StageInputs):
+        file: str
+        content: str
+
+    def plan(self, inputs: Inputs, ctx: PlanContext) -> Plan:
+        """Say what the content would become."""
+        return Plan([Change("change", inputs.file, f"to {inputs.content!r}")])
+
+    def run(self, inputs: Inputs, ctx: Context) -> Outcome:
+        """Record the content, then change it."""
+        path = Path(inputs.file)
+        if ctx.before is None:
+            ctx.record_before(ctx.artifacts.put(path.read_bytes() if path.exists() else b""))
+        path.write_text(inputs.content)
+        return Failed("bad content") if inputs.content == "bad" else Succeeded()
+
+    def plan_undo(self, inputs: Inputs, before: Artifact, ctx: PlanContext) -> Plan:
+        """Say what it would be again."""
+        return Plan([Change("change", inputs.file, f"back to {self._read(before, ctx)!r}")])
+
+    def undo(self, inputs: Inputs, before: Artifact, ctx: Context) -> Outcome:
+        """Write what was there."""
+        ctx.log(f"back to {self._read(before, ctx)!r}")
+        Path(inputs.file).write_text(self._read(before, ctx))
+        return Succeeded()
+
+    def _read(self, before: Artifact, ctx: PlanContext) -> str:
+        with ctx.artifacts.open(before) as stream:
+            return stream.read().decode()
 
 
 class Behave(Stage):
@@ -309,7 +347,7 @@ class Env(SecretProvider):
         return os.environ[setting]
 
 
-STAGES = (Echo, Deploy, Behave, Spend, Steps, Approval)
+STAGES = (Echo, Deploy, Switch, Behave, Spend, Steps, Approval)
 
 
 def make_registry() -> Registry:

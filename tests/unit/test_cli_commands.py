@@ -357,3 +357,22 @@ def test_the_options_of_a_help_are_options(capsys: pytest.CaptureFixture[str]) -
     shown = capsys.readouterr().out
     assert "Usage: gennaker logs [OPTIONS] RUN [STAGE]" in shown
     assert "Options:\n  -f, --follow" in shown
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        ([], "usage: name a RUN, or --environment NAME --to RUN; see 'gennaker rollback --help'\n"),
+        (["--to", "x"], "usage: --to needs --environment NAME; see 'gennaker rollback --help'\n"),
+        (
+            ["hello-1", "--to", "hello-2"],
+            "usage: name a RUN, or --environment NAME --to RUN; see 'gennaker rollback --help'\n",
+        ),
+    ],
+)
+def test_a_rollback_says_what_it_needs(
+    argv: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Either a run to put back, or an environment and a run to bring it to."""
+    assert main(["rollback", *argv]) == 2
+    assert capsys.readouterr().err == told

@@ -243,6 +243,7 @@ class _Planner:
             "uses": command.uses,
             "inputs": command.inputs,
             "environment": environment,
+            "before": command.undoes,
         }
         planned = plan_stage(self._services, self._facts, self._services.project, entry)
         if where is not None:

@@ -33,6 +33,7 @@ from gennaker_engine.runtime.driver import Driver
 from gennaker_engine.runtime.inbox import Answer, Inbox, Letter, not_driven
 from gennaker_engine.runtime.moment import Moment
 from gennaker_engine.runtime.observer import Observer, QuietObserver
+from gennaker_engine.runtime.rollback import Rollback, find_again, find_undo, pin_rollback
 from gennaker_engine.runtime.services import Services
 from gennaker_engine.runtime.threads import ThreadPool
 from gennaker_engine.runtime.world import WorldReader
@@ -137,9 +138,7 @@ class Engine:
         values = resolve_parameters(loaded.definition, parameters)
         if plan is not None:
             self._check_plan(loaded, values, start)
-        if sandbox:
-            self._world.enter_sandbox()
-        self._world.preload(list_uses(loaded.definition.to_data()))
+        self._prepare(sandbox, loaded.definition.to_data())
         pinned = self._pin(loaded, values, store=True)
 
         def create(moment: Moment, transaction: Transaction, now: float) -> str:
@@ -156,9 +155,7 @@ class Engine:
         """
         run = self.load_run(run_id)
         reused = find_reused(run, self.journal)
-        if run.created.sandbox:
-            self._world.enter_sandbox()
-        self._world.preload(list_uses(run.created.definition))
+        self._prepare(run.created.sandbox, run.created.definition)
 
         def create(moment: Moment, transaction: Transaction, now: float) -> str:
             number = transaction.allocate_number(run.created.pipeline)
@@ -166,6 +163,48 @@ class Engine:
             return self._begin(moment, created)
 
         return self._transact(create)
+
+    def find_rollback(
+        self, run_id: str, *, environment: str | None = None, again: bool = False
+    ) -> Rollback:
+        """Return how a run is put back, or with ``again`` how its deploys are made again.
+
+        Raises:
+            NotAllowed: why it cannot be.
+        """
+        run = self.load_run(run_id)
+        if again:
+            return find_again(run, environment or "")
+        return find_undo(run, self.journal, environment=environment)
+
+    def create_rollback(self, rollback: Rollback, *, actor: str) -> str:
+        """Create the run of a rollback and return its id."""
+        self._prepare(rollback.run.created.sandbox, rollback.definition.to_data())
+
+        def create(moment: Moment, transaction: Transaction, now: float) -> str:
+            number = transaction.allocate_number(rollback.definition.name)
+            return self._begin(moment, pin_rollback(rollback, actor=actor, number=number, now=now))
+
+        return self._transact(create)
+
+    def plan_rollback(self, rollback: Rollback) -> PipelinePlan:
+        """Return what the run of a rollback would do, without doing any of it."""
+        from gennaker_engine.planning import plan_pipeline
+
+        sandbox = rollback.run.created.sandbox
+        self._prepare(sandbox, rollback.definition.to_data())
+        created = pin_rollback(rollback, actor=find_actor(), number=0, now=self._clock())
+        return plan_pipeline(
+            created,
+            self._make_services(),
+            world=self._world.read(sandbox=sandbox),
+            project=self.project,
+        )
+
+    def _prepare(self, sandbox: bool, definition: Mapping[str, Any]) -> None:
+        if sandbox:
+            self._world.enter_sandbox()
+        self._world.preload(list_uses(definition))
 
     def _pin(self, loaded: Loaded, values: Mapping[str, Any], *, store: bool) -> Pinned:
         root, exclude = self.project.root, self.project.load_settings().exclude
@@ -242,9 +281,7 @@ class Engine:
     def _plan(self, loaded: Loaded, values: Mapping[str, Any], *, sandbox: bool) -> PipelinePlan:
         from gennaker_engine.planning import plan_pipeline
 
-        if sandbox:
-            self._world.enter_sandbox()
-        self._world.preload(list_uses(loaded.definition.to_data()))
+        self._prepare(sandbox, loaded.definition.to_data())
         pinned = self._pin(loaded, values, store=False)
         start = Start(actor=find_actor(), sandbox=sandbox)
         return plan_pipeline(

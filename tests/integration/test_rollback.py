@@ -1,0 +1,187 @@
+"""What was changed is put back: by a run whose stage failed, and by a run of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gennaker.errors import NotAllowed
+from gennaker_engine.core.run import Run
+from gennaker_engine.core.view import describe_run
+from gennaker_engine.runtime import Engine
+from tests.integration.runtime_parts import open_engine, start_run, write_project
+
+SETTINGS = "project: shop\nenvironments:\n  staging: {}\n  production: {}\n"
+PIPELINE = """name: shop
+parameters:
+  content: {{}}
+  both: {{type: boolean, default: false}}
+stages:
+  database: {{uses: t.switch, environment: staging, with: {{file: {root}/database, content: "db ${{{{ params.content }}}}"}}}}
+  web:
+    uses: t.switch
+    needs: database
+    environment: staging
+    on_failure: {{undo: [web, database]}}
+    with: {{file: {root}/web, content: "${{{{ params.content }}}}"}}
+  live:
+    uses: t.switch
+    needs: web
+    if: params.both
+    environment: production
+    with: {{file: {root}/live, content: "${{{{ params.content }}}}"}}
+"""
+
+
+@pytest.fixture(name="engine")
+def make_engine(tmp_path: Path):
+    """An engine of a project that sets two files in staging and one in production."""
+    write_project(tmp_path, PIPELINE.format(root=tmp_path), SETTINGS)
+    engine = open_engine(tmp_path)
+    yield engine
+    engine.close()
+
+
+def deploy(engine: Engine, content: str, *, both: bool = False) -> Run:
+    """Drive a run that sets all files to ``content``."""
+    return engine.drive(start_run(engine, parameters={"content": content, "both": both}))
+
+
+def roll_back(engine: Engine, run: str, **options: object) -> Run:
+    """Drive the rollback of a run."""
+    rollback = engine.find_rollback(run, **options)
+    return engine.drive(engine.create_rollback(rollback, actor="local:eve"))
+
+
+def read(root: Path) -> dict[str, str]:
+    """The files that there are."""
+    names = ("database", "web", "live")
+    return {name: (root / name).read_text() for name in names if (root / name).exists()}
+
+
+def test_a_failed_deploy_puts_back_what_was_there(engine, tmp_path):
+    """The failed stage and the one before are put back; the run has failed; the log tells it."""
+    assert deploy(engine, "one").outcome == "succeeded"
+    run = deploy(engine, "bad")
+    assert run.outcome == "failed"
+    assert read(tmp_path) == {"database": "db one", "web": "one"}
+    stages = describe_run(run)["stages"]
+    assert {name: each["outcome"] for name, each in stages.items()} == {
+        "database": "succeeded",
+        "web": "failed",
+        "live": "skipped",
+        "undo:web": "succeeded",
+        "undo:database": "succeeded",
+    }
+    assert stages["undo:web"]["undoes"] == "web"
+    lines = [line.text for line in engine.logs.read(run.id, stage="undo:web")]
+    assert lines == ["back to 'one'"]
+    assert engine.journal.read_claims() == []
+
+
+def test_a_run_that_went_well_shows_no_undo(engine):
+    """What nothing led to is not among the stages that people see."""
+    assert set(describe_run(deploy(engine, "one"))["stages"]) == {"database", "web", "live"}
+
+
+def test_a_rollback_is_a_run_that_puts_everything_back(engine, tmp_path):
+    """Every environment is as before, the latest change first; the new run names the old one."""
+    deploy(engine, "one", both=True)
+    deploy(engine, "two", both=True)
+    run = roll_back(engine, "shop-2")
+    assert (run.id, run.outcome, run.created.rollback_of) == ("shop-3", "succeeded", "shop-2")
+    assert run.created.title == "Roll back shop-2"
+    assert read(tmp_path) == {"database": "db one", "web": "one", "live": "one"}
+    started = [e.instance for _, e in engine.load_events(run.id) if e.type == "attempt.started"]
+    assert started == ["live", "web", "database"]
+    assert engine.journal.last_deploy("shop", "staging").run == "shop-3"
+
+
+def test_a_rollback_of_one_environment_leaves_the_others(engine, tmp_path):
+    """With an environment only what was changed there is put back."""
+    deploy(engine, "one", both=True)
+    deploy(engine, "two", both=True)
+    roll_back(engine, "shop-2", environment="production")
+    assert read(tmp_path) == {"database": "db two", "web": "two", "live": "one"}
+
+
+def test_a_rollback_is_planned(engine, tmp_path):
+    """Its plan says what each stage would put back, and changes nothing."""
+    deploy(engine, "one")
+    deploy(engine, "two")
+    plan = engine.plan_rollback(engine.find_rollback("shop-2"))
+    told = [(stage.id, stage.changes[0]["detail"]) for stage in plan.stages]
+    assert told == [("web", "back to 'one'"), ("database", "back to 'db one'")]
+    assert read(tmp_path) == {"database": "db two", "web": "two"}
+
+
+def test_an_older_run_is_not_rolled_back_over_a_newer_one(engine):
+    """What another run deployed since would be lost: refused, naming that run."""
+    deploy(engine, "one")
+    deploy(engine, "two")
+    with pytest.raises(NotAllowed) as caught:
+        engine.find_rollback("shop-1")
+    assert caught.value.code == "rollback-superseded"
+    assert caught.value.message == (
+        "environment 'staging' was changed by run 'shop-2' after 'shop-1'"
+    )
+
+
+def test_an_environment_is_brought_back_to_a_run(engine, tmp_path):
+    """What a run deployed there is deployed again, in its order, however many runs were between."""
+    for content in ("one", "two", "three"):
+        deploy(engine, content)
+    run = roll_back(engine, "shop-1", environment="staging", again=True)
+    assert (run.outcome, run.created.title) == ("succeeded", "Bring staging back to shop-1")
+    assert read(tmp_path) == {"database": "db one", "web": "one"}
+    started = [e.instance for _, e in engine.load_events(run.id) if e.type == "attempt.started"]
+    assert started == ["database", "web"]
+
+
+def test_a_rollback_can_be_rolled_back(engine, tmp_path):
+    """A deploy that was made again recorded what it found."""
+    deploy(engine, "one")
+    deploy(engine, "two")
+    again = roll_back(engine, "shop-1", environment="staging", again=True)
+    roll_back(engine, again.id)
+    assert read(tmp_path) == {"database": "db two", "web": "two"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            "bad",
+            "nothing that run 'shop-1' did can be put back: 'database' was put back in the run "
+            "itself; 'web' was put back in the run itself",
+        ),
+    ],
+)
+def test_what_cannot_be_put_back_is_said(engine, content, message):
+    """Each deploy of the run is named with the reason."""
+    deploy(engine, content)
+    with pytest.raises(NotAllowed) as caught:
+        engine.find_rollback("shop-1")
+    assert (caught.value.code, caught.value.message) == ("nothing-to-undo", message)
+
+
+def test_a_failed_deploy_is_nothing_to_bring_an_environment_back_to(engine):
+    """Only what succeeded is deployed again."""
+    deploy(engine, "bad")
+    with pytest.raises(NotAllowed) as caught:
+        engine.find_rollback("shop-1", environment="staging", again=True)
+    assert caught.value.message == (
+        "run 'shop-1' is nothing to bring 'staging' back to: web did not succeed"
+    )
+    with pytest.raises(NotAllowed, match="it deployed nothing there"):
+        engine.find_rollback("shop-1", environment="production", again=True)
+
+
+def test_a_run_that_goes_on_is_not_rolled_back(engine):
+    """It is cancelled first."""
+    run_id = start_run(engine, parameters={"content": "one"})
+    with pytest.raises(NotAllowed) as caught:
+        engine.find_rollback(run_id)
+    assert caught.value.code == "run-active"
+    assert caught.value.hint == "end it with 'gennaker cancel shop-1'"
