@@ -193,7 +193,7 @@ class Engine:
 
         sandbox = rollback.run.created.sandbox
         self._prepare(sandbox, rollback.definition.to_data())
-        created = pin_rollback(rollback, actor=find_actor(), number=0, now=self._clock())
+        created = pin_rollback(rollback, actor=find_actor(), number=0, now=self._clock.now())
         return plan_pipeline(
             created,
             self._make_services(),
