@@ -97,18 +97,23 @@ def own_run(folder: Path, run: str) -> FileOwnership | None:
 
 def find_owner(folder: Path, run: str) -> str | None:
     """Return ``user@host pid N`` of who drives the run, None when nobody does."""
-    try:
-        descriptor = os.open(folder / f"{run}.lock", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return os.pread(descriptor, 1024, 0).decode(errors="replace") or "another process"
-    else:
-        return None
-    finally:
-        os.close(descriptor)
+    for _ in range(_ATTEMPTS):
+        try:
+            descriptor = os.open(folder / f"{run}.lock", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if said := os.pread(descriptor, 1024, 0).decode(errors="replace"):
+                return said
+        else:
+            return None
+        finally:
+            os.close(descriptor)
+        # It has just taken the lock and has not said yet who it is.
+        time.sleep(_PAUSE)
+    return "another process"
 
 
 def _try_lock(descriptor: int, path: Path) -> bool:

@@ -10,7 +10,7 @@ import contextlib
 import re
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -72,6 +72,9 @@ class Server:
         InvalidInput: code ``state-url``.
     """
 
+    connection_class: ClassVar[type[Connection]] = psycopg.Connection
+    """What its connections are; another one may fail where the real one would."""
+
     def __init__(self, url: str, *, application: str, timeouts: Timeouts) -> None:
         try:
             options = {key: str(value) for key, value in conninfo_to_dict(url).items()}
@@ -102,7 +105,7 @@ class Server:
         options = _DEFAULTS | self._options
         options |= {"client_encoding": "UTF8", "application_name": self.application}
         try:
-            connection = psycopg.connect(autocommit=True, **options)  # type: ignore[arg-type]
+            connection = self.connection_class.connect(autocommit=True, **options)  # type: ignore[arg-type]
             try:
                 connection.execute(self._session)
             except BaseException:

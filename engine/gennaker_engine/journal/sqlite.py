@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from gennaker_engine.journal.errors import StateError
 from gennaker_engine.journal.filesystem import refuse_network_folder
@@ -62,6 +62,9 @@ class SqliteJournal:
             ``state-newer``, ``state-foreign`` or ``state-on-network``.
     """
 
+    connection_class: ClassVar[type[sqlite3.Connection]] = sqlite3.Connection
+    """What its connections are; another one may fail where the real one would."""
+
     def __init__(
         self,
         path: Path,
@@ -92,7 +95,11 @@ class SqliteJournal:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self._path, timeout=self._busy, isolation_level=None, check_same_thread=False
+            self._path,
+            timeout=self._busy,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=self.connection_class,
         )
         connection.execute("PRAGMA synchronous = FULL")
         return connection
