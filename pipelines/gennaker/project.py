@@ -29,6 +29,7 @@ __all__ = [
     "EnvironmentSettings",
     "Project",
     "ProjectSettings",
+    "RetentionSettings",
     "SecretSource",
     "find_root",
     "load_project",
@@ -101,6 +102,20 @@ class _SourceSettings(_Settings):
     exclude: tuple[str, ...] = ()
 
 
+class RetentionSettings(_Settings):
+    """Which ended runs ``gc`` lets go: those that none of the rules keeps.
+
+    Attributes:
+        keep: newest ended runs of each pipeline.
+        older_than: what ended later than so long ago is kept.
+        deploys: newest runs that deployed to each environment.
+    """
+
+    keep: Annotated[int, Field(ge=0, le=1_000_000, strict=True)] = 50
+    older_than: Duration = "90d"
+    deploys: Annotated[int, Field(ge=1, le=1_000_000, strict=True)] = 10
+
+
 class _Written(_Settings):
     """``gennaker.yaml`` as it is written."""
 
@@ -111,6 +126,7 @@ class _Written(_Settings):
     secrets: dict[str, dict[str, Any]] = Field(default_factory=dict)
     source: _SourceSettings = _SourceSettings()
     groups: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    retention: RetentionSettings = RetentionSettings()
 
 
 class _WrittenEnvironment(_Settings):
@@ -134,6 +150,7 @@ class ProjectSettings:
         secrets: for stages outside any environment; an environment's own win.
         exclude: patterns of files that a source snapshot leaves out.
         groups: group name to approver rules.
+        retention: which ended runs ``gc`` lets go.
         marks: the place of everything written, None without a file.
     """
 
@@ -144,6 +161,7 @@ class ProjectSettings:
     secrets: Mapping[str, SecretSource] = field(default_factory=dict)
     exclude: tuple[str, ...] = ()
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
     marks: Marks | None = field(default=None, compare=False, repr=False)
 
     def find_secret(self, name: str, environment: str | None) -> SecretSource | None:
@@ -316,6 +334,7 @@ class _SettingsReader:
             secrets=MappingProxyType(self._read_secrets(written.secrets, ("secrets",))),
             exclude=written.source.exclude,
             groups=MappingProxyType(written.groups),
+            retention=written.retention,
             marks=self.marks,
         )
 
@@ -409,6 +428,7 @@ class _SettingsReader:
         nouns: dict[type[BaseModel], str] = {
             ApprovalRule: "'approval'",
             _SourceSettings: "'source'",
+            RetentionSettings: "'retention'",
         }
         subject = Subject(model, noun, self.marks, base, nouns)
         found, problems = read_model(model, data, subject)

@@ -140,6 +140,15 @@ def build_settings_schema(registry: Registry) -> dict[str, Any]:
                 "additionalProperties": False,
             },
             "groups": {"type": "object", "additionalProperties": texts},
+            "retention": {
+                "type": "object",
+                "properties": {
+                    "keep": {"type": "integer", "minimum": 0},
+                    "older_than": {"$ref": "#/definitions/duration"},
+                    "deploys": {"type": "integer", "minimum": 1},
+                },
+                "additionalProperties": False,
+            },
         },
         "patternProperties": {"^x-": {}},
         "additionalProperties": False,

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from gennaker_engine.journal.port import (
     Claim,
     DeployRow,
     Journal,
+    Removal,
     RunFilter,
     RunRow,
     VersionConflict,
@@ -358,3 +360,62 @@ class JournalContract:
             thread.join(5)
             assert found == [None]
         assert journal.find_run("shop-1").version == 1
+
+    # Retention ----------------------------------------------------------------------------------
+
+    def test_only_what_has_ended_is_removed_with_all_its_events(self, journal, other):
+        """A run that goes on stays; of a removed one nothing is left, but its number is taken."""
+        with journal.transaction() as transaction:
+            for run, state in (("shop-1", "ended"), ("shop-2", "running"), ("shop-3", "ended")):
+                transaction.allocate_number("shop")
+                row = make_row(run, version=2, state=state, sandbox=run == "shop-3")
+                transaction.append(row, 0, [{"type": "a"}, {"type": "b"}])
+        with journal.transaction() as transaction:
+            assert transaction.remove_runs(["shop-1", "shop-2", "nothing"]) == 2
+        with other.transaction() as transaction:
+            found = transaction.list_summaries()
+            assert transaction.allocate_number("shop") == 4
+        assert [(each.run, each.sandbox, each.version) for each in found] == [
+            ("shop-3", True, 2),
+            ("shop-2", False, 2),
+        ]
+        assert other.find_run("shop-1") is None
+        assert [len(other.load_events(f"shop-{number}")) for number in (1, 2, 3)] == [0, 2, 2]
+
+    def test_retries_and_deploys_are_listed(self, journal):
+        """Who retried what, and the last deploy of every environment."""
+        with journal.transaction() as transaction:
+            for number in (1, 2, 3):
+                retried = {2: "shop-1", 3: "shop-2"}.get(number)
+                transaction.append(
+                    make_row(f"shop-{number}", retry_of=retried), 0, [{"type": "created"}]
+                )
+            rows = [DeployRow("s", name, "shop-1", "d", 1.0) for name in ("a", "b")]
+            for row in rows:
+                transaction.record_deploy(row)
+            assert transaction.list_retries_of(["shop-1", "shop-3"]) == [("shop-2", "shop-1")]
+            assert sorted(transaction.list_deploys(), key=lambda each: each.environment) == rows
+
+    def test_events_are_found_by_their_text_newest_run_first(self, journal, monkeypatch):
+        """Piece by piece, however the pieces are cut; what looks like a pattern is plain text."""
+        monkeypatch.setattr("gennaker_engine.journal.retention._CHUNK", 3)
+        with journal.transaction() as transaction:
+            for number in (1, 2, 3):
+                events = [{"n": count, "say": "50%_ 'it'"} for count in range(4)]
+                transaction.append(make_row(f"shop-{number}", version=5), 0, [*events, {"n": 9}])
+        found = list(journal.scan_events("50%_ 'it'"))
+        assert [run for run, _ in found] == ["shop-3"] * 4 + ["shop-2"] * 4 + ["shop-1"] * 4
+        assert {json.loads(text)["n"] for _, text in found} == {0, 1, 2, 3}
+        assert list(journal.scan_events("50x")) == []
+
+    def test_removals_are_kept_newest_first(self, journal, other):
+        """One of the same moment and actor is replaced: the counts of a removal grow."""
+        with journal.transaction() as transaction:
+            for at, count in ((1.0, 1), (2.0, 2), (2.0, 3)):
+                transaction.record_removal(Removal(at, "local:ann", {"keep": 1}, {"runs": count}))
+        assert other.list_removals() == [
+            Removal(2.0, "local:ann", {"keep": 1}, {"runs": 3}),
+            Removal(1.0, "local:ann", {"keep": 1}, {"runs": 1}),
+        ]
+        assert [each.at for each in other.list_removals(limit=1)] == [2.0]
+        assert journal.compact() == 0

@@ -29,11 +29,12 @@ class CommandEntry:
     section: str
 
 
-_WRITE, _RUN, _LOOK, _DECIDE, _HELP = (
+_WRITE, _RUN, _LOOK, _DECIDE, _KEEP, _HELP = (
     "Write a pipeline",
     "Run it",
     "Look at runs",
     "Decide",
+    "Keep house",
     "Help and set-up",
 )
 
@@ -65,6 +66,7 @@ COMMANDS: dict[str, CommandEntry] = {
             ("events", "events", "Print a run's journal as an audit trail."),
             ("artifacts", "artifacts", "List or fetch what a run made."),
         ),
+        _KEEP: (("gc", "gc", "Remove old runs and what only they need."),),
         _HELP: (
             ("stages", "stages", "List the stage types, or describe one."),
             ("plugins", "plugins", "List every plugin found, also the broken ones."),

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from gennaker.errors import InvalidInput
 from gennaker_engine.journal.port import Journal
 
-__all__ = ["DEFAULT_STATE", "find_state_folder", "open_journal"]
+__all__ = ["DEFAULT_STATE", "find_sharer", "find_state_folder", "note_server", "open_journal"]
 
 DEFAULT_STATE = "sqlite:///.gennaker/state.db"
 _SQLITE = "sqlite:///"
+_SERVERS = "servers"
+"""File of a state folder with a digest for each server whose runs have files there."""
 
 
 def open_journal(url: str, *, project: Path) -> Journal:
@@ -60,3 +65,37 @@ def find_state_folder(url: str, *, project: Path) -> Path:
         return project / ".gennaker"
     path = project / url.removeprefix(_SQLITE)
     return path.parent if path.parent.name == ".gennaker" else path.with_name(f"{path.name}.files")
+
+
+def note_server(url: str, folder: Path) -> None:
+    """Note in a state folder that the runs of a server have files there, if ``url`` is one's."""
+    if url.startswith(_SQLITE):
+        return
+    path, name = folder / _SERVERS, _name_server(url)
+    if name not in _read_servers(folder):
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        os.write(handle, f"{name}\n".encode())
+        os.close(handle)
+
+
+def find_sharer(url: str, folder: Path, *, project: Path) -> str:
+    """Return another state that has files in the state folder of ``url``, empty when none has."""
+    own = project / url.removeprefix(_SQLITE) if url.startswith(_SQLITE) else None
+    for path in sorted(folder.glob("*.db")):
+        if own is None or not own.exists() or not path.samefile(own):
+            return str(path)
+    servers = _read_servers(folder) - ({_name_server(url)} if own is None else set())
+    return "a state in PostgreSQL" if servers else ""
+
+
+def _read_servers(folder: Path) -> set[str]:
+    try:
+        return set((folder / _SERVERS).read_text(encoding="ascii").split())
+    except FileNotFoundError:
+        return set()
+
+
+def _name_server(url: str) -> str:
+    """Return a digest of host, port and database: a URL may hold a password."""
+    place = urlsplit(url)
+    return hashlib.sha256(f"{place.netloc.rpartition('@')[2]}{place.path}".encode()).hexdigest()

@@ -7,10 +7,10 @@ run's version, so a late or repeated writer changes nothing and loads the tail i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
 
 from gennaker.errors import GennakerError
 from gennaker_engine.core.locks import Claim
@@ -21,8 +21,10 @@ __all__ = [
     "DeployRow",
     "Journal",
     "Ownership",
+    "Removal",
     "RunFilter",
     "RunRow",
+    "RunSummary",
     "StoredEvent",
     "Transaction",
     "VersionConflict",
@@ -106,6 +108,35 @@ class DeployRow:
     at: float
 
 
+class RunSummary(NamedTuple):
+    """What retention looks at; the fields are those of a run's row."""
+
+    run: str
+    pipeline: str
+    sandbox: bool
+    state: str
+    version: int
+    created_at: float
+    ended_at: float | None
+    retry_of: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """That runs and files were removed: by whom, when, by which rule, and how many.
+
+    Attributes:
+        at: seconds since the epoch.
+        policy: the rule as data.
+        counts: what was removed, by kind.
+    """
+
+    at: float
+    actor: str
+    policy: Mapping[str, Json] = field(default_factory=dict)
+    counts: Mapping[str, Json] = field(default_factory=dict)
+
+
 class Transaction(Protocol):
     """Reads and writes that become durable together, or not at all."""
 
@@ -144,6 +175,24 @@ class Transaction(Protocol):
 
     def record_deploy(self, row: DeployRow) -> None:
         """Make this the environment's last deploy."""
+
+    def list_summaries(self) -> list[RunSummary]:
+        """Return every run, newest first."""
+
+    def list_deploys(self) -> list[DeployRow]:
+        """Return the last deploy of every environment."""
+
+    def list_retries_of(self, runs: Sequence[str]) -> list[tuple[str, str]]:
+        """Return (retry, what it retried) for the retries of these runs that there are."""
+
+    def remove_runs(self, runs: Sequence[str]) -> int:
+        """Remove those of the runs that have ended, with their events; return how many events.
+
+        The numbers of a pipeline's runs go on: none is given twice.
+        """
+
+    def record_removal(self, removal: Removal) -> None:
+        """Keep what was removed; one with the same time and actor is replaced."""
 
 
 class Ownership(Protocol):
@@ -200,6 +249,15 @@ class Journal(Protocol):
 
     def last_change(self) -> int:
         """Return the order of the newest append of all, 0 in an empty journal."""
+
+    def scan_events(self, text: str) -> Iterator[tuple[str, str]]:
+        """Yield run and JSON of every event that holds the text, newest run first."""
+
+    def list_removals(self, *, limit: int = 50) -> list[Removal]:
+        """Return what was removed, newest first."""
+
+    def compact(self) -> int:
+        """Give free space back to the file system when it is much; return the bytes."""
 
     def own_run(self, run: str) -> Ownership | None:
         """Take the exclusive right to drive the run; None when another process has it."""

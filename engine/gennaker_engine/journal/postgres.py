@@ -46,6 +46,7 @@ from gennaker_engine.journal.postgres_owners import (
     make_lock_key,
 )
 from gennaker_engine.journal.queries import load_queries
+from gennaker_engine.journal.retention import JournalRetention, TransactionRetention
 from gennaker_engine.journal.rows import (
     RUN_FIELDS,
     encode_event,
@@ -63,7 +64,7 @@ _PAUSE = 0.05
 Json = Any
 
 
-class PostgresJournal:
+class PostgresJournal(JournalRetention):
     """A journal in the database of ``url``; its schema is made when it is not there.
 
     Args:
@@ -328,6 +329,15 @@ class PostgresJournal:
         found: int = self._read("select_last_change", {})[0][0]
         return found
 
+    # Retention ----------------------------------------------------------------------------------
+
+    def _look(self, name: str, parameters: Mapping[str, Json]) -> list[tuple[Any, ...]]:
+        return self._read(name, parameters)
+
+    def compact(self) -> int:
+        """Do nothing and return 0: the server's autovacuum makes room by itself."""
+        return 0
+
     # Ownership ----------------------------------------------------------------------------------
 
     def own_run(self, run: str) -> PostgresOwnership | None:
@@ -347,7 +357,7 @@ class PostgresJournal:
             self._reader.close()
 
 
-class PostgresTransaction:
+class PostgresTransaction(TransactionRetention):
     """Reads and writes that become durable together; made by :meth:`PostgresJournal.transaction`.
 
     Attributes:
@@ -464,6 +474,16 @@ class PostgresTransaction:
     def record_deploy(self, row: DeployRow) -> None:
         """Make this the environment's last deploy."""
         self._write("record_deploy", asdict(row))
+
+    def _ask(self, name: str, parameters: Mapping[str, Json]) -> list[tuple[Any, ...]]:
+        return self._read(name, parameters)
+
+    def _change(self, name: str, parameters: Mapping[str, Json]) -> int:
+        self.wrote = True
+        return self._execute(name, parameters).rowcount
+
+    def _pass_list(self, values: Sequence[str]) -> list[str]:
+        return list(values)
 
 
 def _keep_text(value: Json) -> Json:

@@ -31,6 +31,7 @@ from gennaker_engine.journal.port import (
     VersionConflict,
 )
 from gennaker_engine.journal.queries import load_queries
+from gennaker_engine.journal.retention import JournalRetention, TransactionRetention
 from gennaker_engine.journal.rows import (
     RUN_FIELDS,
     encode_event,
@@ -44,11 +45,13 @@ __all__ = ["SqliteJournal"]
 
 _APPLICATION = 0x67656E6E  # "genn", so that another program's database is never taken for ours
 _BUSY_SECONDS = 10.0
+_SLACK = 1 << 20
+"""Free bytes below which a file is not written anew; from there on, a quarter of it."""
 
 Json = Any
 
 
-class SqliteJournal:
+class SqliteJournal(JournalRetention):
     """A journal in the SQLite file ``path``; made, with its folder, when it is not there.
 
     Args:
@@ -286,6 +289,33 @@ class SqliteJournal:
         found: int = self._read(self._queries["select_last_change"], {})[0][0]
         return found
 
+    # Retention ----------------------------------------------------------------------------------
+
+    def _look(self, name: str, parameters: Mapping[str, Json]) -> list[tuple[Any, ...]]:
+        return self._read(self._queries[name], parameters)
+
+    def compact(self) -> int:
+        """Write the file anew when much of it is free, and return the bytes given back.
+
+        Others wait meanwhile; when one is at work just now nothing is done.
+        """
+        with self._write_lock, self._translated():
+            free, pages, size = (
+                self._writer.execute(f"PRAGMA {what}").fetchone()[0]
+                for what in ("freelist_count", "page_count", "page_size")
+            )
+            if free * size < _SLACK or free * 4 < pages:
+                return 0
+            try:
+                self._writer.execute("VACUUM")
+                self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                    return 0
+                raise
+            (now,) = self._writer.execute("PRAGMA page_count").fetchone()
+            return int((pages - now) * size)
+
     # Ownership ----------------------------------------------------------------------------------
 
     def own_run(self, run: str) -> FileOwnership | None:
@@ -304,7 +334,7 @@ class SqliteJournal:
                 self._reader.close()
 
 
-class SqliteTransaction:
+class SqliteTransaction(TransactionRetention):
     """Reads and writes that become durable together; made by :meth:`SqliteJournal.transaction`."""
 
     def __init__(self, connection: sqlite3.Connection, queries: Mapping[str, str]) -> None:
@@ -389,6 +419,15 @@ class SqliteTransaction:
     def record_deploy(self, row: DeployRow) -> None:
         """Make this the environment's last deploy."""
         self._connection.execute(self._queries["record_deploy"], asdict(row))
+
+    def _ask(self, name: str, parameters: Mapping[str, Json]) -> list[tuple[Any, ...]]:
+        return self._connection.execute(self._queries[name], parameters).fetchall()
+
+    def _change(self, name: str, parameters: Mapping[str, Json]) -> int:
+        return self._connection.execute(self._queries[name], parameters).rowcount
+
+    def _pass_list(self, values: Sequence[str]) -> str:
+        return json.dumps(values)
 
 
 _UNWRITABLE = (

@@ -16,7 +16,7 @@ from gennaker_engine.core.messages import Message, World
 from gennaker_engine.core.run import Reaction, Run
 from gennaker_engine.journal.decoding import decode_stored
 from gennaker_engine.journal.lookup import resolve_run
-from gennaker_engine.journal.opening import find_state_folder, open_journal
+from gennaker_engine.journal.opening import find_state_folder, note_server, open_journal
 from gennaker_engine.journal.port import RunRow, Transaction, VersionConflict
 from gennaker_engine.runtime.clock import Clock, SystemClock
 from gennaker_engine.runtime.creating import (
@@ -71,6 +71,7 @@ class Engine:
         self.state_folder = StateFolder(project.root, find_state_folder(url, project=project.root))
         self.state_folder.ensure()
         self.journal = open_journal(url, project=project.root)
+        note_server(url, self.state_folder.folder)
         self.artifacts = ArtifactFolder(self.state_folder.artifacts)
         self.logs = LogStore(self.state_folder.logs)
         self._clock = clock or SystemClock()
@@ -158,6 +159,8 @@ class Engine:
         self._prepare(run.created.sandbox, run.created.definition)
 
         def create(moment: Moment, transaction: Transaction, now: float) -> str:
+            if not transaction.load_events(run.id, after=run.version - 1):
+                raise InvalidInput(f"run {run.id!r} was removed just now", code="unknown-run")
             number = transaction.allocate_number(run.created.pipeline)
             created = pin_retry(run, reused, actor=actor, number=number, now=now)
             return self._begin(moment, created)

@@ -19,6 +19,7 @@ from typing import BinaryIO
 from gennaker.errors import PermanentError, StageError
 from gennaker.stage import Artifact
 from gennaker_engine.storage.folder import make_private
+from gennaker_engine.storage.sweeping import hold_off_sweep
 
 __all__ = ["TREE_MEDIA_TYPE", "ArtifactFolder"]
 
@@ -130,7 +131,8 @@ class ArtifactFolder:
             )
             final = self.path_of(artifact)
             make_private(final.parent)
-            Path(temporary).replace(final)
+            with hold_off_sweep(self.folder):
+                Path(temporary).replace(final)  # also when it is there: it is young again then
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise

@@ -11,6 +11,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from gennaker.paths import join_inside
 from gennaker_engine.storage.folder import StateFolder, write_private
 from gennaker_engine.storage.git import GitFacts, list_commit, list_worktree, read_blobs, read_git
 from gennaker_engine.storage.globs import compile_glob, match_any
+from gennaker_engine.storage.sweeping import hold_off_sweep
 from gennaker_engine.storage.workspaces import remove_tree
 
 __all__ = [
@@ -69,15 +71,17 @@ def capture_source(
         if exclude:
             facts["exclude"] = list(exclude)
         return Source({**facts, "digest": digest_of(facts)}, scope)
-    entries = _snapshot(root, _list_files(root, git, exclude), state if store else None)
+    with hold_off_sweep(state.sources) if store else nullcontext():
+        entries = _snapshot(root, _list_files(root, git, exclude), state if store else None)
+        digest = digest_of(entries)
+        if store:
+            _write_manifest(state, digest, entries)
     facts = {
         "kind": "snapshot" if git is not None else "folder",
         "commit": git.sha if git is not None else None,
         "dirty": git is not None,
-        "digest": digest_of(entries),
+        "digest": digest,
     }
-    if store:
-        _write_manifest(state, facts["digest"], entries)
     return Source(facts, scope)
 
 
@@ -102,9 +106,10 @@ def materialize_source(facts: Mapping[str, Any], *, state: StateFolder, root: Pa
     """
     name = str(facts["digest"]).removeprefix("sha256:")
     final = state.sources / "trees" / name
-    if final.is_dir():
-        return final
     state.make(final.parent)
+    with hold_off_sweep(state.sources):
+        if _use_again(final):
+            return final
     made = Path(tempfile.mkdtemp(dir=final.parent, prefix="make-"))
     try:
         for path, mode, content in _read_source(facts, state, root):
@@ -196,15 +201,23 @@ def _check_link(root: Path, name: str) -> None:
 
 def _write_blob(state: StateFolder, name: str, content: bytes) -> None:
     path = state.sources / "blobs" / name[:2] / name
-    if not path.exists():
+    if not _use_again(path):
         write_private(state.make(path.parent) / name, content)
 
 
 def _write_manifest(state: StateFolder, digest: str, entries: list[list[str]]) -> None:
     folder = state.make(state.sources / "manifests")
     path = folder / f"{digest.removeprefix('sha256:')}.json"
-    if not path.exists():
+    if not _use_again(path):
         write_private(path, json.dumps(entries).encode())
+
+
+def _use_again(path: Path) -> bool:
+    """Make what is there young again, so that it is not swept; return whether it is there."""
+    with suppress(FileNotFoundError):
+        os.utime(path)
+        return True
+    return False
 
 
 def _read_source(

@@ -43,6 +43,7 @@ def artifacts_command(
     """
     from gennaker_engine.cli.reading import load_events, read_journal
     from gennaker_engine.cli.render.data import Listing, print_listing
+    from gennaker_engine.cli.render.text import tell_size
     from gennaker_engine.journal.lookup import resolve_run
 
     with read_journal(settings) as journal:
@@ -64,7 +65,7 @@ def artifacts_command(
             header=("artifact", "size", "type", "digest"),
             row=lambda item: (
                 item["name"],
-                _tell_size(item["size"]),
+                tell_size(item["size"]),
                 item["media_type"],
                 item["digest"],
             ),
@@ -121,12 +122,3 @@ def _fetch(settings: Settings, found: list[dict[str, Any]], name: str, target: P
     store = ArtifactFolder(settings.state_folder.artifacts)
     store.lay(Artifact(**{key: chosen[key] for key in _KEYS}), path)
     settings.console.err(f"wrote {path}")
-
-
-def _tell_size(size: int) -> str:
-    amount = float(size)
-    for unit in ("B", "KiB", "MiB"):
-        if amount < 1024:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    return f"{amount:.1f} GiB"

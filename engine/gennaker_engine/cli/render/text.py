@@ -10,6 +10,7 @@ __all__ = [
     "clip",
     "columns_of",
     "tell_ago",
+    "tell_size",
     "tell_span",
     "tell_time",
 ]
@@ -93,3 +94,13 @@ def tell_time(at: float | None) -> str:
 def tell_ago(at: float | None, now: float) -> str:
     """Return how long ago a moment was (``3m04s ago``), empty for None."""
     return "" if at is None else f"{tell_span(now - at)} ago"
+
+
+def tell_size(size: int) -> str:
+    """Return bytes as people say them: ``12 B``, ``1.5 KiB``, ``3.0 GiB``."""
+    amount = float(size)
+    for unit in ("B", "KiB", "MiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} GiB"

@@ -189,3 +189,30 @@ WHERE locktype = 'advisory' AND granted AND objsubid = 1
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND classid::bigint = (%(lock)s::bigint >> 32) & 4294967295
     AND objid::bigint = %(lock)s::bigint & 4294967295
+
+-- name: select_summaries
+SELECT run, pipeline, sandbox, state, version, created_at, ended_at, retry_of FROM runs ORDER BY key DESC
+
+-- name: select_retries_of
+SELECT run, retry_of FROM runs WHERE retry_of = ANY (%(runs)s::text[])
+
+-- name: delete_events
+DELETE FROM events WHERE run_key IN (
+    SELECT key FROM runs WHERE run = ANY (%(runs)s::text[]) AND state = 'ended'
+)
+
+-- name: delete_runs
+DELETE FROM runs WHERE run = ANY (%(runs)s::text[]) AND state = 'ended'
+
+-- name: write_removal
+INSERT INTO removals (at, actor, data) VALUES (%(at)s, %(actor)s, %(data)s)
+ON CONFLICT (at, actor) DO UPDATE SET data = excluded.data
+
+-- name: select_removals
+SELECT at, actor, data FROM removals ORDER BY at DESC LIMIT %(limit)s
+
+-- name: select_events_with
+SELECT events.run_key, events.sequence, runs.run, events.data
+FROM events JOIN runs ON runs.key = events.run_key
+WHERE (events.run_key, events.sequence) < (%(key)s, %(sequence)s) AND strpos(events.data, %(text)s) > 0
+ORDER BY events.run_key DESC, events.sequence DESC LIMIT %(limit)s

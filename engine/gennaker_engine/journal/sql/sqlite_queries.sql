@@ -98,3 +98,30 @@ WHERE scope = :scope AND environment = :environment
 
 -- name: select_deploys
 SELECT scope, environment, run, instance, at FROM deploys ORDER BY scope, environment
+
+-- name: select_summaries
+SELECT run, pipeline, sandbox, state, version, created_at, ended_at, retry_of FROM runs ORDER BY key DESC
+
+-- name: select_retries_of
+SELECT run, retry_of FROM runs WHERE retry_of IN (SELECT value FROM json_each(:runs))
+
+-- name: delete_events
+DELETE FROM events WHERE run_key IN (
+    SELECT key FROM runs
+    WHERE run IN (SELECT value FROM json_each(:runs)) AND state = 'ended'
+)
+
+-- name: delete_runs
+DELETE FROM runs WHERE run IN (SELECT value FROM json_each(:runs)) AND state = 'ended'
+
+-- name: write_removal
+INSERT OR REPLACE INTO removals (at, actor, data) VALUES (:at, :actor, :data)
+
+-- name: select_removals
+SELECT at, actor, data FROM removals ORDER BY at DESC LIMIT :limit
+
+-- name: select_events_with
+SELECT events.run_key, events.sequence, runs.run, events.data
+FROM events JOIN runs ON runs.key = events.run_key
+WHERE (events.run_key, events.sequence) < (:key, :sequence) AND instr(events.data, :text) > 0
+ORDER BY events.run_key DESC, events.sequence DESC LIMIT :limit
