@@ -86,6 +86,17 @@ def build_schema(registry: Registry) -> dict[str, Any]:
     }
 
 
+_RETENTION = {
+    "type": "object",
+    "properties": {
+        "keep": {"type": "integer", "minimum": 0},
+        "older_than": {"$ref": "#/definitions/duration"},
+        "deploys": {"type": "integer", "minimum": 1},
+    },
+    "additionalProperties": False,
+}
+
+
 def build_settings_schema(registry: Registry) -> dict[str, Any]:
     """Return the schema of ``gennaker.yaml``, with the settings of every target."""
     definitions: dict[str, Any] = {"duration": _DURATION}
@@ -140,15 +151,7 @@ def build_settings_schema(registry: Registry) -> dict[str, Any]:
                 "additionalProperties": False,
             },
             "groups": {"type": "object", "additionalProperties": texts},
-            "retention": {
-                "type": "object",
-                "properties": {
-                    "keep": {"type": "integer", "minimum": 0},
-                    "older_than": {"$ref": "#/definitions/duration"},
-                    "deploys": {"type": "integer", "minimum": 1},
-                },
-                "additionalProperties": False,
-            },
+            "retention": _RETENTION,
         },
         "patternProperties": {"^x-": {}},
         "additionalProperties": False,
