@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from gennaker.errors import InvalidInput
 from gennaker.loader import load_file
 from gennaker.plugins import Registry
 from gennaker.project import load_project
@@ -152,6 +153,24 @@ def test_what_is_kept_works_on(tmp_path: Path) -> None:
     assert (again.id, again.outcome) == ("p-8", "succeeded")
     assert {line.text for line in engine.logs.read("p-7")} == {"four"}
     assert list(engine.logs.read("p-1")) == []
+    engine.close()
+
+
+def test_what_is_removed_meanwhile_is_not_retried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at a run and the retry of it `gc` removes it: its files are gone, too."""
+    engine = open_project(write_project(tmp_path, PIPELINE))
+    run_once(engine, "bad")
+    prepare = engine._prepare
+
+    def remove(*words: object) -> None:
+        collect(tmp_path, 0)
+        prepare(*words)
+
+    monkeypatch.setattr(engine, "_prepare", remove)
+    with pytest.raises(InvalidInput, match="run 'p-1' was removed just now"):
+        engine.create_retry("p-1", actor="local:ann")
     engine.close()
 
 

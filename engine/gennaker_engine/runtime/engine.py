@@ -159,8 +159,7 @@ class Engine:
         self._prepare(run.created.sandbox, run.created.definition)
 
         def create(moment: Moment, transaction: Transaction, now: float) -> str:
-            if not transaction.load_events(run.id, after=run.version - 1):
-                raise InvalidInput(f"run {run.id!r} was removed just now", code="unknown-run")
+            _check_kept(run, transaction)
             number = transaction.allocate_number(run.created.pipeline)
             created = pin_retry(run, reused, actor=actor, number=number, now=now)
             return self._begin(moment, created)
@@ -185,6 +184,7 @@ class Engine:
         self._prepare(rollback.run.created.sandbox, rollback.definition.to_data())
 
         def create(moment: Moment, transaction: Transaction, now: float) -> str:
+            _check_kept(rollback.run, transaction)
             number = transaction.allocate_number(rollback.definition.name)
             return self._begin(moment, pin_rollback(rollback, actor=actor, number=number, now=now))
 
@@ -409,6 +409,12 @@ class Engine:
     def read_world(self, run: Run) -> World:
         """Return the world as the run may see it."""
         return self._world.read(sandbox=run.created.sandbox)
+
+
+def _check_kept(run: Run, transaction: Transaction) -> None:
+    """Refuse to begin what needs the files of a run that ``gc`` has removed meanwhile."""
+    if not transaction.load_events(run.id, after=run.version - 1):
+        raise InvalidInput(f"run {run.id!r} was removed just now", code="unknown-run")
 
 
 def find_actor() -> str:
