@@ -253,3 +253,16 @@ def test_a_script_is_printed_as_its_lines(tmp_path: Path) -> None:
         '""",\n'
         "    )\n"
     )
+
+
+def test_printed_yaml_hides_nothing() -> None:
+    """A character that changes the direction of text is written as an escape, and read again."""
+    labels = {"a": "x\u202ey", "b": "two\nlines\u2066", "\u202e": "é"}
+    definition = PipelineDefinition.model_validate(
+        {"name": "one", "labels": labels, "stages": {"a": {"uses": "shell"}}}
+    )
+    text = to_yaml(definition)
+    assert "\u202e" not in text
+    assert "\u2066" not in text
+    assert "é" in text
+    assert compose(text, file="f.yaml").data["labels"] == labels

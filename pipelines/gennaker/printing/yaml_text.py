@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from gennaker.yamltext.traps import BIDIRECTIONAL
+
 __all__ = ["print_yaml"]
 
 # What YAML 1.2's core schema reads as something else than a string (spec 1.2.2, section 10.3.2)
@@ -24,10 +26,16 @@ class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
+    def write_double_quoted(self, text: str, split: bool = True) -> None:
+        # What hides the text that is read stands in a file as an escape only.
+        self.allow_unicode = not re.search(BIDIRECTIONAL, text)
+        super().write_double_quoted(text, split)
+        self.allow_unicode = True
+
 
 def _represent_text(dumper: _Dumper, text: str) -> yaml.Node:
     style = None
-    if _CORE.fullmatch(text):
+    if _CORE.fullmatch(text) or re.search(BIDIRECTIONAL, text):
         style = '"'
     elif "\n" in text and not re.search(r"[ \t]\n|[^\n\t\x20-\x7e\xa0-\ud7ff]|^\s", text):
         style = "|"

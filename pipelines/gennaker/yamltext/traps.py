@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from gennaker.errors import Location, Problem
 
 __all__ = [
+    "BIDIRECTIONAL",
     "check_characters",
     "explain_syntax_error",
     "explain_tag",
@@ -19,7 +21,8 @@ __all__ = [
 # read. Patterns are compiled when they are first used: most files are ASCII.
 _UNPRINTABLE_ASCII = "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
 _UNPRINTABLE = "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
-_BIDIRECTIONAL = "[\u202a-\u202e\u2066-\u2069]"
+BIDIRECTIONAL: Final = "[\u202a-\u202e\u2066-\u2069]"
+"""What changes the direction of the text after it; a pattern."""
 _NEGATION = re.compile(r"(?:^|[\s\[{,:-])(!(?!!)[^\s,\]}]+)")
 
 
@@ -40,7 +43,7 @@ def check_characters(text: str, file: str, *, strict: bool) -> Problem | None:
             _locate(text, bad.start(), file),
             "remove it, or write it as an escape in double quotes",
         )
-    hidden = re.search(_BIDIRECTIONAL, text) if strict and not text.isascii() else None
+    hidden = re.search(BIDIRECTIONAL, text) if strict and not text.isascii() else None
     if hidden is not None:
         return Problem(
             "yaml-character",
