@@ -376,3 +376,9 @@ def test_a_rollback_says_what_it_needs(
     """Either a run to put back, or an environment and a run to bring it to."""
     assert main(["rollback", *argv]) == 2
     assert capsys.readouterr().err == told
+
+
+def test_a_word_that_is_not_utf8_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """What would go into the journal as a name or comment, and could not be kept, is wrong usage."""
+    assert main(["status", os.fsdecode(b"a\xff")]) == 2
+    assert capsys.readouterr().err == "usage: b'a?' is not UTF-8 text; see 'gennaker --help'\n"

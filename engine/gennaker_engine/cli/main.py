@@ -87,6 +87,7 @@ def _call(argv: list[str], settings: Settings) -> int:
     from gennaker_engine.cli.app import app
 
     try:
+        _check_words(argv)
         # Not app.main(): that answers a closed pipe with exit code 1 before anybody here sees it.
         with app.make_context(_PROGRAM, argv, obj=settings) as context:
             result = app.invoke(context)
@@ -123,6 +124,17 @@ def _call(argv: list[str], settings: Settings) -> int:
         return ERRORED
     finally:
         settings.close()
+
+
+def _check_words(argv: Sequence[str]) -> None:
+    """Refuse what is no text, which a name, a title or a comment would carry into the journal."""
+    import click
+
+    for word in argv:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise click.UsageError(f"{word.encode(errors='replace')!r} is not UTF-8 text") from None
 
 
 def _show(settings: Settings, problems: Sequence[Problem]) -> None:
