@@ -201,7 +201,6 @@ def _build(data: Any, places: Places, *, root: Path, problems: list[Problem]) ->
     problems.extend(found)
     if definition is None:
         raise InvalidInput.of(problems)
-    problems.extend(_find_untyped(data, places))
     functions, found = hash_functions(definition, places=places, root=root)
     problems.extend(found)
     if functions:
@@ -212,20 +211,6 @@ def _build(data: Any, places: Places, *, root: Path, problems: list[Problem]) ->
         places=places,
         problems=tuple(problems),
     )
-
-
-def _find_untyped(data: Mapping[str, Any], places: Places) -> Iterator[Problem]:
-    """Yield a problem for each stage whose type is written as empty text."""
-    for section in ("stages", "finally"):
-        stages = data.get(section)
-        for identifier, stage in stages.items() if isinstance(stages, dict) else ():
-            if isinstance(stage, dict) and stage.get("uses") == "":
-                yield Problem(
-                    "missing-field",
-                    "'uses' is empty",
-                    places.at((section, identifier, "uses")),
-                    "name a stage type; 'gennaker stages' lists them",
-                )
 
 
 def _is_inputs(path: tuple[str | int, ...]) -> bool:

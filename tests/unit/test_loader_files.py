@@ -156,11 +156,6 @@ def test_all_problems_of_the_form() -> None:
             "name: one\n",
             "p.yaml:1:1: missing-field: a pipeline needs 'stages'; add 'stages: …'",
         ),
-        (
-            "name: one\nstages: {a: {uses: ''}}\n",
-            "p.yaml:2:20: missing-field: 'uses' is empty; name a stage type; "
-            "'gennaker stages' lists them",
-        ),
     ],
 )
 def test_no_pipeline(text: str, expected: str) -> None:

@@ -696,3 +696,10 @@ def test_an_ordinary_comment_is_no_problem(value: str) -> None:
     """A comment with a space, after plain text, or after what is closed or quoted."""
     head = "parameters: {v: {default: x}}\n"
     assert problems_of_stages(f"  a:\n    uses: shell\n    {value}\n", head) == []
+
+
+def test_an_empty_type_is_told() -> None:
+    """A stage names its type."""
+    assert problems_of_stages("  a: {uses: ''}\n") == [
+        "3:13: missing-field: 'uses' is empty; name a stage type; 'gennaker stages' lists them"
+    ]

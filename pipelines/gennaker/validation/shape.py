@@ -53,6 +53,9 @@ def check_shape(found: Findings) -> None:
         found.tell("missing-field", "a pipeline needs a stage", ("stages",), key=True)
     for identifier, (stage, final) in found.stages.items():
         path = found.path_of(identifier)
+        if not stage.uses and not found.problems:  # else it may be one that could not be read
+            hint = "name a stage type; 'gennaker stages' lists them"
+            found.tell("missing-field", "'uses' is empty", (*path, "uses"), hint)
         if "${{" in stage.uses:
             found.tell("expression-misplaced", "'uses' takes no expressions", (*path, "uses"))
         if stage.uses == "approval" and stage.on_failure == "ignore":
