@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gennaker.errors import PermanentError
-from gennaker.stage import Environment, Failed, Secret, Succeeded
+from gennaker.stage import Change, Environment, Failed, Secret, Succeeded
 from gennaker.testing import FakeContext
 from gennaker_stages.kubernetes.client.cluster import Cluster
 from gennaker_stages.kubernetes.client.connection import APPLY, Request
@@ -82,7 +82,13 @@ class DeployContract:
     def plan(self, context: FakeContext, bundle: str, **inputs: Any) -> dict[str, tuple[str, str]]:
         artifact = context.artifacts.put(bundle.encode())
         found = KubernetesDeploy().plan(KubernetesDeploy.Inputs(bundle=artifact, **inputs), context)
-        return {each.what: (each.action, each.detail) for each in found.changes}
+        return {each.what: (each.action, self.tell(each)) for each in found.changes}
+
+    def tell(self, change: Change) -> str:
+        """A change's detail and its fields in one line; those of what is created left out."""
+        fields = change.fields if change.action != "create" else ()
+        told = [f"{each.path}: {each.before!r} → {each.after!r}" for each in fields]
+        return ", ".join(filter(None, [change.detail, *told]))
 
     def write(self, *, replicas: int = 2, image: str = IMAGE, greeting: str = "hello") -> str:
         return DEPLOYMENT.format(replicas=replicas, image=image, greeting=greeting)
@@ -107,9 +113,11 @@ class DeployContract:
 
     def test_plans_without_changing_anything(self, context: FakeContext) -> None:
         """A plan lists what would be created, changed and left; nothing of it happens."""
+        namespace = context.connection.settings.namespace
+        later = f"checked once namespace {namespace!r} is there"
         assert self.plan(context, self.write()) == {
-            "ConfigMap/web": ("create", ""),
-            "Deployment/web": ("create", ""),
+            "ConfigMap/web": ("create", later),
+            "Deployment/web": ("create", later),
         }
         self.deploy(context, self.write())
         assert {each[0] for each in self.plan(context, self.write()).values()} == {"leave"}
@@ -129,7 +137,10 @@ class DeployContract:
         assert planned["Secret/db"] == ("leave", "its values are compared when it is applied")
         more = {"db": {"password": Secret("unknown"), "user": Secret("unknown")}}
         planned = self.plan(context, self.write(), secrets=more)
-        assert planned["Secret/db"] == ("change", "new keys user")
+        assert planned["Secret/db"] == (
+            "change",
+            "values are compared when it is applied, data.user: ABSENT → '***'",
+        )
 
     def test_deploys_again_without_a_change(self, context: FakeContext) -> None:
         """The same bundle again changes nothing, in another attempt too."""
@@ -196,7 +207,7 @@ class DeployContract:
         """A kind nobody knows is named before anything is applied."""
         bundle = "{apiVersion: nobody.test/v1, kind: Thing, metadata: {name: x}}"
         with pytest.raises(
-            PermanentError, match=r"unknown-kind: the cluster does not know kind 'Thing'"
+            PermanentError, match=r"unknown-kind: Thing/x: the cluster does not know kind 'Thing'"
         ):
             self.deploy(context, bundle)
 
@@ -216,7 +227,8 @@ class DeployContract:
         assert done.reason.startswith("not ready within 1s: Deployment/web: ")
 
     def test_a_value_of_the_wrong_type_is_permanent(self, context: FakeContext) -> None:
-        """The server answers 500 to a value of the wrong type; trying again would not help."""
+        """A value of another type than the kind has is told before anything is applied."""
         bundle = "{apiVersion: v1, kind: ConfigMap, metadata: {name: c}, data: {a: yes}}"
-        with pytest.raises(PermanentError, match=r"cannot apply ConfigMap/c: .*expected string"):
+        told = "ConfigMap/c: data.a must be text, not true; put it into quotes"
+        with pytest.raises(PermanentError, match=told):
             self.deploy(context, bundle)

@@ -112,6 +112,7 @@ def make_delivery(run: RunState, instance: Instance) -> Deliver:
         before=instance.before,
         undoes=instance.undoes,
         leftovers=tuple(instance.guards),
+        shown=run.find_shown(instance.id),
     )
 
 

@@ -54,6 +54,8 @@ class Deliver(Command):
     """The artifact to put back: ``undo`` is called instead of ``run``."""
     leftovers: tuple[tuple[str, str], ...] = ()
     """Guards (kind, name) a dead owner left behind, ended before ``run`` is called."""
+    shown: Json = None
+    """What the plan that its approvers saw was made from."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,3 +221,13 @@ class RunState:
     def stage_of(self, instance: Instance) -> StageState:
         """The stage an instance belongs to."""
         return self.stages[instance.stage]
+
+    def find_shown(self, name: str) -> Json:
+        """What the plan of an instance was made from, that of the last gate whose people approved it."""
+        gates = (self.gates[each] for each in self.covers.get(name, {}).values())
+        approved = [each for each in gates if each.state == "approved" and each.plans]
+        for gate in sorted(approved, key=lambda each: each.opened_at, reverse=True):
+            plan = (gate.plans or {}).get(name) or {}
+            if "observed" in plan:
+                return plan["observed"]
+        return None

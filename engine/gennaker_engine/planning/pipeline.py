@@ -38,7 +38,7 @@ from gennaker_engine.runtime.services import Services
 
 __all__ = ["PipelinePlan", "PlannedStage", "plan_pipeline"]
 
-_TOUCHES = frozenset({"create", "change", "replace", "delete", "build"})
+_TOUCHES = frozenset({"create", "change", "replace", "delete", "prune", "build"})
 
 Json = Any
 
@@ -59,7 +59,7 @@ class PlannedStage:
         effect: ``none``, ``build`` or ``deploy``.
         approval: whether the environment asks people first.
         inputs: resolved; ``{"$unknown": …}`` for what only a run gives, secrets by their names.
-        changes: ``{action, what, detail}`` each.
+        changes: ``{action, what, detail, fields}`` each.
         error: why it cannot be planned.
     """
 
@@ -73,7 +73,7 @@ class PlannedStage:
     effect: str = "none"
     approval: bool = False
     inputs: Mapping[str, Json] = field(default_factory=dict)
-    changes: tuple[Mapping[str, str], ...] = ()
+    changes: tuple[Mapping[str, Json], ...] = ()
     error: str | None = None
 
     @property
@@ -84,6 +84,11 @@ class PlannedStage:
         if self.changes:
             return any(each["action"] in _TOUCHES for each in self.changes)
         return self.effect != "none"
+
+    @property
+    def would_fail(self) -> bool:
+        """Whether something of it would be refused."""
+        return any(each["action"] == "refuse" for each in self.changes)
 
     def to_data(self) -> dict[str, Json]:
         """Return it as JSON data."""
@@ -122,6 +127,11 @@ class PipelinePlan:
         """Whether a run would change something outside."""
         return any(stage.would_change for stage in self.stages)
 
+    @property
+    def would_fail(self) -> bool:
+        """Whether something that a run would do would be refused."""
+        return any(stage.would_fail for stage in self.stages)
+
     def to_data(self) -> dict[str, Json]:
         """Return it as versioned JSON data."""
         return {
@@ -132,6 +142,7 @@ class PipelinePlan:
             "params": dict(self.parameters),
             "source": dict(self.source),
             "would_change": self.would_change,
+            "would_fail": self.would_fail,
             "stages": [stage.to_data() for stage in self.stages],
         }
 

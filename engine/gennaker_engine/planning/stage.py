@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +26,20 @@ class StagePlanned:
     """What came of planning a stage.
 
     Attributes:
-        changes: ``{action, what, detail}`` each, in order.
+        changes: ``{action, what, detail, fields}`` each, in order.
         desired: what counts in the plan's digest.
         outputs: values, or tokens for what only a run gives.
         depends_on: names of the tokens for which it cannot be said.
         error: why it cannot be planned.
+        observed: what it was made from, for ``ctx.shown``.
     """
 
-    changes: tuple[Mapping[str, str], ...] = ()
+    changes: tuple[Mapping[str, Json], ...] = ()
     desired: Json = None
     outputs: Mapping[str, Json] = field(default_factory=dict)
     depends_on: tuple[str, ...] = ()
     error: str | None = None
+    observed: Json = None
 
     def to_data(self) -> dict[str, Json]:
         """Return it as approvers are shown it."""
@@ -46,6 +48,8 @@ class StagePlanned:
         data: dict[str, Json] = {"changes": [dict(each) for each in self.changes]}
         if self.depends_on:
             data["depends_on"] = list(self.depends_on)
+        if self.observed is not None:
+            data["observed"] = self.observed
         return data
 
 
@@ -143,9 +147,10 @@ def _read_plan(kind: type[Stage], plan: Plan, outputs: Mapping[str, Json]) -> St
         )
     given = {name: _dump(value) for name, value in plan.outputs.items()}
     return StagePlanned(
-        changes=tuple(asdict(each) for each in plan.changes),
+        changes=tuple(each.to_data() for each in plan.changes),
         desired=to_json(_dump(plan.desired)),
         outputs={**outputs, **given},
+        observed=to_json(_dump(plan.observed)),
     )
 
 

@@ -59,6 +59,7 @@ class StageContext:
         self.delivery = command.delivery
         self.key = f"{self.run.id}/{command.instance}/{command.attempt}"
         self.resumed: Json = command.resumed
+        self.shown: Json = command.shown
         self.event: Json = command.event
         self.environment = read_environment(command.environment)
         self.project: Path = services.shared.project

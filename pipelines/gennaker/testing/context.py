@@ -57,6 +57,7 @@ class FakeContext:
     source: Path = Path()
     project: Path = Path()
     resumed: Json = None
+    shown: Json = None
     event: Json = None
     connection: Any = None
     secrets: Sequence[str] = ()

@@ -13,7 +13,6 @@ from gennaker.durations import normalize_duration, parse_duration
 from gennaker.errors import PermanentError
 from gennaker.stage import (
     Artifact,
-    Change,
     Context,
     Failed,
     Outcome,
@@ -25,18 +24,11 @@ from gennaker.stage import (
     StageOutputs,
     Succeeded,
 )
-from gennaker_stages.kubernetes.bundle.objects import (
-    name_of,
-    place_objects,
-    read_bundle,
-    sort_objects,
-)
+from gennaker_stages.kubernetes.bundle.objects import Object, name_of
+from gennaker_stages.kubernetes.bundle.preparing import Bundle, prepare_bundle
 from gennaker_stages.kubernetes.client.cluster import Cluster
-from gennaker_stages.kubernetes.planning.difference import describe_difference, find_differences
 
 __all__ = ["KubernetesDeploy"]
-
-Object = dict[str, Any]
 
 
 class KubernetesDeploy(Stage):
@@ -70,13 +62,21 @@ class KubernetesDeploy(Stage):
 
     def plan(self, inputs: Inputs, ctx: PlanContext) -> Plan:
         """List the objects that would be created, changed and left, by a server-side dry run."""
+        from gennaker_stages.kubernetes.planning.planner import plan_objects
+
         cluster = _connect(ctx)
-        objects = _prepare(inputs, ctx, cluster)
-        changes = [_plan_object(cluster, each, inputs.secrets) for each in objects]
+        bundle = _prepare(inputs, ctx, cluster)
+
+        def apply(body: Object) -> dict[str, Any]:
+            resource = cluster.find_resource(body["apiVersion"], body["kind"])
+            return cluster.apply(resource, body, dry_run=True)
+
+        planned = plan_objects(cluster, bundle.objects, apply=apply, unread=inputs.secrets)
         return Plan(
-            changes=tuple(changes),
-            desired={"objects": [_mask(each) for each in objects]},
-            outputs={"objects": [name_of(each) for each in objects]},
+            changes=planned.changes,
+            desired={"objects": bundle.desired()},
+            outputs={"objects": [name_of(each) for each in bundle.objects]},
+            observed={"desired": bundle.digest(), "live": planned.observed()},
         )
 
     def run(self, inputs: Inputs, ctx: Context) -> Outcome:
@@ -85,8 +85,8 @@ class KubernetesDeploy(Stage):
 
         cluster = _connect(ctx)
         cluster.serve(ctx)
+        objects = _prepare(inputs, ctx, cluster).objects
         _ensure_namespace(cluster, ctx)
-        objects = _prepare(inputs, ctx, cluster)
         for body in objects:
             ctx.check_cancelled()
             _apply(cluster, body, ctx)
@@ -120,14 +120,11 @@ def _connect(ctx: PlanContext) -> Cluster:
     return cluster
 
 
-def _prepare(inputs: KubernetesDeploy.Inputs, ctx: PlanContext, cluster: Cluster) -> list[Object]:
+def _prepare(inputs: KubernetesDeploy.Inputs, ctx: PlanContext, cluster: Cluster) -> Bundle:
     with ctx.artifacts.open(inputs.bundle) as stream:
-        objects = read_bundle(stream.read(), "bundle")
-    for name, values in inputs.secrets.items():
-        objects.append(_make_secret(name, values))
-    if not objects:
-        raise PermanentError("the bundle has no objects", code="bundle")
-    return sort_objects(place_objects(objects, cluster, cluster.settings.namespace))
+        content = stream.read()
+    secrets = [_make_secret(name, values) for name, values in inputs.secrets.items()]
+    return prepare_bundle(content, cluster, cache=ctx.cache, more=secrets)
 
 
 def _make_secret(name: str, values: Mapping[str, Secret]) -> Object:
@@ -177,46 +174,6 @@ def _wait_established(cluster: Cluster, name: str, ctx: Context) -> None:
     raise PermanentError(
         f"CustomResourceDefinition/{name} was not established within 30 s", code="crd"
     )
-
-
-def _plan_object(cluster: Cluster, body: Object, secrets: Mapping[str, Any]) -> Change:
-    name = name_of(body)
-    try:
-        resource = cluster.find_resource(body["apiVersion"], body["kind"])
-    except PermanentError as error:
-        if error.code == "unknown-kind":  # a definition of this bundle will make it known
-            return Change("create", name)
-        raise
-    metadata = body["metadata"]
-    live = cluster.read(resource, metadata.get("namespace"), metadata["name"])
-    if live is None:
-        return Change("create", name)
-    if body["kind"] == "Secret" and metadata["name"] in secrets:
-        return _plan_secret(name, live, body)
-    wanted = cluster.apply(resource, body, dry_run=True)
-    differences = find_differences(live, wanted)
-    if not differences:
-        return Change("leave", name)
-    return Change("change", name, describe_difference(differences, secret=body["kind"] == "Secret"))
-
-
-def _plan_secret(name: str, live: Object, body: Object) -> Change:
-    """Plan a Secret of the stage's ``secrets``: a plan reads no secret, so only keys are compared."""
-    missing = sorted(set(body["data"]) - set(live.get("data") or ()))
-    if missing:
-        return Change("change", name, f"new keys {', '.join(missing)}")
-    return Change("leave", name, "its values are compared when it is applied")
-
-
-def _mask(body: Object) -> Object:
-    """The object as it counts in the plan's digest: a secret by its keys."""
-    if body["kind"] != "Secret":
-        return body
-    return {
-        **body,
-        "data": sorted(body.get("data") or ()),
-        "stringData": sorted(body.get("stringData") or ()),
-    }
 
 
 def _explain(cluster: Cluster, result: Any, within: str, ctx: Context) -> Failed:

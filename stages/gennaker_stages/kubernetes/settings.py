@@ -28,6 +28,13 @@ class KubernetesSettings(TargetSettings):
     create_namespace: bool = Field(
         default=False, description="Whether a deploy makes the namespace when it is missing"
     )
+    namespaces: tuple[str, ...] = Field(
+        default=(),
+        description="Other namespaces its objects may be in; '*' for any",
+    )
+    require_digests: bool = Field(
+        default=False, description="Whether images have to be pinned by their digests"
+    )
     kubeconfig: str | None = Field(
         default=None, description="Kubeconfig file; KUBECONFIG or ~/.kube/config unless given"
     )

@@ -19,7 +19,7 @@ _LEAVES: dict[str, Object] = {
     "i": {"type": "integer"},
     "n": {"type": "number"},
     "b": {"type": "boolean"},
-    "q": {"type": "string"},
+    "q": {"oneOf": [{"type": "string"}, {"type": "number"}]},
     "t": {"type": "string", "format": "date-time"},
     "x": {"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]},
 }

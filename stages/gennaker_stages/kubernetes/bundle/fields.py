@@ -1,0 +1,112 @@
+"""Fields that a kind does not have, and values of the wrong type, told with what was meant; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gennaker.suggestions import suggest
+from gennaker_stages.kubernetes.bundle.openapi import Node
+
+__all__ = ["Fault", "check_fields", "write_path"]
+
+Path = tuple[str | int, ...]
+_TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "string": ((str,), "text"),
+    "integer": ((int,), "a whole number"),
+    "number": ((int, float), "a number"),
+    "boolean": ((bool,), "true or false"),
+}
+_MOST_DEEP = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One field that does not fit: where it is, what is wrong, what to do."""
+
+    path: Path
+    code: str
+    message: str
+    hint: str | None = None
+
+
+def check_fields(body: Any, node: Node, types: Mapping[str, Node]) -> Iterator[Fault]:
+    """Yield what in an object does not fit its kind.
+
+    Whether required fields are there, and what values they may have, is the server's to say.
+
+    Args:
+        body: the object.
+        node: the type of its kind.
+        types: the types that may be referred to.
+    """
+    yield from _check(body, node, types, ())
+
+
+def write_path(path: Path) -> str:
+    """Return a path as Kubernetes writes it: ``spec.containers[0].image``."""
+    parts = [f"[{each}]" if isinstance(each, int) else f".{each}" for each in path]
+    return "".join(parts).removeprefix(".")
+
+
+def _check(value: Any, node: Node, types: Mapping[str, Node], path: Path) -> Iterator[Fault]:
+    for _ in range(_MOST_DEEP):
+        if "ref" not in node:
+            break
+        node = types.get(node["ref"], {})
+    if value is None or not node or len(path) > _MOST_DEEP:
+        return
+    if "type" in node:
+        yield from _check_leaf(value, node["type"], path)
+    elif "items" in node:
+        if not isinstance(value, list):
+            yield _refuse(value, "a list", path)
+            return
+        for index, each in enumerate(value):
+            yield from _check(each, node["items"], types, (*path, index))
+    elif not isinstance(value, Mapping):
+        yield _refuse(value, "a mapping", path)
+    elif "values" in node:
+        for key, each in value.items():
+            yield from _check(each, node["values"], types, (*path, key))
+    else:
+        known = node["properties"]
+        for key, each in value.items():
+            if key in known:
+                yield from _check(each, known[key], types, (*path, key))
+            elif not node.get("open"):
+                where = write_path(path) or "an object of this kind"
+                told = f"{key!r} is not a field of {where}"
+                yield Fault((*path, key), "unknown-field", told, suggest(key, known))
+
+
+def _check_leaf(value: Any, kind: str, path: Path) -> Iterator[Fault]:
+    types, words = _TYPES[kind]
+    if isinstance(value, bool) and kind != "boolean":
+        fits = False  # to Python a truth is an integer
+    elif kind == "integer" and isinstance(value, float):
+        fits = value.is_integer()
+    else:
+        fits = isinstance(value, types)
+    if not fits:
+        yield _refuse(value, words, path)
+
+
+def _refuse(value: Any, wanted: str, path: Path) -> Fault:
+    hint = None
+    if wanted == "text" and not isinstance(value, list | Mapping):
+        hint = "put it into quotes"
+    told = f"{write_path(path)} must be {wanted}, not {_tell(value)}"
+    return Fault(path, "field-type", told, hint)
+
+
+def _tell(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    # The value itself may be a secret.
+    return "text" if isinstance(value, str) else "a number"

@@ -1,0 +1,127 @@
+"""From a bundle's bytes to the objects that are applied: read, checked, normalised, in waves.
+
+The one door: what a plan shows and what a deploy applies both come from here, so they are the same.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gennaker.canonical import digest_of
+from gennaker.errors import PermanentError
+from gennaker_stages.kubernetes.bundle.checking import BundleError, Checker
+from gennaker_stages.kubernetes.bundle.masking import LAST_APPLIED, hide_secret, is_secret
+from gennaker_stages.kubernetes.bundle.objects import Object
+from gennaker_stages.kubernetes.bundle.openapi import Schemas
+from gennaker_stages.kubernetes.bundle.ordering import group_waves
+from gennaker_stages.kubernetes.bundle.reading import Item, read_items
+from gennaker_stages.kubernetes.client.connection import Request
+
+if TYPE_CHECKING:
+    from gennaker_stages.kubernetes.client.cluster import Cluster
+
+__all__ = ["Bundle", "normalize_object", "prepare_bundle"]
+
+# What a server writes and nobody may: manifests that were read from a cluster have it.
+_OF_THE_SERVER = frozenset(
+    {"creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """The objects that are to be there.
+
+    Attributes:
+        waves: in the order in which they are applied, each wave in order, too.
+        sources: the template or file of each object that has one, by ``id`` of the object.
+    """
+
+    waves: Sequence[Sequence[Object]]
+    sources: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def objects(self) -> list[Object]:
+        """All of them, in order."""
+        return [each for wave in self.waves for each in wave]
+
+    def desired(self) -> list[Object]:
+        """Return the objects as they count in a plan's digest: a Secret's values by their keys."""
+        return [hide_secret(each) for each in self.objects]
+
+    def digest(self) -> str:
+        """Return the digest of :meth:`desired`."""
+        return digest_of({"objects": self.desired()})
+
+
+def prepare_bundle(
+    content: bytes, cluster: Cluster, *, cache: Path, more: Iterable[Object] = ()
+) -> Bundle:
+    """Read, check and order a bundle; nothing is changed anywhere.
+
+    Args:
+        content: a multi-document YAML.
+        cluster: where it is to go.
+        cache: a folder to keep the cluster's schemas in.
+        more: objects that the stage itself adds.
+
+    Raises:
+        BundleError: with every problem of the bundle.
+        StageError: when the cluster cannot be asked.
+    """
+    items, problems = read_items(content, "bundle")
+    items += [Item(each) for each in more]
+    if not items and not problems:
+        raise PermanentError("the bundle has no objects", code="bundle-empty")
+
+    def fetch(path: str) -> dict[str, Any]:
+        told = f"read {path.partition('?')[0]}"
+        return cluster.connection.request(Request("GET", path, told))
+
+    schemas = Schemas(fetch, cache / "openapi")
+    items = [replace(each, body=normalize_object(each.body)) for each in items]
+    checker = Checker(cluster, schemas, items)
+    placed = checker.place()
+    problems += checker.problems
+    if problems:
+        raise BundleError(sorted(problems, key=lambda each: (each.location is None, each.location)))
+    waves = group_waves(each.body for each in placed)
+    sources = {
+        id(each.body): each.origin.source
+        for each in placed
+        if each.origin is not None and each.origin.source is not None
+    }
+    return Bundle(waves, sources)
+
+
+def normalize_object(body: Object) -> Object:
+    """Return an object without what only a server writes, and a Secret with ``data`` alone.
+
+    A server turns ``stringData`` into ``data`` but forgets whose it was, so that a key taken out of it
+    would stay for ever.
+    """
+    metadata = {
+        name: value for name, value in body["metadata"].items() if name not in _OF_THE_SERVER
+    }
+    annotations = metadata.get("annotations")
+    if annotations and LAST_APPLIED in annotations:
+        metadata["annotations"] = {
+            name: value for name, value in annotations.items() if name != LAST_APPLIED
+        }
+    body = {**body, "metadata": metadata}
+    plain = body.get("stringData")
+    if is_secret(body) and isinstance(plain, dict):
+        if not all(isinstance(each, str) for each in plain.values()):
+            return body  # its check says which
+        del body["stringData"]
+        written = {key: _encode(value) for key, value in plain.items()}
+        body["data"] = {**(body.get("data") or {}), **written}
+    return body
+
+
+def _encode(value: str) -> str:
+    return base64.b64encode(value.encode("utf-8", "surrogateescape")).decode()
