@@ -24,7 +24,7 @@ __all__ = ["plan_command"]
 @params_file_option
 @click.option("--sandbox", is_flag=True, help="Plan against the embedded sandbox clusters.")
 @click.option("--exit-code", is_flag=True, help="Exit with 1 when something would change.")
-@output_option("text", "json", "markdown")
+@output_option("text", "json", "markdown", "html")
 @pass_settings
 def plan_command(
     settings: Settings,
@@ -39,10 +39,12 @@ def plan_command(
     """Tell what a run would do, without doing it.
 
     What would run, be skipped, be built and change. Its digest can be given to 'gennaker run --plan',
-    which then refuses when the plan is another. Exit code 7 when a stage cannot be planned.
+    which then refuses when the plan is another. Exit code 7 when a stage cannot be planned, 1 when
+    something would be refused.
     """
     from gennaker_engine.cli.render.data import to_json
     from gennaker_engine.cli.render.plan import render_markdown, render_plan
+    from gennaker_engine.cli.render.plan_html import render_html
 
     loaded = load_checked(settings, pipeline)
     values = read_parameters(loaded, parameters, params_file)
@@ -52,8 +54,12 @@ def plan_command(
         console.out(to_json(data))
     elif form == "markdown":
         console.out("\n".join(render_markdown(data)))
+    elif form == "html":
+        console.out("\n".join(render_html(data)))
     else:
         console.out("\n".join(render_plan(data, paint=console.paint)))
     if any(stage.action == "error" for stage in plan.stages):
         return ERRORED
+    if plan.would_fail:
+        return FAILED
     return FAILED if exit_code and plan.would_change else SUCCEEDED

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from gennaker_engine.cli.render.changes import (
+    count_changes,
+    render_changes,
+    tell_change,
+    write_diff,
+)
 from gennaker_engine.cli.render.console import PLAIN, Palette
 from gennaker_engine.cli.render.text import clean
 from gennaker_engine.cli.render.wording import tell_cause
 
-__all__ = ["render_markdown", "render_plan", "tell_change"]
+__all__ = ["render_markdown", "render_plan", "summarize", "tell_stage"]
 
-_TONES = {"create": "green", "delete": "red", "replace": "yellow", "change": "yellow"}
 _STAGE_TONES = {"skip": "dim", "depends": "yellow", "error": "red"}
 
 
@@ -23,14 +28,13 @@ def render_plan(plan: Mapping[str, Any], *, paint: Palette = PLAIN) -> list[str]
         head = f"{paint(stage['id'], 'bold')}  {stage['uses']}"
         if stage.get("environment"):
             head += f" in {stage['environment']}"
-        told = _tell_stage(stage)
+        told = tell_stage(stage)
         lines.append(f"{head}  {paint(told, tone) if tone else told}".rstrip())
-        for change in stage.get("changes", ()):
-            action = str(change["action"])
-            word = paint(action, *([_TONES[action]] if action in _TONES else []))
-            lines.append(f"    {word} {tell_change(change)}")
+        lines += [f"    {line}" for line in _tell_problems(stage)]
+        changes = stage.get("changes", ())
+        lines += [f"    {line}" for line in render_changes(changes, paint=paint)]
     lines.append("")
-    lines.append(_summarize(plan["stages"]))
+    lines.append(summarize(plan["stages"]))
     lines.append(f"plan {plan['digest']}")
     return lines
 
@@ -44,7 +48,7 @@ def render_markdown(plan: Mapping[str, Any]) -> list[str]:
         "|---|---|---|---|",
     ]
     for stage in plan["stages"]:
-        told = [_tell_stage(stage)] if _tell_stage(stage) else []
+        told = [tell_stage(stage)] if tell_stage(stage) else []
         told += [f"{change['action']} {tell_change(change)}" for change in stage.get("changes", ())]
         cells = (
             _cell(stage["id"]),
@@ -53,16 +57,18 @@ def render_markdown(plan: Mapping[str, Any]) -> list[str]:
             "<br>".join(map(_cell, told)) or "runs",
         )
         lines.append(f"| {' | '.join(cells)} |")
-    return [*lines, "", _summarize(plan["stages"]), "", f"Plan `{plan['digest']}`"]
+    for stage in plan["stages"]:
+        lines += _fence_fields(stage)
+    return [*lines, "", summarize(plan["stages"]), "", f"Plan `{plan['digest']}`"]
 
 
-def _tell_stage(stage: Mapping[str, Any]) -> str:
+def tell_stage(stage: Mapping[str, Any]) -> str:
     """Return what is to be said of a stage beside its changes."""
     parts = []
     if stage["action"] == "skip":
         parts.append(f"skipped ({tell_cause(stage['cause'], stage.get('detail', {}))})")
     elif stage["action"] == "error":
-        parts.append(f"cannot be planned: {stage['error']}")
+        parts.append(f"cannot be planned: {str(stage['error']).partition(chr(10))[0]}")
     tokens = ", ".join(f"<unknown:{name}>" for name in stage.get("depends_on", ()))
     if tokens:
         parts.append(f"depends on {tokens}")
@@ -71,26 +77,33 @@ def _tell_stage(stage: Mapping[str, Any]) -> str:
     return clean("; ".join(parts))
 
 
-def tell_change(change: Mapping[str, Any]) -> str:
-    """Return what is changed and its detail, on one line."""
-    # "build" of "build IMAGE": some types say their verb themselves.
-    what = clean(str(change["what"])).strip().removeprefix(f"{change['action']} ")
-    detail = " ".join(clean(str(change.get("detail", ""))).split())
-    return f"{what}  {detail}" if detail and detail != what else what
+def _tell_problems(stage: Mapping[str, Any]) -> list[str]:
+    """Return the problems of an error that has several, each a line."""
+    return [clean(line) for line in str(stage.get("error", "")).splitlines()[1:]]
 
 
-def _summarize(stages: Sequence[Mapping[str, Any]]) -> str:
+def _fence_fields(stage: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the fields of a stage's changes, folded, as a diff."""
+    for change in stage.get("changes", ()):
+        if change["action"] == "create" or not change.get("fields"):
+            continue
+        name = _cell(f"{stage['id']}: {change['action']} {tell_change(change)}")
+        yield from ("", f"<details><summary>{name}</summary>", "", "~~~~~~diff")
+        for field in change["fields"]:
+            yield from (line.replace("~~~", "~ ~ ~") for line in write_diff(field))
+        yield from ("~~~~~~", "", "</details>")
+
+
+def summarize(stages: Sequence[Mapping[str, Any]]) -> str:
     """Return how many stages would run, be skipped, and so on, and how much would change."""
     counted: dict[str, int] = {}
     for stage in stages:
         counted[stage["action"]] = counted.get(stage["action"], 0) + 1
     names = {"run": "run", "depends": "may run", "skip": "skipped", "error": "cannot be planned"}
     parts = [f"{counted[key]} {names[key]}" for key in names if key in counted]
-    changes: dict[str, int] = {}
-    for stage in stages:
-        for change in stage.get("changes", ()):
-            changes[change["action"]] = changes.get(change["action"], 0) + 1
-    told = ", ".join(f"{number} to {action}" for action, number in changes.items())
+    told = ", ".join(
+        count_changes([change for stage in stages for change in stage.get("changes", ())])
+    )
     return f"{', '.join(parts) or 'no stages'}" + (f"; {told}" if told else "")
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gennaker_engine.cli.render.changes import count_changes, render_changes
 from gennaker_engine.cli.render.console import PLAIN, Palette
-from gennaker_engine.cli.render.plan import tell_change
 from gennaker_engine.cli.render.text import clean
 from gennaker_engine.cli.render.wording import tell_value
 
 __all__ = ["render_subject"]
-
-_TONES = {"create": "green", "delete": "red", "replace": "yellow", "change": "yellow"}
 
 
 def render_subject(
@@ -25,7 +23,7 @@ def render_subject(
 
     Args:
         subject: ``{id, uses, inputs, environment}`` of each stage.
-        plans: stage id to ``{changes: [{action, what, detail}]}`` or ``{error}``; None while they
+        plans: stage id to ``{changes: [{action, what, detail, fields}]}`` or ``{error}``; None while they
             are not known.
         paint: styles the text.
     """
@@ -49,12 +47,12 @@ def _plan(plans: Mapping[str, Any] | None, name: str, paint: Palette) -> list[st
     if plan is None:
         return []
     if plan.get("error"):
-        return [paint(f"cannot be planned: {clean(str(plan['error']))}", "yellow")]
-    lines = []
-    for change in plan.get("changes", ()):
-        action = str(change["action"])
-        told = paint(action, *([_TONES[action]] if action in _TONES else []))
-        lines.append(f"{told} {tell_change(change)}")
+        first, *more = str(plan["error"]).splitlines()
+        return [paint(f"cannot be planned: {clean(first)}", "yellow"), *map(clean, more)]
+    changes = plan.get("changes", ())
+    lines = list(render_changes(changes, paint=paint))
+    if len(changes) > 1:
+        lines.append(", ".join(count_changes(changes)))
     if plan.get("depends_on"):
         tokens = ", ".join(clean(str(token)) for token in plan["depends_on"])
         lines.append(paint(f"depends on {tokens}", "dim"))
