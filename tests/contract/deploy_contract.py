@@ -114,10 +114,10 @@ class DeployContract:
     def test_plans_without_changing_anything(self, context: FakeContext) -> None:
         """A plan lists what would be created, changed and left; nothing of it happens."""
         namespace = context.connection.settings.namespace
-        later = f"checked once namespace {namespace!r} is there"
         assert self.plan(context, self.write()) == {
-            "ConfigMap/web": ("create", later),
-            "Deployment/web": ("create", later),
+            f"Namespace/{namespace}": ("create", "what goes into it is tried once it is there"),
+            "ConfigMap/web": ("create", ""),
+            "Deployment/web": ("create", ""),
         }
         self.deploy(context, self.write())
         assert {each[0] for each in self.plan(context, self.write()).values()} == {"leave"}

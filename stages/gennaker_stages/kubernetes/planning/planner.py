@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["PlannedObjects", "fingerprint", "plan_objects"]
 
 WORKERS = 8
+_UNTRIED = "what goes into it is tried once it is there"
 Apply = Callable[[Object], Mapping[str, Any]]
 """Applies an object as a dry run and returns what it would be."""
 
@@ -75,7 +76,11 @@ def plan_objects(
     missing = _find_missing_namespaces(cluster, held)
     plan = partial(_plan_object, live=live, apply=apply, unread=unread, missing=missing)
     with ThreadPoolExecutor(workers, thread_name_prefix="plan") as pool:
-        return PlannedObjects(list(pool.map(plan, held)), live)
+        changes = list(pool.map(plan, held))
+    # A namespace that the environment makes is of no bundle.
+    made = missing - {each["metadata"]["name"] for each in held if each["kind"] == "Namespace"}
+    changes[:0] = [Change("create", f"Namespace/{name}", _UNTRIED) for name in sorted(made)]
+    return PlannedObjects(changes, live)
 
 
 def fingerprint(body: Mapping[str, Any] | None) -> str:
@@ -98,11 +103,11 @@ def _plan_object(
     live: Live,
     apply: Apply,
     unread: Collection[str],
-    missing: Mapping[str, str],
+    missing: Collection[str],
 ) -> Change:
     name, key = name_of(body), key_of(body)
     if key in live.unknown:
-        return _create(body, "checked once its definition is there")
+        return _create(body, "tried once its definition is there")
     if key in live.errors:
         return Change("refuse", name, str(live.errors[key]))
     now = live.objects[key]
@@ -110,8 +115,10 @@ def _plan_object(
         return _plan_unread(name, now, body)
     if now is not None and is_unchanged(now, body, FIELD_MANAGER):
         return Change("leave", name)
-    if now is None and (reason := missing.get(key[2])) is not None:
-        return _create(body, reason)
+    if key[2] in missing:
+        return _create(body)
+    if body["kind"] == "Namespace" and body["metadata"]["name"] in missing:
+        return _create(body, _UNTRIED)
     try:
         wanted = apply(body)
     except StageError as error:
@@ -157,13 +164,13 @@ def _tell_ownership(now: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     return "only who owns its fields changes"
 
 
-def _find_missing_namespaces(cluster: Cluster, objects: list[Object]) -> dict[str, str]:
-    """Return the namespaces that will be made, and cannot be asked yet, each with why."""
+def _find_missing_namespaces(cluster: Cluster, objects: list[Object]) -> set[str]:
+    """Return the namespaces that will be made: what goes into them cannot be tried before."""
     made = {each["metadata"]["name"] for each in objects if each["kind"] == "Namespace"}
     settings = cluster.settings
     if settings.create_namespace:
         made.add(settings.namespace)
-    found = {}
+    found = set()
     resource = cluster.find_resource("v1", "Namespace")
     for name in sorted(made & {each["metadata"].get("namespace", "") for each in objects}):
         try:
@@ -171,5 +178,5 @@ def _find_missing_namespaces(cluster: Cluster, objects: list[Object]) -> dict[st
         except PermanentError:
             there = True  # it may not be looked at; the dry run will tell
         if not there:
-            found[name] = f"checked once namespace {name!r} is there"
+            found.add(name)
     return found
