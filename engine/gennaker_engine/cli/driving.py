@@ -13,6 +13,7 @@ from gennaker_engine.cli.exit_codes import INTERRUPTED, PARKED, SUCCEEDED, code_
 from gennaker_engine.cli.follow import Follower
 from gennaker_engine.cli.render.progress import Gate, Progress, Step
 from gennaker_engine.cli.render.text import clean
+from gennaker_engine.journal.errors import StateError
 
 if TYPE_CHECKING:
     from gennaker_engine.cli.settings import Settings
@@ -71,6 +72,15 @@ def drive_runs(settings: Settings, runs: Sequence[str], how: Driving) -> int:
         # Ctrl-C came before the follower listened for it: nothing was started here.
         for run in runs:
             console.err(f"{run} is left as it is; go on with: gennaker resume {run}")
+        raise
+    except StateError:
+        # What the error is comes after this; what was recorded of the runs before it stays true.
+        for progress in follower.progress.values():
+            if progress.state != "ended":
+                console.err(
+                    f"{progress.run} is left as it was recorded last; when the state can be used "
+                    f"again, go on with: gennaker resume {progress.run}"
+                )
         raise
     for progress in follower.progress.values():
         if console.live:

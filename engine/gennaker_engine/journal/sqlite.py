@@ -187,22 +187,40 @@ class SqliteJournal(JournalRetention):
         Raises:
             StateError: ``state-newer`` when another process has upgraded the schema meanwhile.
         """
-        with self._begun():
+        with self._begun() as transaction:
             (version,) = self._writer.execute("PRAGMA user_version").fetchone()
             self._migrations.is_current(version, str(self._path))
-            yield SqliteTransaction(self._writer, self._queries)
+            yield transaction
 
     @contextlib.contextmanager
-    def _begun(self) -> Iterator[None]:
+    def _begun(self) -> Iterator[SqliteTransaction]:
         with self._write_lock, self._translated():
-            self._writer.execute("BEGIN IMMEDIATE")
+            transaction = SqliteTransaction(self._writer, self._queries)
             try:
-                yield
-                self._writer.execute("COMMIT")
+                self._writer.execute("BEGIN IMMEDIATE")
+                yield transaction
+                self._commit(transaction)
             except BaseException:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
                 raise
+
+    def _commit(self, transaction: SqliteTransaction) -> None:
+        try:
+            self._writer.execute("COMMIT")
+        except sqlite3.Error:
+            # What failed may have come after the commit itself: then the events are there.
+            if self._writer.in_transaction or not self._was_committed(transaction):
+                raise
+
+    def _was_committed(self, transaction: SqliteTransaction) -> bool:
+        if not transaction.wrote:
+            return True  # there was nothing to keep
+        return bool(transaction.appended) and all(
+            self._read(self._queries["select_data"], {"run": run, "sequence": sequence})
+            == [(text,)]
+            for run, sequence, text in transaction.appended
+        )
 
     # Reading ------------------------------------------------------------------------------------
 
@@ -335,11 +353,22 @@ class SqliteJournal(JournalRetention):
 
 
 class SqliteTransaction(TransactionRetention):
-    """Reads and writes that become durable together; made by :meth:`SqliteJournal.transaction`."""
+    """Reads and writes that become durable together; made by :meth:`SqliteJournal.transaction`.
+
+    Attributes:
+        appended: run, sequence and text of the first event of each append.
+    """
 
     def __init__(self, connection: sqlite3.Connection, queries: Mapping[str, str]) -> None:
+        self.appended: list[tuple[str, int, str]] = []
         self._connection = connection
         self._queries = queries
+        self._before = connection.total_changes
+
+    @property
+    def wrote(self) -> bool:
+        """Whether there is anything to keep."""
+        return self._connection.total_changes != self._before
 
     def _count_up(self, name: str) -> int:
         (row,) = self._connection.execute(self._queries["count_up"], {"name": name}).fetchall()
@@ -372,13 +401,12 @@ class SqliteTransaction(TransactionRetention):
                 hint="load its newest events and decide again",
             )
         key = found[0][0]
+        texts = [encode_event(data) for data in events]
         self._connection.executemany(
             self._queries["insert_event"],
-            [
-                (key, sequence, encode_event(data))
-                for sequence, data in enumerate(events, expected_version + 1)
-            ],
+            [(key, sequence, text) for sequence, text in enumerate(texts, expected_version + 1)],
         )
+        self.appended += [(row.run, expected_version + 1, text) for text in texts[:1]]
 
     def load_events(self, run: str, *, after: int = 0) -> list[StoredEvent]:
         """As :meth:`SqliteJournal.load_events`, seen from inside."""
@@ -446,7 +474,11 @@ _EXPLANATIONS: dict[int, tuple[str, str, str | None]] = {
     sqlite3.SQLITE_READONLY: _UNWRITABLE,
     sqlite3.SQLITE_CANTOPEN: _UNWRITABLE,
     sqlite3.SQLITE_PERM: _UNWRITABLE,
-    sqlite3.SQLITE_IOERR: _UNWRITABLE,
+    sqlite3.SQLITE_IOERR: (
+        "state-unwritable",
+        "the disk of the state {path} fails",
+        "see what the system's log says of it; runs go on with 'gennaker resume'",
+    ),
     sqlite3.SQLITE_FULL: (
         "state-full",
         "the disk of the state {path} is full",

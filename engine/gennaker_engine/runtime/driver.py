@@ -33,6 +33,7 @@ from gennaker_engine.core.messages import (
 )
 from gennaker_engine.core.run import Run
 from gennaker_engine.journal.decoding import decode_stored
+from gennaker_engine.journal.errors import StateError
 from gennaker_engine.journal.ownership import describe_process
 from gennaker_engine.journal.port import (
     Journal,
@@ -60,6 +61,7 @@ MAX_BATCH = 4096
 PARK_GRACE = 8.0
 """Seconds that deliveries have to end when their run is parked: TERM, KILL and a little more."""
 _ATTEMPTS = 5
+"""Of one moment. The state waits some seconds in each for another process that keeps it locked."""
 
 _REPORTS = (ReportSucceeded, ReportFailed, ReportErrored, ReportStopped, ReportWaiting)
 
@@ -259,14 +261,16 @@ class Driver:
                     moment.enter(transaction)
                     results = self._work_off(moment, transaction, tails, letters, due)
                 break
-            except VersionConflict:
-                self._step_back(moment)
-                if attempt == _ATTEMPTS - 1:
+            except (VersionConflict, StateError) as problem:
+                # Who keeps the state locked for long, as a backup does, is waited for again.
+                again = isinstance(problem, VersionConflict) or problem.code == "state-busy"
+                if attempt == _ATTEMPTS - 1 or not again:
                     raise
-            except Indigestible as problem:
+                self._step_back(moment)
+            except Indigestible as nonsense:
                 # One plugin's nonsense must not stop the others: the letter is replaced.
                 self._step_back(moment)
-                letters = problem.replace_in(letters)
+                letters = nonsense.replace_in(letters)
                 if attempt == _ATTEMPTS - 1:
                     raise
         self._watch.moved = 0.0

@@ -33,6 +33,10 @@ FROM runs JOIN events ON events.run_key = runs.key
 WHERE runs.run = :run AND events.sequence > :after
 ORDER BY events.sequence
 
+-- name: select_data
+SELECT events.data FROM runs JOIN events ON events.run_key = runs.key
+WHERE runs.run = :run AND events.sequence = :sequence
+
 -- name: select_run
 SELECT run, pipeline, number, title, actor, state, outcome, version, created_at, started_at,
     ended_at, waiting, due, sandbox, retry_of
