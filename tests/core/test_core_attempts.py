@@ -25,7 +25,9 @@ RULE = RetryRule(3, 2.0, 2.0, 5.0, frozenset({"failed", "errored"}))
 @pytest.mark.parametrize(
     ("attempt", "least", "most"), [(1, 1.0, 2.0), (2, 2.0, 4.0), (3, 2.5, 5.0)]
 )
-def test_back_off_grows_and_is_jittered(attempt: int, least: float, most: float) -> None:
+def test_checklist_66_back_off_grows_and_is_jittered(
+    attempt: int, least: float, most: float
+) -> None:
     """Between a half and the whole, up to the largest delay."""
     delays = {find_delay(RULE, "failed", attempt, key=f"r/a{n}/{attempt}") for n in range(50)}
     assert len(delays) == 50
@@ -280,7 +282,7 @@ class TestDeliveries:
         self.crash(bench)
         assert bench.run.outcome == "aborted"
 
-    def test_late_and_duplicate_reports_change_nothing(self) -> None:
+    def test_checklist_56_late_and_duplicate_reports_change_nothing(self) -> None:
         """Whatever belongs to an earlier delivery or attempt is refused, saying why."""
         bench = start(retry=1)
         self.crash(bench)

@@ -44,7 +44,7 @@ class Table:
         return [each.run for each in self.claims if each.key == key and each.holding]
 
 
-def test_waiting_runs_are_served_in_order() -> None:
+def test_checklist_60_waiting_runs_are_served_in_order() -> None:
     """One holder; a release grants the next; asking twice changes nothing."""
     table = Table()
     assert table.ask(STAGING, "a").granted

@@ -227,7 +227,7 @@ def test_the_search_finds_every_form(canaries: Canaries) -> None:
     assert canaries.find_in(b"nothing") == []
 
 
-def test_scripts_give_no_secret_away(tmp_path: Path, canaries: Canaries) -> None:
+def test_checklist_81_scripts_give_no_secret_away(tmp_path: Path, canaries: Canaries) -> None:
     """`shell` and `python` that succeed, fail, raise, time out or give a secret as an output."""
     ways = ("show", "fail", "crash", "refuse", "later", "leave", "import_it", "give")
     project = make_project(

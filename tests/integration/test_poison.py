@@ -260,7 +260,7 @@ REFUSED = {
 }
 
 
-def test_what_no_stage_should_do_concerns_that_stage_alone(tmp_path: Path) -> None:
+def test_checklist_63_what_no_stage_should_do_concerns_that_stage_alone(tmp_path: Path) -> None:
     """Every bad output, outcome and exception is told with a code and a reason; others succeed."""
     more = ("long_reason", "bad_delay", "torn")
     project = make_project(
@@ -423,7 +423,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
-def test_a_bad_row_concerns_its_run_alone(tmp_path: Path, kind: str) -> None:
+def test_checklist_62_a_bad_row_concerns_its_run_alone(tmp_path: Path, kind: str) -> None:
     """The run says what is wrong with it, with a code; lists and other runs go on."""
     project = make_project(tmp_path, stage("well") + "  ask: {uses: approval, needs: well}\n")
     for _ in range(2):
@@ -501,7 +501,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("how", BROKEN)
-def test_a_plugin_that_breaks_at_import_is_listed_and_the_rest_works(
+def test_checklist_82_a_plugin_that_breaks_at_import_is_listed_and_the_rest_works(
     tmp_path: Path, how: str
 ) -> None:
     """`plugins` and `stages` say why; pipelines without it run, one with it is invalid."""

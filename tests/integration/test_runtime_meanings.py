@@ -431,7 +431,7 @@ def test_the_exit_code_of_a_timeout_is_the_same_whatever_the_outcome(lab: Lab) -
     assert view(lab)["outcome"] == "failed"
 
 
-def test_sigterm_never_counts_as_a_delivery_that_died(lab: Lab) -> None:
+def test_checklist_65_sigterm_never_counts_as_a_delivery_that_died(lab: Lab) -> None:
     """Parked more often than three times, the attempt still ends as it would have."""
     lab.write("demo", "name: demo\nstages:\n  a: {uses: t.hold, with: {file: FOLDER/go}}\n")
     words = ["run", "demo"]

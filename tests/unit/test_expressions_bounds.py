@@ -166,7 +166,7 @@ def test_an_integer_above_64_bits_is_an_error(source: str) -> None:
         "semver('1.2.3')._key",
     ],
 )
-def test_python_is_out_of_reach(source: str) -> None:
+def test_checklist_19_python_is_out_of_reach(source: str) -> None:
     """No attribute or method of a Python object is an element of a value."""
     with pytest.raises(ExpressionError):
         compile_expression(source).evaluate(Scope({"params": {}}))

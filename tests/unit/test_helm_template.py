@@ -65,7 +65,7 @@ def test_a_bundle_is_one_document_an_object(context: StageContext) -> None:
     assert context.lines == [("system", "ConfigMap/shop  (web/templates/config.yaml)")]
 
 
-def test_the_same_input_gives_the_same_bytes(context: StageContext) -> None:
+def test_checklist_38_the_same_input_gives_the_same_bytes(context: StageContext) -> None:
     """Two renderings store one artifact."""
     assert render(context) == render(context)
 
@@ -149,7 +149,7 @@ def test_kube_version_and_api_versions_are_what_charts_see(context: StageContext
     assert 'data: {v: "v1.29.3", has: "true"}' in text
 
 
-def test_a_chart_for_other_clusters_is_refused(context: StageContext) -> None:
+def test_checklist_33_a_chart_for_other_clusters_is_refused(context: StageContext) -> None:
     """Chart.yaml's kubeVersion is held, which Helm's library does not do."""
     context.write({"chart/Chart.yaml": CHART + "kubeVersion: '>=1.40'\n"})
     assert str(refuse(context, kube_version="1.33.0")) == (
@@ -162,7 +162,7 @@ def test_a_chart_for_other_clusters_is_refused(context: StageContext) -> None:
     )
 
 
-def test_a_link_out_of_the_chart_is_refused(context: StageContext) -> None:
+def test_checklist_33_a_link_out_of_the_chart_is_refused(context: StageContext) -> None:
     """What a link leads to would be rendered into the bundle."""
     (context.source / "chart" / "templates" / "passwd.yaml").symlink_to("/etc/hostname")
     assert str(refuse(context)) == (
@@ -172,7 +172,7 @@ def test_a_link_out_of_the_chart_is_refused(context: StageContext) -> None:
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
-def test_a_missing_dependency_is_refused(context: StageContext, version: str) -> None:
+def test_checklist_33_a_missing_dependency_is_refused(context: StageContext, version: str) -> None:
     """Helm's library renders without it and says nothing."""
     wanted = "dependencies: [{name: redis, version: 1.x, repository: 'https://r.test'}]\n"
     context.write({"chart/Chart.yaml": CHART + (wanted if version == "v2" else "")})
@@ -242,7 +242,7 @@ def test_a_release_name_is_checked(context: StageContext, release: str) -> None:
     )
 
 
-def test_an_endless_template_is_ended(
+def test_checklist_33_an_endless_template_is_ended(
     context: StageContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worker's CPU is bounded, and the run goes on."""
@@ -254,7 +254,7 @@ def test_an_endless_template_is_ended(
     assert "went past its limits (1 s of CPU, 5 s, 4 GiB)" in error.message
 
 
-def test_a_huge_output_is_refused(context: StageContext) -> None:
+def test_checklist_33_a_huge_output_is_refused(context: StageContext) -> None:
     """200 MB never reach this process."""
     context.write({"chart/templates/config.yaml": '{{ repeat 200000000 "x" }}\n'})
     assert str(refuse(context)) == (
@@ -263,7 +263,9 @@ def test_a_huge_output_is_refused(context: StageContext) -> None:
     )
 
 
-def test_a_memory_bomb_is_ended(context: StageContext, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checklist_37_a_memory_bomb_ends_only_the_worker(
+    context: StageContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Memory is bounded; Go's runtime ends the worker, not the run."""
     monkeypatch.setattr(rendering, "LIMITS", RenderLimits(memory=2 << 30))
     context.write(
@@ -286,7 +288,7 @@ def test_without_helm_it_says_what_to_install(
     )
 
 
-def test_templates_look_up_no_names(context: StageContext) -> None:
+def test_checklist_33_templates_look_up_no_names(context: StageContext) -> None:
     """Rendering asks no DNS server, as `helm template` does not."""
     context.write(
         {"chart/templates/config.yaml": CONFIG + 'x: "{{ getHostByName "localhost" }}"\n'}

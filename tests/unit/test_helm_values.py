@@ -48,7 +48,7 @@ def test_set_refuses_what_is_no_key(key: str) -> None:
     assert (caught.value.code, caught.value.hint) == ("helm-key", "write 'a.b[0]'")
 
 
-def test_set_refuses_a_huge_index() -> None:
+def test_checklist_33_set_refuses_a_huge_index() -> None:
     """An index cannot be used to make a list that fills the memory."""
     with pytest.raises(InvalidInput) as caught:
         set_value({}, "a[9999]", 1)

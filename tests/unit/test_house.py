@@ -102,7 +102,7 @@ def test_each_dangerous_module_has_one_home() -> None:
     refuse(collect(visit))
 
 
-def test_dangerous_calls_are_made_nowhere() -> None:
+def test_checklist_84_dangerous_calls_are_made_nowhere() -> None:
     """No eval, no shell, no unsafe YAML; one function resolves links."""
 
     def visit(name: str, node: ast.AST) -> str | None:

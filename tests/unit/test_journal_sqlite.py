@@ -75,7 +75,7 @@ def test_every_commit_is_flushed_to_the_disk(tmp_path):
     journal.close()
 
 
-def test_a_newer_schema_is_refused(tmp_path):
+def test_checklist_61_a_newer_schema_is_refused(tmp_path):
     """A journal of a later version is neither read nor changed."""
     path = tmp_path / "state.db"
     open_at(path).close()
@@ -173,7 +173,7 @@ def test_a_damaged_event_names_its_run(tmp_path):
     journal.close()
 
 
-def test_a_locked_state_is_told_as_busy(tmp_path):
+def test_checklist_55_a_locked_state_is_told_as_busy(tmp_path):
     """Who waits too long for another writer gets state-busy, and nothing is half done."""
     path = tmp_path / "state.db"
     one, other = open_at(path), open_at(path, busy=0.05)
@@ -199,7 +199,7 @@ def test_a_folder_in_the_way_is_unwritable(tmp_path):
         open_at(tmp_path / "file" / "state.db")
 
 
-def test_a_database_that_turned_read_only_is_unwritable(tmp_path):
+def test_checklist_55_a_database_that_turned_read_only_is_unwritable(tmp_path):
     """A write that SQLite refuses as read-only is state-unwritable."""
     journal = open_at(tmp_path / "state.db")
     journal._writer.execute("PRAGMA query_only = ON")
@@ -209,7 +209,7 @@ def test_a_database_that_turned_read_only_is_unwritable(tmp_path):
     journal.close()
 
 
-def test_a_full_disk_is_told_and_nothing_is_lost(tmp_path):
+def test_checklist_55_a_full_disk_is_told_and_nothing_is_lost(tmp_path):
     """SQLITE_FULL becomes state-full; what was committed stays."""
     journal = open_at(tmp_path / "state.db")
     with journal.transaction() as transaction:
@@ -278,7 +278,7 @@ def test_ownership_ends_with_the_process(tmp_path):
     journal.close()
 
 
-def test_lists_of_many_runs_use_the_indexes(tmp_path):
+def test_checklist_64_lists_of_many_runs_use_the_indexes(tmp_path):
     """No listing sorts or scans all runs: the query plans name the indexes."""
     journal = open_at(tmp_path / "state.db")
     queries: list[str] = []

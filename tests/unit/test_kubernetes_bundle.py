@@ -23,7 +23,7 @@ def read(text: str) -> list[str]:
     return [name_of(each.body) for each in items]
 
 
-def test_lists_are_flattened_and_empty_documents_left_out() -> None:
+def test_checklist_35_lists_are_flattened() -> None:
     """A List is its items, also inside another; a typed list says what its items are."""
     text = """\
 # nothing
@@ -58,7 +58,7 @@ def test_scalars_are_read_as_kubernetes_reads_them() -> None:
     assert items[0].body["spec"] == {"true": True}
 
 
-def test_every_fault_of_the_text_is_told_at_its_place() -> None:
+def test_checklist_35_every_fault_of_a_bundle_is_told_at_its_place() -> None:
     """What is no object, in YAML or in Kubernetes, is told with its line and where it was rendered."""
     text = """\
 {apiVersion: v1, kind: ConfigMap, metadata: {}}
@@ -124,7 +124,7 @@ def obj(kind: str, name: str = "x", version: str = "v1", **more: object) -> dict
     return {"apiVersion": version, "kind": kind, "metadata": metadata, **more}
 
 
-def test_what_others_need_comes_first() -> None:
+def test_checklist_35_what_others_need_comes_first() -> None:
     """Namespaces and definitions first, custom kinds after the built-in ones, webhooks last."""
     objects = [
         obj("ValidatingWebhookConfiguration", version="admissionregistration.k8s.io/v1"),
@@ -216,7 +216,7 @@ def test_what_servers_write_is_taken_out() -> None:
     }
 
 
-def test_secret_values_are_hidden_and_masked() -> None:
+def test_checklist_36_secret_values_are_hidden_and_masked() -> None:
     """Keys stay; what a server repeats of a value is masked, encoded or not."""
     body = {"apiVersion": "v1", "kind": "Secret", "data": {"password": "aHVudGVyMjI="}}
     assert hide_secret(body)["data"] == {"password": "***"}

@@ -78,7 +78,7 @@ def test_listed_without_import(install: Callable[..., None]) -> None:
     assert registry.stage("acme.greet").__name__ == "Greet"
 
 
-def test_a_plugin_that_hangs_at_import(
+def test_checklist_82_a_plugin_that_hangs_at_import(
     install: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is given up after a time, and told; others can be used."""
@@ -149,7 +149,9 @@ def test_unknown_plugin() -> None:
         ),
     ],
 )
-def test_bad_plugins(install: Callable[..., None], entry: str, value: str, expected: str) -> None:
+def test_checklist_82_bad_plugins(
+    install: Callable[..., None], entry: str, value: str, expected: str
+) -> None:
     """A plugin that breaks the contract is refused, naming distribution and cause."""
     install("acme-bad", {entry: value, "acme.greet": "acme_bad:Greet"})
     registry = Registry.installed()
@@ -178,7 +180,7 @@ def test_plugin_that_cannot_be_imported(
     )
 
 
-def test_clash(install: Callable[..., None]) -> None:
+def test_checklist_82_a_clash_of_names(install: Callable[..., None]) -> None:
     """A name that two distributions define is refused, naming both; the others work."""
     install("acme-one", {"acme.greet": "acme_one:Greet"})
     install("acme-two", {"acme.greet": "acme_two:Greet"})

@@ -124,7 +124,7 @@ def test_a_missing_folder_is_not_a_missing_program(tmp_path: Path) -> None:
         run(["true"], cwd=tmp_path / "gone")
 
 
-def test_a_shell_line_is_refused() -> None:
+def test_checklist_84_a_shell_line_is_refused() -> None:
     """Only lists are argument lists."""
     with pytest.raises(TypeError, match="argv is a list of strings"):
         run("echo hello")

@@ -79,7 +79,7 @@ def test_a_link_out_of_the_tree_is_refused(store: ArtifactFolder, tmp_path: Path
 
 
 @pytest.mark.parametrize("name", ["../out", "/out", "a/../../out"])
-def test_a_hostile_tar_writes_nothing_outside(
+def test_checklist_32_a_hostile_tar_writes_nothing_outside(
     store: ArtifactFolder, tmp_path: Path, name: str
 ) -> None:
     """A member whose name leaves the target is refused."""

@@ -471,7 +471,7 @@ def test_condition_cut_by_a_comment() -> None:
         ),
     ],
 )
-def test_matrix(matrix: str, expected: str) -> None:
+def test_checklist_12_a_matrix_that_contradicts_itself(matrix: str, expected: str) -> None:
     """A matrix is checked as far as it is literal."""
     found = problems_of_stages(f"  a: {{uses: shell, matrix: {matrix}, with: {{run: x}}}}\n")
     assert [each.partition(": ")[2] for each in found][:1] == [expected]
@@ -554,7 +554,7 @@ def test_approval_covers_nothing() -> None:
     ]
 
 
-def test_limits() -> None:
+def test_checklist_11_large_graphs_are_refused() -> None:
     """A pipeline has at most 1,000 stages and 5,000 dependencies."""
     stages = "".join(f"  s{i}x: {{uses: shell, with: {{run: x}}}}\n" for i in range(1001))
     assert problems_of_stages(stages) == [

@@ -262,7 +262,7 @@ def test_all_problems_at_once() -> None:
 
 
 @pytest.mark.parametrize("opening", ["[", "- ", "{", "? ", "{a: "])
-def test_depth_bombs(opening: str) -> None:
+def test_checklist_01_depth_bombs_are_refused(opening: str) -> None:
     """Deep nesting is refused, quickly and without a crash."""
     assert (
         "yaml-limit: more than 64 collections inside each other"
@@ -270,7 +270,7 @@ def test_depth_bombs(opening: str) -> None:
     )
 
 
-def test_alias_bombs() -> None:
+def test_checklist_02_alias_bombs_are_refused() -> None:
     """Aliases of aliases that multiply the data are refused; many plain aliases are not."""
     bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(
         f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 9)
@@ -280,7 +280,7 @@ def test_alias_bombs() -> None:
     assert len(compose(plain, file="f.yaml").data["l"]) == 500
 
 
-def test_size_limits() -> None:
+def test_checklist_08_large_files_are_refused() -> None:
     """A file of more than 1 MiB or 100,000 nodes is refused; one of 1 MiB is read."""
     assert compose("a: " + "x" * ((1 << 20) - 3), file="f.yaml").data["a"]
     assert problems_of("a: " + "x" * (1 << 20)) == [

@@ -51,9 +51,11 @@ def check_shape(found: Findings) -> None:
     _check_plugins(found)
     if not found.definition.stages and not found.loaded.problems:
         found.tell("missing-field", "a pipeline needs a stage", ("stages",), key=True)
+    # Where the form has errors, an empty type may stand for one that could not be read.
+    unread = any(each.severity == "error" for each in found.loaded.problems)
     for identifier, (stage, final) in found.stages.items():
         path = found.path_of(identifier)
-        if not stage.uses and not found.problems:  # else it may be one that could not be read
+        if not stage.uses and not unread:
             hint = "name a stage type; 'gennaker stages' lists them"
             found.tell("missing-field", "'uses' is empty", (*path, "uses"), hint)
         if "${{" in stage.uses:
