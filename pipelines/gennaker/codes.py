@@ -188,6 +188,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "size": "a size is not of the form 64KiB or 10MiB",
         "source-link": "a symbolic link leads out of the source",
         "source-missing": "the source of a run is gone",
+        "source-path": "a script asks for a file or folder that is not in the source",
         "source-size": "the source is larger than is allowed",
         "source-submodule": "the source has a git submodule",
         "stage-error": "a stage could not do its work",

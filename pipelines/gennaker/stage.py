@@ -389,6 +389,13 @@ class Stage:
             name: _output_type(info.annotation) for name, info in cls.Outputs.model_fields.items()
         }
 
+    def list_sources(self, inputs: Any) -> Sequence[str]:
+        """Return the files and folders of ``ctx.source`` that ``run`` reads, ``.`` for all of it. Pure.
+
+        A retry with a corrected definition takes the stage over only while these are the same.
+        """
+        return (".",)
+
     def plan(self, inputs: Any, ctx: PlanContext) -> Plan:
         """Say what ``run`` would do; no side effect. Without one, a plan names the stage only."""
         return Plan()

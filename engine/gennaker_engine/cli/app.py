@@ -51,7 +51,7 @@ COMMANDS: dict[str, CommandEntry] = {
         _RUN: (
             ("run", "run", "Start a run and follow it."),
             ("resume", "follow", "Go on with a run that no process drives."),
-            ("retry", "follow", "Start a new run that reuses what succeeded."),
+            ("retry", "retry", "Start a new run that reuses what succeeded."),
             ("rollback", "rollback", "Put back what a run changed, as a run of its own."),
             ("cancel", "follow", "Abort a run; its finally stages still run."),
         ),

@@ -43,6 +43,7 @@ class Ending:
     code: str | None = None
     reason: str | None = None
     outputs: Mapping[str, Json] | None = None
+    read: tuple[str, ...] | None = None
 
 
 def idempotency_key(run: RunState, instance: Instance, attempt: int) -> str:
@@ -182,6 +183,7 @@ def finish_attempt(
             reason=ending.reason,
             outputs=ending.outputs,
             retry_at=None if wait is None else turn.now + wait,
+            read=ending.read,
         )
     )
     if instance.guards and wait is None:

@@ -9,6 +9,7 @@ from gennaker_engine.core import events as e
 from gennaker_engine.core import messages as m
 from gennaker_engine.core.approvals import check_approver, check_inputs, list_approved
 from gennaker_engine.core.environments import release_lock
+from gennaker_engine.core.evolve import has_begun
 from gennaker_engine.core.gates import close_if_decided, find_rules
 from gennaker_engine.core.scope import format_moment
 from gennaker_engine.core.state import Gate, RunState
@@ -39,6 +40,13 @@ def _clock_moved(turn: Turn, message: m.ClockMoved) -> str | None:
     if not turn.run.driven:
         return f"run {turn.run.created.run!r} is not driven by anybody"
     turn.emit(e.ClockMoved(at=turn.now, by=message.by))
+    return None
+
+
+def _withdraw_reuse(turn: Turn, message: m.WithdrawReuse) -> str | None:
+    if has_begun(turn.run):
+        return f"run {turn.run.created.run!r} has begun; what it reuses is settled"
+    turn.emit(e.ReuseWithdrawn(at=turn.now, stages=message.stages))
     return None
 
 
@@ -198,6 +206,7 @@ DECISIONS: dict[type[m.Message], Any] = {
     m.Adopt: _adopt,
     m.Park: _park,
     m.ClockMoved: _clock_moved,
+    m.WithdrawReuse: _withdraw_reuse,
     m.GrantGroup: _grant_group,
     m.GrantLock: _grant_lock,
     m.RefuseLock: _refuse_lock,

@@ -82,6 +82,15 @@ class RunStarted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReuseWithdrawn(Event):
+    """Stages that were to be reused run after all; recorded before anything of the run starts."""
+
+    type: ClassVar[str] = "run.reuse_withdrawn"
+    stages: Mapping[str, str]
+    """Stage id to the reason."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunAdopted(Event):
     """A process drives the run from now on; ``died`` when the one before ended without parking."""
 
@@ -369,6 +378,8 @@ class AttemptEnded(Event):
     reason: str | None = None
     outputs: Mapping[str, Json] | None = None
     retry_at: float | None = None
+    read: tuple[str, ...] | None = None
+    """Files and folders of the source that it read, ``.`` for all of it; None where nobody knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ still reads an old history as it was.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from gennaker_engine.core import events as e
 from gennaker_engine.core.blueprint import compile_blueprint
@@ -22,7 +23,7 @@ from gennaker_engine.core.rows import (
 from gennaker_engine.core.state import RunState, StageState
 from gennaker_engine.core.transitions import IllegalTransition, move
 
-__all__ = ["begin", "evolve"]
+__all__ = ["begin", "evolve", "has_begun"]
 
 
 def begin(event: e.RunCreated) -> RunState:
@@ -57,6 +58,36 @@ def evolve(run: RunState, event: e.Event) -> None:
         raise IllegalTransition(f"{event.type!r} cannot happen inside a run")
     change(run, event)
     run.version += 1
+
+
+_COUNTED = (
+    "stages",
+    "open_main",
+    "open_environments",
+    "worst",
+    "ran",
+    "bad",
+    "failed",
+    "aborted_stages",
+)
+"""What the end of a reused stage changed."""
+
+
+def _reuse_withdrawn(run: RunState, event: e.ReuseWithdrawn) -> None:
+    if has_begun(run):
+        raise IllegalTransition(f"run {run.created.run!r} has begun; what it reuses is settled")
+    left = {name: each for name, each in run.created.reused.items() if name not in event.stages}
+    run.created = replace(run.created, reused=left)
+    fresh = begin(run.created)
+    for name in _COUNTED:
+        setattr(run, name, getattr(fresh, name))
+
+
+def has_begun(run: RunState) -> bool:
+    """Whether a stage of the run itself has started or ended."""
+    return run.phase not in ("queued", "active") or any(
+        stage.state != "pending" and stage.reused is None for stage in run.stages.values()
+    )
 
 
 def _open_environments(run: RunState, names: tuple[str, ...]) -> None:
@@ -155,6 +186,7 @@ def _ended(run: RunState, event: e.RunEnded) -> None:
 _EVOLVE: dict[type[e.Event], Callable[..., None]] = {
     e.RunQueued: _queued,
     e.RunStarted: _started,
+    e.ReuseWithdrawn: _reuse_withdrawn,
     e.RunAdopted: _adopted,
     e.RunParked: _parked,
     e.ClockMoved: _clock_moved,

@@ -154,6 +154,7 @@ def _ended(run: RunState, event: e.AttemptEnded) -> None:
             code=event.code,
             reason=event.reason,
             outputs=event.outputs,
+            read=event.read,
         )
         return
     change(run, instance, "retry")

@@ -30,6 +30,7 @@ __all__ = [
     "ReportWaiting",
     "SubjectPlanned",
     "Tick",
+    "WithdrawReuse",
     "World",
 ]
 
@@ -99,6 +100,13 @@ class ClockMoved(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class WithdrawReuse(Message):
+    """Before a retry starts: these stages cannot be reused any more, each for its reason."""
+
+    stages: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class GrantGroup(Message):
     """The concurrency group has room for the run."""
 
@@ -127,6 +135,8 @@ class ReportSucceeded(Message):
     attempt: int
     delivery: int
     outputs: Mapping[str, Json]
+    read: tuple[str, ...] | None = None
+    """What it read of the source (``AttemptEnded.read``)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from gennaker_engine.core.terms import Condition
 from gennaker_engine.core.turn import Turn
 from gennaker_engine.core.undoing import begin_undo
 
-__all__ = ["decide_stage"]
+__all__ = ["ask_condition", "decide_stage"]
 
 Json = Any
 _LONGEST_VALUE = 200
@@ -38,7 +38,7 @@ def decide_stage(turn: Turn, name: str) -> None:
         begin_undo(turn, stage)
         return
     try:
-        refused = _ask_condition(run, stage)
+        refused = ask_condition(run, stage)
         if refused is not None:
             skip_stage(turn, name, *refused)
             return
@@ -62,7 +62,7 @@ def decide_stage(turn: Turn, name: str) -> None:
         )
 
 
-def _ask_condition(run: RunState, stage: StageState) -> tuple[str, dict[str, Json]] | None:
+def ask_condition(run: RunState, stage: StageState) -> tuple[str, dict[str, Json]] | None:
     """Return cause and detail when the stage is not to run.
 
     Raises:

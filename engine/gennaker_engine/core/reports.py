@@ -41,7 +41,9 @@ def _succeeded(turn: Turn, message: m.ReportSucceeded) -> str | None:
     if instance.state == "stopping":
         settle_stop(turn, instance)
     else:
-        finish_attempt(turn, instance, Ending("succeeded", outputs=message.outputs))
+        finish_attempt(
+            turn, instance, Ending("succeeded", outputs=message.outputs, read=message.read)
+        )
     return None
 
 

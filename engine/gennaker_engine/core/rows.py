@@ -40,6 +40,7 @@ class Ended(TypedDict, total=False):
     cause: str | None
     detail: Mapping[str, Json]
     outputs: Mapping[str, Json] | None
+    read: tuple[str, ...] | None
 
 
 def find_instance(run: RunState, name: str) -> Instance:

@@ -66,6 +66,8 @@ class Instance:
     cause: str | None = None
     detail: Mapping[str, Json] = field(default_factory=dict)
     outputs: Mapping[str, Json] | None = None
+    read: tuple[str, ...] | None = None
+    """What it read of the source, as far as that is known."""
     started_at: float | None = None
     ended_at: float | None = None
 

@@ -173,6 +173,9 @@ class Transaction(Protocol):
     def delete_claim(self, key: str, run: str) -> None:
         """Remove it; nothing happens when there is none."""
 
+    def last_deploy(self, scope: str, environment: str) -> DeployRow | None:
+        """As :meth:`Journal.last_deploy`, seen from inside."""
+
     def record_deploy(self, row: DeployRow) -> None:
         """Make this the environment's last deploy."""
 

@@ -471,6 +471,11 @@ class PostgresTransaction(TransactionRetention):
         """Remove it; nothing happens when there is none."""
         self._write("delete_claim", {"key": key, "run": run})
 
+    def last_deploy(self, scope: str, environment: str) -> DeployRow | None:
+        """Return the last deploy of the environment that began."""
+        rows = self._read("select_last_deploy", {"scope": scope, "environment": environment})
+        return DeployRow(*rows[0]) if rows else None
+
     def record_deploy(self, row: DeployRow) -> None:
         """Make this the environment's last deploy."""
         self._write("record_deploy", asdict(row))

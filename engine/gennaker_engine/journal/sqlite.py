@@ -444,6 +444,13 @@ class SqliteTransaction(TransactionRetention):
         """Remove it; nothing happens when there is none."""
         self._connection.execute(self._queries["delete_claim"], {"key": key, "run": run})
 
+    def last_deploy(self, scope: str, environment: str) -> DeployRow | None:
+        """Return the last deploy of the environment that began."""
+        row = self._connection.execute(
+            self._queries["select_last_deploy"], {"scope": scope, "environment": environment}
+        ).fetchone()
+        return DeployRow(*row) if row else None
+
     def record_deploy(self, row: DeployRow) -> None:
         """Make this the environment's last deploy."""
         self._connection.execute(self._queries["record_deploy"], asdict(row))

@@ -78,12 +78,14 @@ class StageContext:
         self._used: set[str] = set()
         self._log: LogWriter | None = None
         self._workspace: Path | None = None
+        self.source_used = False
 
     # Places -------------------------------------------------------------------------------------
 
     @property
     def source(self) -> Path:
         """The run's source, read-only, made on first use."""
+        self.source_used = True
         return self._services.source
 
     @property

@@ -1,26 +1,22 @@
-"""New runs: what one is pinned to when it is created, and what a retry takes over."""
+"""New runs: what one is pinned to when it is created."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from gennaker.canonical import canonical_json
-from gennaker.errors import ExpressionError, InvalidInput, NotAllowed
+from gennaker.errors import ExpressionError, InvalidInput
 from gennaker.expressions import Scope, compile_template
 from gennaker.loader import Loaded
 from gennaker.model import PipelineDefinition
 from gennaker_engine.core.events import RunCreated
-from gennaker_engine.core.run import Run
 from gennaker_engine.core.scope import format_moment
-from gennaker_engine.journal.port import Journal
 from gennaker_engine.runtime.world import lock_scope
 
-__all__ = ["Pinned", "Start", "find_reused", "list_globs", "list_uses", "pin_retry", "pin_run"]
+__all__ = ["Pinned", "Start", "list_globs", "list_uses", "pin_run"]
 
-APPROVAL = "approval"
-"""The stage type whose decisions a retry never takes over."""
 _MAX_TITLE = 200
 
 Json = Any
@@ -126,81 +122,6 @@ def pin_run(pinned: Pinned, start: Start, *, number: int, now: float) -> RunCrea
         approved=start.approved,
         plan=start.plan,
     )
-
-
-def pin_retry(
-    run: Run, reused: Mapping[str, Json], *, actor: str, number: int, now: float
-) -> RunCreated:
-    """Return the first event of a new run with the definition, parameters and source of ``run``."""
-    return replace(
-        run.created,
-        at=now,
-        run=f"{run.created.pipeline}-{number}",
-        number=number,
-        actor=actor,
-        retry_of=run.id,
-        starters=tuple(dict.fromkeys((*run.created.starters, run.created.actor))),
-        reused=reused,
-        approved=(),
-        plan=None,
-    )
-
-
-def find_reused(run: Run, journal: Journal) -> dict[str, Json]:
-    """Return what a retry of an ended run takes over, stage id to ``{outcome, outputs, run}``.
-
-    A stage that succeeded, with everything before it taken over too; approvals and ``finally``
-    never, a deploy only while it is still its environment's last one.
-
-    Raises:
-        NotAllowed: code ``run-active``, when the run has not ended.
-    """
-    if run.state != "ended":
-        raise NotAllowed(
-            f"run {run.id!r} has not ended",
-            code="run-active",
-            hint=f"go on with 'gennaker resume {run.id}', or end it with 'gennaker cancel {run.id}'",
-        )
-    reused: dict[str, Json] = {}
-    for name in _order(run):
-        stage = run.facts.stages[name]
-        if (
-            stage.outcome != "succeeded"
-            or stage.plan.uses == APPROVAL
-            or not all(each in reused for each in stage.plan.needs)
-        ):
-            continue
-        taken = run.created.reused.get(name)
-        if taken is None:
-            deploys = [
-                {"environment": each.environment["name"], "instance": each.id}
-                for each in stage.instances
-                if each.effect == "deploy" and each.environment is not None
-            ]
-            taken = {"outcome": "succeeded", "outputs": stage.outputs, "run": run.id}
-            if deploys:
-                taken["deploys"] = deploys
-        if all(_is_last(journal, run.created.scope, taken["run"], d) for d in _deploys(taken)):
-            reused[name] = taken
-    return reused
-
-
-def _deploys(taken: Mapping[str, Json]) -> list[Mapping[str, str]]:
-    found: list[Mapping[str, str]] = taken.get("deploys", [])
-    return found
-
-
-def _is_last(journal: Journal, scope: str, run: str, deploy: Mapping[str, str]) -> bool:
-    last = journal.last_deploy(scope, deploy["environment"])
-    return last is not None and (last.run, last.instance) == (run, deploy["instance"])
-
-
-def _order(run: Run) -> Iterable[str]:
-    """Return the stages outside ``finally``, each after those it needs."""
-    from graphlib import TopologicalSorter
-
-    needs = {name: s.plan.needs for name, s in run.facts.stages.items() if not s.plan.in_finally}
-    return TopologicalSorter(needs).static_order()
 
 
 def list_globs(definition: PipelineDefinition) -> list[str]:

@@ -45,6 +45,7 @@ from gennaker_engine.runtime.inbox import Letter
 from gennaker_engine.runtime.outputs import check_outputs, check_value, describe_validation
 from gennaker_engine.runtime.secrets import SecretReader, reveal_secrets
 from gennaker_engine.runtime.services import RunServices
+from gennaker_engine.storage.source_changes import WHOLE, clean_paths
 
 __all__ = ["Delivery", "Parked", "end_leftovers"]
 
@@ -138,7 +139,8 @@ class Delivery:
             return ReportSucceeded(*self.identity, outputs={})
         if isinstance(outcome, Succeeded):
             outputs = check_outputs(kind, command.inputs, outcome.outputs, services.has_secret)
-            return ReportSucceeded(*self.identity, outputs=outputs)
+            read = _find_read(stage, inputs, context)
+            return ReportSucceeded(*self.identity, outputs=outputs, read=read)
         if self._stopping:
             raise Stopped
         if isinstance(outcome, Failed):
@@ -211,6 +213,20 @@ class Delivery:
         """Return text for the journal: masked, whole Unicode, not endless."""
         shown = self._services.masker.mask(str(text))
         return shown[:_MAX_REASON].encode("utf-8", "replace").decode()
+
+
+def _find_read(stage: Stage, inputs: Any, context: StageContext) -> tuple[str, ...]:
+    """Return what an attempt read of the source: what its type says, all of it when in doubt.
+
+    Who never asked for the source in its only call has read nothing.
+    """
+    if context.delivery == 1 and not context.source_used:
+        return ()
+    try:
+        paths = clean_paths(stage.list_sources(inputs))
+    except Exception:  # noqa: BLE001 - a plugin's code: the work is done, and counts
+        return (WHOLE,)
+    return (WHOLE,) if context.source_used and not paths else paths
 
 
 def _read_delay(error: GennakerError) -> float | None:

@@ -22,10 +22,8 @@ from gennaker_engine.runtime.clock import Clock, SystemClock
 from gennaker_engine.runtime.creating import (
     Pinned,
     Start,
-    find_reused,
     list_globs,
     list_uses,
-    pin_retry,
     pin_run,
 )
 from gennaker_engine.runtime.driven import replay
@@ -33,6 +31,12 @@ from gennaker_engine.runtime.driver import Driver
 from gennaker_engine.runtime.inbox import Answer, Inbox, Letter, not_driven
 from gennaker_engine.runtime.moment import Moment
 from gennaker_engine.runtime.observer import Observer, QuietObserver
+from gennaker_engine.runtime.retrying import (
+    Retry,
+    check_ended,
+    plan_corrected_retry,
+    plan_retry,
+)
 from gennaker_engine.runtime.rollback import Rollback, find_again, find_undo, pin_rollback
 from gennaker_engine.runtime.services import Services
 from gennaker_engine.runtime.threads import ThreadPool
@@ -41,6 +45,7 @@ from gennaker_engine.storage.artifacts import ArtifactFolder
 from gennaker_engine.storage.folder import StateFolder
 from gennaker_engine.storage.logs import LogStore
 from gennaker_engine.storage.source import capture_source, hash_globs
+from gennaker_engine.storage.source_changes import SourceComparison
 from gennaker_engine.storage.workspaces import Workspaces
 
 if TYPE_CHECKING:
@@ -148,21 +153,62 @@ class Engine:
 
         return self._transact(create)
 
-    def create_retry(self, run_id: str, *, actor: str) -> str:
+    def plan_retry(
+        self,
+        run_id: str,
+        *,
+        actor: str,
+        current: Loaded | None = None,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> Retry:
+        """Return what a retry of an ended run would take over and what would run again.
+
+        Args:
+            run_id: the run that is retried.
+            actor: who retries it.
+            current: the definition of now, used with the source of now; else those of the run.
+            parameters: values over those of the run, with ``current`` alone.
+
+        Raises:
+            NotAllowed: code ``run-active`` when it has not ended.
+            InvalidInput: wrong parameters for ``current``; code ``source-…``.
+        """
+        run = self.load_run(run_id)
+        check_ended(run)
+        definition = run.created.definition if current is None else current.definition.to_data()
+        self._prepare(run.created.sandbox, definition)
+        if current is None:
+            return plan_retry(run, self.journal, actor=actor)
+        given = {**run.created.parameters, **(parameters or {})}
+        values = resolve_parameters(current.definition, given)
+        pinned = self._pin(current, values, store=True)
+        return plan_corrected_retry(
+            run,
+            pinned,
+            self.journal,
+            actor=actor,
+            world=self._world.read(sandbox=run.created.sandbox),
+            sources=SourceComparison(
+                pinned.source, state=self.state_folder, root=self.project.root
+            ),
+        )
+
+    def create_retry(self, run: str | Retry, *, actor: str) -> str:
         """Create a run that repeats an ended one but takes over what succeeded; return its id.
+
+        Args:
+            run: the run, or the retry of it that was planned.
+            actor: who retries it.
 
         Raises:
             NotAllowed: code ``run-active`` when it has not ended, ``concurrency-rejected``.
         """
-        run = self.load_run(run_id)
-        reused = find_reused(run, self.journal)
-        self._prepare(run.created.sandbox, run.created.definition)
+        retry = self.plan_retry(run, actor=actor) if isinstance(run, str) else run
 
         def create(moment: Moment, transaction: Transaction, now: float) -> str:
-            _check_kept(run, transaction)
-            number = transaction.allocate_number(run.created.pipeline)
-            created = pin_retry(run, reused, actor=actor, number=number, now=now)
-            return self._begin(moment, created)
+            _check_kept(retry.old, transaction)
+            number = transaction.allocate_number(retry.old.created.pipeline)
+            return self._begin(moment, retry.make_created(number, now))
 
         return self._transact(create)
 

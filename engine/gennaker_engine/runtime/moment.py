@@ -20,19 +20,23 @@ from gennaker_engine.core.commands import (
     RequestLock,
 )
 from gennaker_engine.core.events import AttemptStarted, Event, encode_event
+from gennaker_engine.core.evolve import has_begun
 from gennaker_engine.core.messages import (
+    Adopt,
     Cancel,
     GrantGroup,
     GrantLock,
     Message,
     RefuseLock,
+    WithdrawReuse,
     World,
 )
+from gennaker_engine.core.reuse import FindDeploy, find_outdated
 from gennaker_engine.core.run import Reaction, Run
 from gennaker_engine.core.view import describe_row
-from gennaker_engine.journal.port import Claim, DeployRow, RunRow, Transaction
+from gennaker_engine.journal.port import Claim, DeployRow, Journal, RunRow, Transaction
 
-__all__ = ["Book", "Moment", "Touched"]
+__all__ = ["Book", "Moment", "Touched", "find_deploys_in"]
 
 
 class Book(Protocol):
@@ -94,6 +98,8 @@ class Moment:
             # Before it is handled: what fails half way has to be taken back too.
             touched = self.touched[run_id] = Touched(run, run.version)
         world = self._book.read_world(touched.run)
+        if isinstance(message, Adopt | GrantGroup):
+            self._withdraw_reuse(touched, world)
         reaction = touched.run.handle(message, world=world, now=self._now)
         self._take(touched, reaction)
         return reaction
@@ -113,6 +119,17 @@ class Moment:
                 )
             for row in find_deploys(touched.run, touched.events):
                 self._transaction.record_deploy(row)
+
+    def _withdraw_reuse(self, touched: Touched, world: World) -> None:
+        """Before a retry starts: what is no longer its environment's last deploy runs again."""
+        run = touched.run
+        if run.created.reused and not has_begun(run.facts):
+            outdated = find_outdated(
+                run.facts, find_deploys_in(self._transaction, run.created.scope)
+            )
+            if outdated:
+                message = WithdrawReuse(outdated)
+                self._take(touched, run.handle(message, world=world, now=self._now))
 
     # Locks and groups ---------------------------------------------------------------------------
 
@@ -212,6 +229,16 @@ def read_grant(claim: Claim) -> Message:
 def make_row(run: Run) -> RunRow:
     """Return the projection of a run."""
     return RunRow(**describe_row(run))
+
+
+def find_deploys_in(reader: Journal | Transaction, scope: str) -> FindDeploy:
+    """Return what tells run and instance of the last deploy of an environment."""
+
+    def find(environment: str) -> tuple[str, str] | None:
+        row = reader.last_deploy(scope, environment)
+        return None if row is None else (row.run, row.instance)
+
+    return find
 
 
 def find_deploys(run: Run, events: list[Event]) -> Iterator[DeployRow]:

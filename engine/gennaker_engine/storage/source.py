@@ -11,7 +11,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,10 @@ __all__ = [
     "Source",
     "capture_source",
     "hash_globs",
+    "list_entries",
     "list_source",
     "materialize_source",
+    "read_contents",
 ]
 
 MAX_SOURCE = 200 << 20
@@ -112,8 +114,14 @@ def materialize_source(facts: Mapping[str, Any], *, state: StateFolder, root: Pa
             return final
     made = Path(tempfile.mkdtemp(dir=final.parent, prefix="make-"))
     try:
-        for path, mode, content in _read_source(facts, state, root):
-            _write_entry(made, path, mode, content)
+        entries = list_entries(facts, state=state, root=root)
+        places: dict[str, list[tuple[str, str]]] = {}
+        for path, mode, name in entries:
+            _check_mode(mode, path)
+            places.setdefault(name, []).append((path, mode))
+        for name, content in read_contents(facts, places, state=state, root=root):
+            for path, mode in places[name]:
+                _write_entry(made, path, mode, content)
         _make_read_only(made)
         made.rename(final)
     except OSError:
@@ -220,42 +228,63 @@ def _use_again(path: Path) -> bool:
     return False
 
 
-def _read_source(
-    facts: Mapping[str, Any], state: StateFolder, root: Path
-) -> Iterator[tuple[str, str, bytes]]:
-    if facts["kind"] == "commit":
-        yield from _read_commit(root, facts)
-        return
-    name = str(facts["digest"]).removeprefix("sha256:")
-    manifest = state.sources / "manifests" / f"{name}.json"
+def list_entries(
+    facts: Mapping[str, Any], *, state: StateFolder, root: Path
+) -> list[tuple[str, str, str]]:
+    """Return path, mode (as git writes it) and name of the content of each file of a run's source.
+
+    The name is a git object's for a commit, else the SHA-256.
+
+    Raises:
+        GennakerError: code ``source-missing`` when the commit or the snapshot is gone.
+    """
+    if facts["kind"] != "commit":
+        name = str(facts["digest"]).removeprefix("sha256:")
+        with _explain_missing(facts, state, root):
+            found = json.loads((state.sources / "manifests" / f"{name}.json").read_bytes())
+        return [(path, mode, blob) for path, mode, blob in found]
+    exclude = facts.get("exclude") or ()
+    with _explain_missing(facts, state, root):
+        entries = list_commit(root, facts["commit"])
+    return [
+        (each.path, each.mode, each.object) for each in entries if not match_any(exclude, each.path)
+    ]
+
+
+def read_contents(
+    facts: Mapping[str, Any], names: Iterable[str], *, state: StateFolder, root: Path
+) -> Iterator[tuple[str, bytes]]:
+    """Yield the contents of a run's source by their names, as :func:`list_entries` gives them.
+
+    Raises:
+        GennakerError: code ``source-missing`` when the commit or the snapshot is gone.
+    """
+    with _explain_missing(facts, state, root):
+        if facts["kind"] == "commit":
+            yield from read_blobs(root, names).items()
+        else:
+            for name in names:
+                yield name, (state.sources / "blobs" / name[:2] / name).read_bytes()
+
+
+@contextmanager
+def _explain_missing(facts: Mapping[str, Any], state: StateFolder, root: Path) -> Iterator[None]:
     try:
-        entries = json.loads(manifest.read_bytes())
-        for path, mode, blob in entries:
-            yield path, mode, (state.sources / "blobs" / blob[:2] / blob).read_bytes()
+        yield
     except FileNotFoundError as error:
         raise GennakerError(
             f"the source snapshot {facts['digest']} is gone from {str(state.sources)!r}",
             code="source-missing",
             hint="start a new run",
         ) from error
-
-
-def _read_commit(root: Path, facts: Mapping[str, Any]) -> Iterator[tuple[str, str, bytes]]:
-    exclude = facts.get("exclude") or ()
-    try:
-        entries = [
-            each for each in list_commit(root, facts["commit"]) if not match_any(exclude, each.path)
-        ]
-        blobs = read_blobs(root, (each.object for each in entries))
     except GennakerError as error:
+        if facts["kind"] != "commit":
+            raise
         raise GennakerError(
             f"commit {facts['commit']} cannot be read from {str(root)!r}: {error.message}",
             code="source-missing",
             hint="fetch it, or start a new run",
         ) from error
-    for each in entries:
-        _check_mode(each.mode, each.path)
-        yield each.path, each.mode, blobs[each.object]
 
 
 def _write_entry(root: Path, name: str, mode: str, content: bytes) -> None:

@@ -34,7 +34,12 @@ from gennaker.stage import (
 )
 from gennaker_stages.registry.credentials import CredentialsInput
 from gennaker_stages.registry.reference import parse_reference
-from gennaker_stages.workspace.folder import keep_artifacts, prepare_folder
+from gennaker_stages.workspace.folder import (
+    SourceInput,
+    keep_artifacts,
+    list_copied,
+    prepare_folder,
+)
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -79,8 +84,10 @@ class DockerRun(Stage):
             default_factory=dict,
             description="Environment variables; the way to give values and secrets to it",
         )
-        source: bool = Field(
-            default=True, description="Whether /workspace is a copy of the source, else empty"
+        source: SourceInput = Field(
+            default=True,
+            description="Whether /workspace is a copy of the source, else empty; a list: of these "
+            "files and folders of it",
         )
         files: dict[str, Artifact] = Field(
             default_factory=dict, description="Artifacts to lay into /workspace: path to artifact"
@@ -134,6 +141,10 @@ class DockerRun(Stage):
     def declare_outputs(cls, inputs: Mapping[str, Any]) -> Mapping[str, OutputType]:
         """The declared outputs and the artifacts."""
         return declare_script_outputs(inputs)
+
+    def list_sources(self, inputs: Inputs) -> tuple[str, ...]:
+        """What it gets a copy of."""
+        return list_copied(inputs.source)
 
     def plan(self, inputs: Inputs, ctx: PlanContext) -> Plan:
         """Show the image and the command."""

@@ -74,6 +74,10 @@ class DockerBuild(Stage):
         )
         image_id: str = Field(description="The id by which the engine knows it")
 
+    def list_sources(self, inputs: Inputs) -> list[str]:
+        """The context."""
+        return [inputs.context]
+
     def plan(self, inputs: Inputs, ctx: PlanContext) -> Plan:
         """Say what would be built; digest and reference are known only by building."""
         del ctx

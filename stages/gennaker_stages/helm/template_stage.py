@@ -79,6 +79,10 @@ class HelmTemplate(Stage):
         )
         objects: list[str] = Field(description="Kind/name of each object")
 
+    def list_sources(self, inputs: Inputs) -> list[str]:
+        """The chart and the files of values."""
+        return [inputs.chart, *(each for each in inputs.values if isinstance(each, str))]
+
     def plan(self, inputs: Inputs, ctx: PlanContext) -> Plan:
         """Render without keeping anything but the bundle, which later plans read."""
         manifests = _render(inputs, ctx)

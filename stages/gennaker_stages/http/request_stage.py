@@ -97,6 +97,10 @@ class HttpRequest(Stage):
             body: str = Field(description="Its body as text, at most 64 KiB")
             json: Any = Field(default=None, description="Its body as data, where it is JSON")
 
+    def list_sources(self, inputs: Inputs) -> tuple[str, ...]:
+        """Nothing."""
+        return ()
+
     def plan(self, inputs: Inputs, ctx: PlanContext) -> Plan:
         """Say what is asked."""
         return Plan([Change("run", f"{inputs.method} {inputs.url.partition('?')[0]}")])

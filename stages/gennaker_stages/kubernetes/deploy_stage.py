@@ -60,6 +60,10 @@ class KubernetesDeploy(Stage):
             description="Images in the specs of the live Pods, once all is ready"
         )
 
+    def list_sources(self, inputs: Inputs) -> tuple[str, ...]:
+        """Nothing."""
+        return ()
+
     def plan(self, inputs: Inputs, ctx: PlanContext) -> Plan:
         """List the objects that would be created, changed and left, by a server-side dry run."""
         from gennaker_stages.kubernetes.planning.planner import plan_objects

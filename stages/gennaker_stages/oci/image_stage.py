@@ -80,6 +80,10 @@ class OciBuild(Stage):
         reference: str = Field(description="The first tag's repository with that digest")
         layout: Artifact = Field(description="The image as a tar of an OCI layout")
 
+    def list_sources(self, inputs: Inputs) -> list[str]:
+        """The files that go into the image."""
+        return list(inputs.files.values())
+
     def plan(self, inputs: Inputs, ctx: PlanContext) -> Plan:
         """Say what would be built; without a base in a registry the digest is known already."""
         what = f"build {inputs.tags[0]}"

@@ -33,7 +33,12 @@ from gennaker.stage import (
     StageInputs,
     Succeeded,
 )
-from gennaker_stages.workspace.folder import keep_artifacts, prepare_folder
+from gennaker_stages.workspace.folder import (
+    SourceInput,
+    keep_artifacts,
+    list_copied,
+    prepare_folder,
+)
 
 __all__ = ["Shell"]
 
@@ -79,9 +84,10 @@ class Shell(Stage):
         files: dict[str, Artifact] = Field(
             default_factory=dict, description="Artifacts to lay into the folder: path to artifact."
         )
-        source: bool = Field(
+        source: SourceInput = Field(
             default=True,
-            description="Whether it starts in a copy of the source, else in an empty folder.",
+            description="Whether it starts in a copy of the source, else in an empty folder; a list: "
+            "of these files and folders of it.",
         )
         effect: Literal["none", "deploy"] | None = Field(
             default=None, description="What it does; deploy when the stage has an environment."
@@ -106,6 +112,10 @@ class Shell(Stage):
     def declare_outputs(cls, inputs: Mapping[str, Any]) -> Mapping[str, OutputType]:
         """The declared outputs and the artifacts."""
         return declare_script_outputs(inputs)
+
+    def list_sources(self, inputs: Inputs) -> tuple[str, ...]:
+        """What it gets a copy of."""
+        return list_copied(inputs.source)
 
     def plan(self, inputs: Inputs, ctx: PlanContext) -> Plan:
         """Show the script."""

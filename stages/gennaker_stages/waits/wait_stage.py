@@ -61,6 +61,10 @@ class Wait(Stage):
                 raise ValueError("needs one of 'for' and 'until'")
             return self
 
+    def list_sources(self, inputs: Inputs) -> tuple[str, ...]:
+        """Nothing."""
+        return ()
+
     def plan(self, inputs: Inputs, ctx: PlanContext) -> Plan:
         """Say how long."""
         what = f"wait until {inputs.until}" if inputs.until else f"wait for {inputs.for_}"

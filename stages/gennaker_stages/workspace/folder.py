@@ -4,34 +4,60 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from gennaker.errors import PermanentError
 from gennaker.paths import join_inside
 from gennaker.stage import Artifact, Context
 
-__all__ = ["keep_artifacts", "prepare_folder"]
+__all__ = ["SourceInput", "keep_artifacts", "list_copied", "prepare_folder"]
+
+SourceInput = bool | Annotated[tuple[str, ...], Field(min_length=1)]
+"""The input ``source`` of a script: all of it, nothing, or the files and folders that it gets."""
 
 
-def prepare_folder(ctx: Context, *, source: bool, files: Mapping[str, Artifact]) -> Path:
+def prepare_folder(ctx: Context, *, source: SourceInput, files: Mapping[str, Artifact]) -> Path:
     """Make the folder ``work`` in the workspace and return it.
 
     Args:
         ctx: whose workspace, source and artifacts.
-        source: whether it is a writable copy of the source, else empty.
+        source: whether it is a writable copy of the source, or of which files and folders of it.
         files: artifacts to lay into it, by path.
+
+    Raises:
+        PermanentError: code ``source-path`` when there is no such file or folder in the source.
     """
     folder = ctx.workspace / "work"
-    if source:
-        from gennaker_stages.workspace.source_copy import copy_source
-
-        copy_source(ctx.source, folder)
-    else:
-        folder.mkdir()
+    folder.mkdir()
+    for path in list_copied(source):
+        _copy(ctx.source, path, folder)
     for path, artifact in files.items():
         target = join_inside(folder, path)
         target.parent.mkdir(parents=True, exist_ok=True)
         ctx.artifacts.lay(artifact, target)
     return folder
+
+
+def list_copied(source: SourceInput) -> tuple[str, ...]:
+    """Return the files and folders of the source that a script gets, ``.`` for all of it."""
+    if isinstance(source, bool):
+        return (".",) if source else ()
+    return source
+
+
+def _copy(source: Path, path: str, folder: Path) -> None:
+    from gennaker_stages.workspace.source_copy import copy_source
+
+    origin = join_inside(source, path)
+    if not origin.exists():
+        raise PermanentError(
+            f"there is no file or folder {path!r} in the source",
+            code="source-path",
+            hint="'source' has paths relative to the project root",
+        )
+    copy_source(origin, join_inside(folder, path))
 
 
 def keep_artifacts(ctx: Context, folder: Path, artifacts: Mapping[str, str]) -> dict[str, Artifact]:

@@ -14,12 +14,16 @@ _FICLONE = 0x40049409
 
 
 def copy_source(source: Path, target: Path) -> None:
-    """Copy the tree at ``source`` to ``target``, which is made.
+    """Copy the file or tree at ``source`` to ``target``, which is made with the folders above it.
 
     Files and folders become writable for their owner, links are kept as links (a source has none
     that leave it).
     """
-    _copy(source, target, _Cloner())
+    if source.is_dir():
+        _copy(source, target, _Cloner())
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _copy_file(source, target, _Cloner())
 
 
 def _copy(source: Path, target: Path, cloner: _Cloner) -> None:
@@ -32,8 +36,12 @@ def _copy(source: Path, target: Path, cloner: _Cloner) -> None:
             elif entry.is_dir():
                 _copy(Path(entry.path), to, cloner)
             elif entry.is_file():
-                cloner.copy(Path(entry.path), to)
-                to.chmod(stat.S_IMODE(entry.stat().st_mode) | stat.S_IRUSR | stat.S_IWUSR)
+                _copy_file(Path(entry.path), to, cloner)
+
+
+def _copy_file(source: Path, target: Path, cloner: _Cloner) -> None:
+    cloner.copy(source, target)
+    target.chmod(stat.S_IMODE(source.stat().st_mode) | stat.S_IRUSR | stat.S_IWUSR)
 
 
 class _Cloner:

@@ -76,12 +76,14 @@ def artifacts_command(
 
 def find_artifacts(events: Iterable[Event]) -> Iterator[dict[str, Any]]:
     """Yield ``{name, stage, digest, size, media_type}`` of every artifact in a run's outputs."""
-    from gennaker_engine.core.events import AttemptEnded, RunCreated
+    from gennaker_engine.core.events import AttemptEnded, ReuseWithdrawn, RunCreated
 
     latest: dict[str, Mapping[str, Any]] = {}
     for event in events:
         if isinstance(event, RunCreated):
             latest.update({name: each.get("outputs") or {} for name, each in event.reused.items()})
+        elif isinstance(event, ReuseWithdrawn):
+            latest = {name: each for name, each in latest.items() if name not in event.stages}
         elif isinstance(event, AttemptEnded) and event.outputs:
             latest[event.instance] = event.outputs
     for instance, outputs in latest.items():

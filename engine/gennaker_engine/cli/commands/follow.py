@@ -1,4 +1,4 @@
-"""``gennaker resume``, ``retry`` and ``cancel``: what is done to a run as a whole."""
+"""``gennaker resume`` and ``cancel``: what is done to a run as a whole."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gennaker_engine.cli.options import (
 )
 from gennaker_engine.cli.settings import Settings, pass_settings
 
-__all__ = ["cancel_command", "resume_command", "retry_command"]
+__all__ = ["cancel_command", "resume_command"]
 
 
 @command("resume")
@@ -75,29 +75,6 @@ def _leave_out_damaged(settings: Settings, runs: list[str]) -> list[str]:
         else:
             whole.append(run)
     return whole
-
-
-@command("retry")
-@run_argument
-@no_follow_option
-@output_option("text", "json", "yaml", "name")
-@pass_settings
-def retry_command(settings: Settings, *, run: str, no_follow: bool, form: str) -> int:
-    """Start a new run that reuses what succeeded.
-
-    It has the same definition, parameters and source; approvals and finally stages run again.
-    """
-    from gennaker_engine.cli.driving import Driving, drive_runs, print_run
-    from gennaker_engine.journal.lookup import resolve_run
-
-    engine = settings.open_engine()
-    row = resolve_run(engine.journal, run)
-    new = engine.create_retry(row.run, actor=settings.actor)
-    if no_follow:
-        settings.console.err(f"{new} is created; start it with: gennaker resume {new}")
-        print_run(settings, new, form)
-        return 0
-    return drive_runs(settings, [new], Driving(form, new=True))
 
 
 @command("cancel")

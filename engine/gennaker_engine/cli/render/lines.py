@@ -82,6 +82,9 @@ class LineRenderer:
     def _queued(self, event: facts.RunQueued, progress: Progress) -> list[str]:
         return [f"{progress.run} waits in group {clean(event.group)}"]
 
+    def _reuse_withdrawn(self, event: facts.ReuseWithdrawn, progress: Progress) -> list[str]:
+        return [f"{name}: runs again: {clean(reason)}" for name, reason in event.stages.items()]
+
     def _adopted(self, event: facts.RunAdopted, progress: Progress) -> list[str]:
         return [f"{progress.run} was left by a process that died; going on"] if event.died else []
 
@@ -176,6 +179,7 @@ _LINES: Mapping[str, Callable[[LineRenderer, Any, Progress], list[str]]] = {
     facts.RunCreated.type: LineRenderer._created,
     facts.RunQueued.type: LineRenderer._queued,
     facts.RunAdopted.type: LineRenderer._adopted,
+    facts.ReuseWithdrawn.type: LineRenderer._reuse_withdrawn,
     facts.RunParked.type: LineRenderer._parked,
     facts.AbortRequested.type: LineRenderer._abort,
     facts.RunEnded.type: LineRenderer._run_ended,

@@ -182,6 +182,11 @@ class Progress:
             step.state, step.outcome = "ended", reused.get("outcome", "succeeded")
             step.note = f"reused from {reused.get('run') or event.retry_of}"
 
+    def _reopen(self, event: facts.ReuseWithdrawn) -> None:
+        for name in event.stages:
+            step = self.find(name)
+            step.state, step.outcome, step.note = "pending", None, ""
+
     def _queue(self, event: facts.RunQueued) -> None:
         self.state = "waiting"
         self.group, self.queued_at = event.group, event.at
@@ -322,6 +327,7 @@ _HANDLERS: Mapping[str, Callable[[Progress, Any], None]] = {
     facts.RunQueued.type: Progress._queue,
     facts.RunStarted.type: Progress._start,
     facts.RunAdopted.type: Progress._adopt,
+    facts.ReuseWithdrawn.type: Progress._reopen,
     facts.RunParked.type: Progress._park,
     facts.AbortRequested.type: Progress._abort,
     facts.RunEnded.type: Progress._end,

@@ -187,10 +187,16 @@ def _queued(event: facts.RunQueued) -> str:
     return f"the run waits in group {event.group}"
 
 
+def _reuse_withdrawn(event: facts.ReuseWithdrawn) -> str:
+    told = "; ".join(f"{name} ({reason})" for name, reason in event.stages.items())
+    return f"no longer reused: {told}"
+
+
 _SENTENCES: Mapping[str, Callable[[Any], str]] = {
     facts.RunCreated.type: _created,
     facts.RunQueued.type: _queued,
     facts.RunStarted.type: lambda event: "the run started",
+    facts.ReuseWithdrawn.type: _reuse_withdrawn,
     facts.RunAdopted.type: _adopted,
     facts.RunParked.type: lambda event: f"the run was parked: {event.reason}",
     facts.ClockMoved.type: _clock_moved,
