@@ -271,3 +271,30 @@ def test_a_plan_shows_the_script(context: FakeContext) -> None:
     """The first line, and that there is more."""
     [change] = Shell().plan(Shell.Inputs(run="make build\nmake test\n"), context).changes
     assert (change.action, change.what) == ("run", "a script of 2 lines: make build …")
+
+
+def test_a_script_gets_only_the_paths_it_names(context: FakeContext) -> None:
+    """Files and folders, where they are in the source; so it cannot have read others."""
+    run(context, "find . | sort; echo new > app/main.txt", source=["app", "tool.sh"])
+    assert [text for _, text in context.lines] == [".", "./app", "./app/main.txt", "./tool.sh"]
+
+
+@pytest.mark.parametrize(
+    ("path", "code"), [("none", "source-path"), ("../x", "path-outside"), ("", "path-outside")]
+)
+def test_a_path_that_is_not_in_the_source_is_told(
+    context: FakeContext, path: str, code: str
+) -> None:
+    """Missing, or outside of it."""
+    with pytest.raises((PermanentError, InvalidInput)) as caught:
+        run(context, "true", source=[path])
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("source", "read"), [(True, (".",)), (False, ()), (["app", "x"], ("app", "x"))]
+)
+def test_a_script_has_read_what_it_was_given(source: Any, read: tuple[str, ...]) -> None:
+    """All of the source, nothing, or these paths."""
+    inputs = Shell.Inputs.model_validate({"run": "true", "source": source})
+    assert Shell().list_sources(inputs) == read
