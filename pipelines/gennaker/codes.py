@@ -170,6 +170,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "registry-refused": "the registry refused a request",
         "registry-unavailable": "the registry cannot be reached, or cannot answer now",
         "removed-kind": "an API version that Kubernetes no longer serves",
+        "retry-rollback": "a rollback cannot be retried with a current definition, as it has none",
         "rollback-superseded": "another run changed the environment since",
         "run-active": "the run has not ended",
         "run-ended": "the run has ended, and a finished run never changes",

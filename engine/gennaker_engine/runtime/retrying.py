@@ -96,7 +96,14 @@ def plan_corrected_retry(
 
     Raises:
         InvalidInput: the title or the concurrency group cannot be evaluated.
+        NotAllowed: code ``retry-rollback``, for a rollback, whose definition is in no file.
     """
+    if run.created.rollback_of is not None:
+        raise NotAllowed(
+            f"run {run.id!r} is a rollback, which has no current definition",
+            code="retry-rollback",
+            hint=f"retry it as it was: 'gennaker retry {run.id}'",
+        )
 
     def pin(number: int, now: float) -> RunCreated:
         start = Start(actor=actor, sandbox=run.created.sandbox)
