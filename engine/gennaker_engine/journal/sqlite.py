@@ -410,29 +410,21 @@ class SqliteTransaction(TransactionRetention):
 
     def load_events(self, run: str, *, after: int = 0) -> list[StoredEvent]:
         """As :meth:`SqliteJournal.load_events`, seen from inside."""
-        rows = self._connection.execute(
-            self._queries["select_events"], {"run": run, "after": after}
-        ).fetchall()
+        rows = self._ask("select_events", {"run": run, "after": after})
         return [read_event(row) for row in rows]
 
     def list_changes(self, after: int) -> list[Change]:
         """As :meth:`SqliteJournal.list_changes`, seen from inside."""
-        rows = self._connection.execute(self._queries["select_changes"], {"after": after})
-        return [Change(*row) for row in rows.fetchall()]
+        return [Change(*row) for row in self._ask("select_changes", {"after": after})]
 
     def read_claims(self, scope_prefix: str = "") -> list[Claim]:
         """Return the claims whose key starts with the prefix, in order of place."""
-        rows = self._connection.execute(
-            self._queries["select_claims"], make_prefix_range(scope_prefix)
-        ).fetchall()
+        rows = self._ask("select_claims", make_prefix_range(scope_prefix))
         return [read_claim(row) for row in rows]
 
     def read_claims_of(self, run: str) -> list[Claim]:
         """Return the run's own claims, in order of place."""
-        rows = self._connection.execute(
-            self._queries["select_claims_of_run"], {"run": run}
-        ).fetchall()
-        return [read_claim(row) for row in rows]
+        return [read_claim(row) for row in self._ask("select_claims_of_run", {"run": run})]
 
     def write_claim(self, claim: Claim) -> None:
         """Insert or replace the claim of (key, run)."""
@@ -446,10 +438,8 @@ class SqliteTransaction(TransactionRetention):
 
     def last_deploy(self, scope: str, environment: str) -> DeployRow | None:
         """Return the last deploy of the environment that began."""
-        row = self._connection.execute(
-            self._queries["select_last_deploy"], {"scope": scope, "environment": environment}
-        ).fetchone()
-        return DeployRow(*row) if row else None
+        rows = self._ask("select_last_deploy", {"scope": scope, "environment": environment})
+        return DeployRow(*rows[0]) if rows else None
 
     def record_deploy(self, row: DeployRow) -> None:
         """Make this the environment's last deploy."""
