@@ -12,6 +12,7 @@ from gennaker_engine.core import messages as m
 from gennaker_engine.core.timers import Timers
 from tests.core.bench import Bench
 
+pytestmark = pytest.mark.races
 HOUR = 3600.0
 JUMPS = pytest.mark.parametrize("by", [HOUR, -HOUR, 30 * 86400.0, -1.0])
 

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from gennaker.errors import GennakerError
 from gennaker.loader import load_file
 from gennaker.plugins import Registry
 from gennaker.project import load_project
@@ -42,6 +43,7 @@ from gennaker.stage import (
     Waiting,
 )
 from gennaker.target import Target, TargetSettings
+from gennaker_engine.core.messages import Decide
 from gennaker_engine.runtime import Engine
 from gennaker_engine.runtime.clock import Clock
 from tests.fixtures.virtual_clock import VirtualClock
@@ -252,6 +254,13 @@ class Behave(Stage):
         Path(name).write_text(f"{kind} gone")
 
 
+class Alter(Behave):
+    """Behave in an environment, under its lock."""
+
+    name = "t.alter"
+    effect = "deploy"
+
+
 class Spend(Stage):
     """Work for some seconds of a virtual clock, and so for no time."""
 
@@ -347,7 +356,7 @@ class Env(SecretProvider):
         return os.environ[setting]
 
 
-STAGES = (Echo, Deploy, Switch, Behave, Spend, Steps, Approval)
+STAGES = (Echo, Deploy, Switch, Behave, Alter, Spend, Steps, Approval)
 
 
 def make_registry() -> Registry:
@@ -402,6 +411,7 @@ def start_processes() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     def start(root: Path, *words: str) -> subprocess.Popen[str]:
         child = subprocess.Popen(
             [sys.executable, __file__, str(root), *words],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             cwd=project,
@@ -415,11 +425,28 @@ def start_processes() -> Iterator[Callable[..., subprocess.Popen[str]]]:
         child.kill()
         child.wait()
         child.stdout.close()
+        child.stdin.close()
+
+
+def decide(engine: Engine, stage: str, decision: Any, actor: str, *runs: str) -> None:
+    """Decide on runs as one person; prints for each whether it counted, once a line came in."""
+    print("ready", flush=True)  # noqa: T201
+    input()
+    for run_id in runs:
+        try:
+            engine.send(run_id, Decide(stage, decision, actor))
+        except GennakerError as error:
+            print(error.code)  # noqa: T201
+        else:
+            print("accepted")  # noqa: T201
 
 
 def main(root: str, command: str, *words: str) -> None:
-    """Drive in this process; prints what became of the run as JSON."""
+    """Drive in this process and print what became of the run as JSON; or decide."""
     engine = open_engine(Path(root))
+    if command == "decide":
+        decide(engine, *words)
+        return
     run_id = start_run(engine) if command == "run" else words[0]
     print(run_id, flush=True)  # noqa: T201
     run = engine.drive(run_id)

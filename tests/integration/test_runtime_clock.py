@@ -16,6 +16,7 @@ from gennaker_engine.runtime.clock import JUMP, ClockWatch, SystemClock
 from tests.fixtures.virtual_clock import Hasten, VirtualClock
 from tests.integration.runtime_parts import Spend, open_engine, start_run, wait_for, write_project
 
+pytestmark = pytest.mark.races
 HOUR = 3600.0
 
 
