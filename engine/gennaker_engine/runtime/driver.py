@@ -56,8 +56,15 @@ __all__ = ["Driver"]
 
 NOTICE = 0.01
 """Seconds between two looks for commits of others (some microseconds each)."""
+SELDOM = 0.025
+"""The same once nothing has happened in :data:`CALM` turns."""
+CALM = 200
 MAX_BATCH = 4096
 """Letters of one transaction; what is beyond waits for the next one."""
+CROWD = 256
+"""Runs that are all kept in memory; of more, those that only wait are not."""
+DOZE = 5.0
+"""Seconds; a run that has something to do sooner stays in memory."""
 PARK_GRACE = 8.0
 """Seconds that deliveries have to end when their run is parked: TERM, KILL and a little more."""
 _ATTEMPTS = 5
@@ -102,8 +109,10 @@ class Driver:
         """Runs that may have a claim whose grant they were not told yet."""
         self._parking: set[str] = set()
         self._token: object = None
-        self._seen = 0
+        self._seen = journal.last_change()
         self._nudged = self._news = False
+        self._quiet = 0
+        """Turns since something happened."""
         self._adopted: set[str] = set()
         self._tell_siblings = tell_siblings
 
@@ -137,7 +146,7 @@ class Driver:
         if run.created.sandbox:
             self._world.enter_sandbox()
         self._world.preload(list_uses(run.created.definition))
-        self._driven[run_id] = Driven(run, ownership)
+        self._driven[run_id] = Driven(run, ownership, self._journal)
         self._claiming.add(run_id)
         self._adopted.add(run_id)
         message = Adopt(owner=describe_process(), actor=actor, died=run.driven)
@@ -165,10 +174,12 @@ class Driver:
             StateError: the state cannot be written any more; the runs can be resumed.
         """
         try:
-            for run_id in runs:
+            for number, run_id in enumerate(runs, 1):
                 self.adopt(run_id, actor)
                 for letter in (early or {}).pop(run_id, ()):
                     self.inbox.put(letter)
+                if number % CROWD == 0:
+                    self._turn()  # of many, the first may rest before the last is read
             while self._driven:
                 if self._turn() and detach_on_wait:
                     self._detach()
@@ -211,10 +222,11 @@ class Driver:
         busy = bool(letters or due or self._watch.moved or self._has_news())
         if busy:
             self._settle(letters, due)
+        self._quiet = 0 if busy else self._quiet + 1
         return busy
 
     def _find_patience(self) -> float:
-        patience = NOTICE
+        patience = NOTICE if self._quiet < CALM else SELDOM
         if self._due:
             patience = min(patience, max(0.0, self._due[0][0] - self._clock.now()))
         return patience
@@ -224,7 +236,8 @@ class Driver:
         while self._due and self._due[0][0] <= now:
             moment, run_id = heappop(self._due)
             driven = self._driven.get(run_id)
-            if driven is not None and driven.run.next_due == moment:
+            if driven is not None and driven.next_due == moment:
+                driven.queued = None
                 found.append(run_id)
         return found
 
@@ -313,7 +326,7 @@ class Driver:
         for change in transaction.list_changes(self._seen):
             self._seen = change.order
             driven = self._driven.get(change.run)
-            if driven is not None and change.version > driven.run.version:
+            if driven is not None and change.version > driven.version:
                 stored = transaction.load_events(change.run, after=driven.run.version)
                 tail = decode_stored(stored, change.run)
                 tails.setdefault(change.run, []).extend(tail)
@@ -359,10 +372,18 @@ class Driver:
             ]
             for command in commands:
                 self._execute(driven, command)
-            if driven.run.next_due is not None:
-                heappush(self._due, (driven.run.next_due, run_id))
+            driven.note()
+            if driven.next_due is not None and driven.next_due != driven.queued:
+                heappush(self._due, (driven.next_due, run_id))
+                driven.queued = driven.next_due
             if driven.run.state == "ended" or isinstance(events[-1] if events else None, RunParked):
                 self._let_go(run_id)
+            elif len(self._driven) > CROWD and self._may_rest(driven):
+                driven.rest()
+
+    def _may_rest(self, driven: Driven) -> bool:
+        soon = self._clock.now() + DOZE
+        return driven.only_waits() and (driven.next_due is None or driven.next_due > soon)
 
     def _execute(self, driven: Driven, command: Command) -> None:
         if driven.services is None:
