@@ -23,6 +23,7 @@ from tests.contract.journal_contract import JournalContract, make_row
 from tests.contract.migration_contract import MigrationContract, add_step, fill, tell
 from tests.fixtures.postgres import PASSWORD, PostgresServer
 from tests.fixtures.processes import find_free_port
+from tests.histories import kept, states
 
 QUICK = Timeouts(busy=0.1, answer=5, patience=0.3)
 
@@ -141,6 +142,21 @@ def test_real_upgrade_that_loses_its_connection_changes_nothing(postgres, databa
     journal.close()
     name = database.rpartition("/")[2]
     assert postgres.run_sql("SELECT to_regclass('gennaker.half_done') IS NULL", name) == "t"
+
+
+@pytest.mark.parametrize("name", [path.stem for path in states.find_states("postgres").values()])
+@pytest.mark.parametrize("more", [False, True])
+def test_real_histories_in_states_of_each_version_survive_upgrades(database, tmp_path, name, more):
+    """A state of an older release is opened, upgraded (and once more), and reads as it did."""
+    states.restore_postgres(database, states.FOLDER / f"{name}.sql")
+    steps = add_step("postgres", tmp_path / "steps") if more else None
+    journal = PostgresJournal(database, migrations=steps)
+    expected = kept.load(name.rpartition("-")[2])
+    history, deploy, change, number = states.tell(journal)
+    assert (history.runs, history.claims) == (expected.runs, expected.claims)
+    assert deploy == states.DEPLOY
+    assert (change, number) == (len(expected.runs), len(expected.runs) + 1)
+    journal.close()
 
 
 def test_real_schema_of_another_program_is_left_alone(postgres, database):

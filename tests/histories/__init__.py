@@ -1,0 +1,1 @@
+"""Histories of runs that earlier releases wrote, kept as data, and what they must read as."""

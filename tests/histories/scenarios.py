@@ -1,0 +1,447 @@
+"""What happens in the kept histories: one function each, named as its file; played by ``record``.
+
+A scenario gets an empty folder, which is also the current one, and returns the engine whose state is
+kept. The runs are real: the embedded runtime drives them, with the stage types of the tests.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from gennaker.plugins import Registry
+from gennaker.project import load_project
+from gennaker.stage import Artifact, Context, Failed, Outcome, Stage, StageInputs, Succeeded
+from gennaker_engine.core.events import Event
+from gennaker_engine.core.messages import Cancel, Decide, Park
+from gennaker_engine.core.run import Run
+from gennaker_engine.runtime import Engine
+from gennaker_engine.runtime.observer import QuietObserver
+from tests.fixtures.virtual_clock import VirtualClock
+from tests.integration import crash_parts, runtime_parts
+from tests.integration.runtime_parts import Env, Place, start_run, wait_for, write_project
+
+__all__ = ["SCENARIOS", "Scenario"]
+
+Scenario = Callable[[Path], Engine]
+
+SCENARIOS: dict[str, Scenario] = {}
+SETTINGS = """\
+project: shop
+secrets: {token: {env: SHOP_TOKEN}}
+environments:
+  staging: {place: {folder: staging}, variables: {host: one}}
+  production:
+    place: {folder: production}
+    variables: {host: one}
+    approval: {approvers: ["local:*"], required: 2, self: false, expires: 2h}
+"""
+
+
+class Change(Stage):
+    """A deploy that can be put back; fails when it is told to."""
+
+    name = "h.change"
+    effect = "deploy"
+
+    class Inputs(StageInputs):
+        file: str
+        text: str
+        fail: bool = False
+
+    def run(self, inputs: Inputs, ctx: Context) -> Outcome:
+        """Write the file."""
+        path = Path(inputs.file)
+        before = path.read_text() if path.exists() else ""
+        ctx.record_before(ctx.artifacts.put(before.encode(), name="before"))
+        path.write_text(inputs.text)
+        return Failed("it does not start") if inputs.fail else Succeeded()
+
+    def undo(self, inputs: Inputs, before: Artifact, ctx: Context) -> Outcome:
+        """Write what was there."""
+        with ctx.artifacts.open(before) as stream:
+            Path(inputs.file).write_bytes(stream.read())
+        return Succeeded()
+
+
+def scenario(function: Scenario) -> Scenario:
+    """Put a scenario on the list."""
+    SCENARIOS[function.__name__] = function
+    return function
+
+
+def open_shop(
+    root: Path, pipeline: str, settings: str = SETTINGS, clock: VirtualClock | None = None
+) -> Engine:
+    """Write a project with one pipeline ``shop`` and open its engine."""
+    write_project(root, f"name: shop\n{pipeline}", settings)
+    registry = Registry.of(stages=[*runtime_parts.STAGES, Change], targets=[Place], secrets=[Env])
+    options = {} if clock is None else {"clock": clock}
+    return Engine.open(load_project(root), registry, **options)
+
+
+class When(QuietObserver):
+    """Does something once when an event of a type comes."""
+
+    def __init__(self, kind: str, do: Callable[[Run], object]) -> None:
+        self._kind = kind
+        self._do: Callable[[Run], object] | None = do
+
+    def on_events(self, run: Run, events: Sequence[Event]) -> None:
+        """Look for it."""
+        if self._do is not None and any(event.type == self._kind for event in events):
+            do, self._do = self._do, None
+            do(run)
+
+
+def drive(engine: Engine, run_id: str, *, until: str | None = None) -> Run:
+    """Drive a run; park it at the first event of a type."""
+    if until is None:
+        return engine.drive(run_id)
+    parker = When(until, lambda run: engine.request(run.id, Park("SIGTERM")))
+    return engine.drive(run_id, observer=parker)
+
+
+# Everything at once ---------------------------------------------------------------------------------
+
+
+@scenario
+def everything(root: Path) -> Engine:
+    """Matrix, dynamic matrix, retries, steps, approvals, lock, group, ignored failure, finally."""
+    ledger = crash_parts.Ledger("ledger")
+    ledger.folder.mkdir()
+    pipeline = crash_parts.PIPELINE.replace("LEDGER", "ledger")
+    write_project(root, pipeline, crash_parts.SETTINGS)
+    crash_parts.main(str(root))
+    return crash_parts.open_state(root)
+
+
+@scenario
+def killed(root: Path) -> Engine:
+    """Killed in the middle, and adopted by another process that ends it."""
+    crash_parts.Ledger("ledger").folder.mkdir()
+    write_project(root, crash_parts.PIPELINE.replace("LEDGER", "ledger"), crash_parts.SETTINGS)
+    code = "from tests.integration.crash_parts import main; main('.', 'after:9')"
+    project = str(Path(__file__).parents[2])
+    child = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": project})
+    assert child.returncode == -signal.SIGKILL
+    crash_parts.main(str(root))
+    return crash_parts.open_state(root)
+
+
+# People ---------------------------------------------------------------------------------------------
+
+
+@scenario
+def approvals(root: Path) -> Engine:
+    """Approved, rejected, cancelled while it is open, decided before seeing."""
+    engine = open_shop(
+        root,
+        "stages:\n"
+        "  build: {uses: t.echo, with: {say: shop@1}}\n"
+        "  go: {uses: approval, needs: build, with: {message: 'Go live?'}}\n"
+        "  live: {uses: t.deploy, needs: go, environment: staging, "
+        "with: {say: '${{ stages.build.outputs.said }}'}}\n"
+        "finally:\n  tell: {uses: t.echo, with: {say: '${{ string(stages.go.outcome) }}'}}\n",
+    )
+    for decision in ("approve", "reject"):
+        run_id = start_run(engine)
+        engine.drive(run_id, detach_on_wait=True)
+        engine.send(run_id, Decide("go", decision, "local:bob", comment=f"I {decision} of it"))
+        engine.drive(run_id)
+    run_id = start_run(engine)
+    engine.drive(run_id, detach_on_wait=True)
+    engine.send(run_id, Cancel("local:bob", "cancel"))
+    engine.drive(run_id)
+    engine.drive(start_run(engine, sandbox=True, approved=("go",)))
+    return engine
+
+
+@scenario
+def environment_asks_again(root: Path) -> Engine:
+    """Two people approve for an environment; it moves meanwhile, and they are asked again."""
+    engine = open_shop(
+        root,
+        "stages:\n  live: {uses: t.deploy, environment: production, "
+        "with: {say: '${{ environment.variables.host }}'}}\n",
+    )
+    run_id = start_run(engine)
+    engine.drive(run_id, detach_on_wait=True)
+    for actor in ("local:bob", "local:bea"):
+        engine.send(run_id, Decide("live", "approve", actor))
+    settings = SETTINGS.replace("variables: {host: one}", "variables: {host: two}")
+    engine.close()
+    engine = open_shop(root, (root / "pipelines/p.yaml").read_text().partition("\n")[2], settings)
+    engine.drive(run_id, detach_on_wait=True)
+    for actor in ("local:bob", "local:bea"):
+        engine.send(run_id, Decide("live", "approve", actor))
+    engine.drive(run_id)
+    return engine
+
+
+@scenario
+def approval_expires(root: Path) -> Engine:
+    """Nobody decides in two hours."""
+    clock = VirtualClock()
+    engine = open_shop(
+        root,
+        "stages:\n  live: {uses: t.deploy, environment: production}\n",
+        clock=clock,
+    )
+    run_id = start_run(engine)
+    engine.drive(run_id, detach_on_wait=True)
+    clock.advance(7201)
+    engine.drive(run_id)
+    return engine
+
+
+# What stops runs ------------------------------------------------------------------------------------
+
+
+@scenario
+def cancelled(root: Path) -> Engine:
+    """Cancelled while a stage has a child process; finally runs; a second time aborts that too."""
+    engine = open_shop(
+        root,
+        "stages:\n"
+        "  it: {uses: t.behave, with: {how: process, note: pid}}\n"
+        "  later: {uses: t.echo, needs: it}\n"
+        "finally:\n  tidy: {uses: t.behave, with: {how: hang, note: tidying}}\n",
+    )
+    run_id = start_run(engine)
+
+    def cancel(run: Run) -> None:
+        engine.request(run.id, Cancel("local:bob", "cancel"))
+        watch = threading.Thread(target=lambda: _cancel_again(engine, run.id))
+        watch.start()
+
+    engine.drive(run_id, observer=When("guard.entered", cancel))
+    return engine
+
+
+def _cancel_again(engine: Engine, run_id: str) -> None:
+    wait_for(Path("tidying").exists)
+    engine.request(run_id, Cancel("local:bob", "cancel"))
+
+
+@scenario
+def timeouts(root: Path) -> Engine:
+    """A stage, and then a whole run, took too long."""
+    engine = open_shop(
+        root,
+        "timeout: 2s\nstages:\n"
+        "  slow: {uses: t.behave, timeout: 500ms, on_failure: ignore, "
+        "with: {how: hang, note: slow}}\n"
+        "  slower: {uses: t.behave, needs: slow, with: {how: hang, note: slower}}\n"
+        "  never: {uses: t.echo, needs: slower}\n",
+    )
+    engine.drive(start_run(engine))
+    return engine
+
+
+@scenario
+def poison(root: Path) -> Engine:
+    """An attempt whose process died three times is given up."""
+    engine = open_shop(
+        root, f"stages:\n  it: {{uses: t.behave, with: {{how: hang, note: {root}/hanging}}}}\n"
+    )
+    run_id = start_run(engine)
+    with runtime_parts.start_processes() as start:
+        for _ in range(3):
+            Path("hanging").unlink(missing_ok=True)
+            child = start(root, "resume", run_id)
+            wait_for(Path("hanging").exists, seconds=30)
+            child.kill()
+            child.wait()
+    engine.drive(run_id)
+    return engine
+
+
+@scenario
+def guarded(root: Path) -> Engine:
+    """The process died inside a guard: what it left is cleaned up; another run is cancelled so."""
+    engine = open_shop(
+        root,
+        "parameters: {note: {required: true}}\n"
+        "stages:\n  it: {uses: t.behave, with: {how: guard_crash, note: '${{ params.note }}'}}\n",
+    )
+    for number in (1, 2):
+        run_id = start_run(engine, parameters={"note": f"{root}/thing{number}"})
+        with runtime_parts.start_processes() as start:
+            assert start(root, "resume", run_id).wait(30) == -signal.SIGKILL
+        if number == 2:
+            engine.send(run_id, Cancel("local:bob", "cancel"))
+        engine.drive(run_id)
+    return engine
+
+
+# What has no attempt --------------------------------------------------------------------------------
+
+
+@scenario
+def skips(root: Path) -> Engine:
+    """Skipped for each cause there is, an empty matrix, wrong expressions, secrets in inputs."""
+    engine = open_shop(
+        root,
+        "parameters: {name: {default: ''}, flag: {type: boolean, default: false}}\n"
+        "stages:\n"
+        "  none: {uses: t.echo, matrix: {name: \"${{ params.name == '' ? [] : [params.name] }}\"}, with: {say: x}}\n"
+        "  after_none: {uses: t.echo, needs: none, with: {say: '${{ to_json(stages.none.outputs.said) }}'}}\n"
+        "  unwanted: {uses: t.echo, if: params.flag}\n"
+        "  after_unwanted: {uses: t.echo, with: {say: '${{ stages.unwanted.outputs.said }}'}}\n"
+        "  fails: {uses: t.behave, with: {how: fail}}\n"
+        "  downstream: {uses: t.echo, needs: fails}\n"
+        "  anyway: {uses: t.echo, needs: fails, if: always()}\n"
+        "  wrong: {uses: t.echo, needs: anyway, with: {say: '${{ string(1 / size(params.name)) }}'}}\n"
+        "  wrong_matrix: {uses: t.echo, matrix: {n: '${{ [1 / size(params.name)] }}'}}\n"
+        "  secret: {uses: t.behave, with: {how: quick_process, secret: '${{ secrets.token }}'}}\n"
+        "  parts:\n    uses: t.behave\n    matrix: {how: [fail, quick_process, temporary], "
+        "max_parallel: 1, fail_fast: true}\n    with: {how: '${{ matrix.how }}'}\n",
+    )
+    engine.drive(start_run(engine))
+    return engine
+
+
+@scenario
+def stopped(root: Path) -> Engine:
+    """A failure with `on_failure: stop`; and a run in which there is nothing to do."""
+    engine = open_shop(
+        root,
+        "parameters: {flag: {type: boolean, default: true}}\n"
+        "stages:\n"
+        "  fails: {uses: t.behave, if: params.flag, on_failure: stop, with: {how: fail}}\n"
+        "  hangs: {uses: t.behave, if: params.flag, with: {how: hang, note: hanging}}\n"
+        "  later: {uses: t.echo, needs: hangs, if: params.flag}\n",
+    )
+    engine.drive(start_run(engine))
+    engine.drive(start_run(engine, parameters={"flag": False}))
+    return engine
+
+
+# Several runs ---------------------------------------------------------------------------------------
+
+
+@scenario
+def deadlock(root: Path) -> Engine:
+    """Two runs hold what the other one wants; the younger one's stage errs."""
+    engine = open_shop(
+        root,
+        "parameters: {first: {required: true}, second: {required: true}}\nstages:\n"
+        "  one: {uses: t.deploy, environment: '${{ params.first }}', with: {delay: 0.2}}\n"
+        "  two: {uses: t.deploy, needs: one, environment: '${{ params.second }}'}\n"
+        "  three: {uses: t.deploy, needs: two, environment: '${{ params.first }}'}\n",
+        SETTINGS.partition("  production:")[0] + "  live: {place: {folder: live}}\n",
+    )
+    ways = [("staging", "live"), ("live", "staging")]
+    runs = [
+        start_run(engine, parameters=dict(zip(("first", "second"), w, strict=True))) for w in ways
+    ]
+    engine.drive(runs)
+    return engine
+
+
+@scenario
+def groups(root: Path) -> Engine:
+    """In a group of one: the second run is superseded by the third, which waits for the first."""
+    engine = open_shop(
+        root,
+        "concurrency: {group: one, limit: 1, policy: supersede}\n"
+        "stages:\n  it: {uses: t.behave, with: {how: poll}}\n",
+    )
+    runs = [start_run(engine) for _ in range(3)]
+    engine.drive([runs[0], runs[2]])
+    start_run(engine)
+    start_run(engine)  # waits for good
+    return engine
+
+
+@scenario
+def waiting(root: Path) -> Engine:
+    """Runs that wait for a timer, a decision, a lock, a retry, and for anybody to drive them."""
+    engine = open_shop(
+        root,
+        "parameters: {what: {}}\nstages:\n"
+        "  timer: {uses: t.behave, if: params.what == 'timer', "
+        "with: {how: timer, note: '4000000000'}}\n"
+        "  ask: {uses: approval, if: params.what == 'ask', with: {message: 'Go?'}}\n"
+        "  again: {uses: t.behave, if: params.what == 'again', retry: {limit: 1, delay: 10h, "
+        "max_delay: 10h}, with: {how: raise_it}}\n"
+        "  deploy: {uses: t.deploy, if: params.what.startsWith('lock'), environment: staging, "
+        "with: {say: x}}\n"
+        "  keep: {uses: approval, needs: deploy, with: {message: 'Keep it?'}}\n"
+        "  more: {uses: t.deploy, needs: keep, environment: staging, with: {say: y}}\n",
+    )
+    for what in ("timer", "ask", "lock 1", "lock 2"):
+        engine.drive(start_run(engine, parameters={"what": what}), detach_on_wait=True)
+    drive(engine, start_run(engine, parameters={"what": "again"}), until="attempt.ended")
+    start_run(engine)  # nobody has driven it yet
+    return engine
+
+
+@scenario
+def retried(root: Path) -> Engine:
+    """Retried twice: what succeeded is taken over, a deploy while it is the last one there."""
+    pipeline = (
+        "stages:\n"
+        "  build: {uses: t.echo, with: {say: shop@1}}\n"
+        "  each: {uses: t.echo, needs: build, matrix: {n: [1, 2]}, with: {say: '${{ string(matrix.n) }}'}}\n"
+        "  deploy: {uses: t.deploy, needs: each, environment: staging, with: {say: x}}\n"
+        "  check: {uses: t.behave, needs: deploy, with: {how: fail}}\n"
+    )
+    engine = open_shop(root, pipeline)
+    first = engine.drive(start_run(engine))
+    second = engine.drive(engine.create_retry(first.id, actor="local:bob"))
+    engine.drive(start_run(engine))
+    engine.drive(engine.create_retry(second.id, actor="local:cay"))
+    return engine
+
+
+@scenario
+def undone(root: Path) -> Engine:
+    """What a failed stage and the one before it had changed is put back."""
+    engine = open_shop(
+        root,
+        "stages:\n"
+        "  database: {uses: h.change, environment: staging, with: {file: database, text: two}}\n"
+        "  web:\n    uses: h.change\n    needs: database\n    environment: staging\n"
+        "    on_failure: {undo: [web, database]}\n    with: {file: web, text: two, fail: true}\n",
+    )
+    Path("database").write_text("one")
+    engine.drive(start_run(engine))
+    return engine
+
+
+@scenario
+def sandbox(root: Path) -> Engine:
+    """On the sandbox, parked and gone on with; the calendar of its machine is set meanwhile."""
+    clock = VirtualClock()
+    engine = open_shop(
+        root,
+        "stages:\n"
+        "  deploy: {uses: t.deploy, environment: staging, with: {say: x}}\n"
+        "  steps: {uses: t.steps, needs: deploy, with: {note: steps}}\n"
+        "  ask: {uses: approval, needs: steps}\n",
+        clock=clock,
+    )
+    run_id = start_run(engine, sandbox=True)
+    drive(engine, run_id, until="step.completed")
+    engine.drive(run_id, detach_on_wait=True)
+
+    def set_clock(run: Run) -> None:
+        clock.jump(3600)
+        threading.Thread(target=_approve_later, args=(engine, run.id)).start()
+
+    engine.drive(run_id, observer=When("run.adopted", set_clock))
+    return engine
+
+
+def _approve_later(engine: Engine, run_id: str) -> None:
+    wait_for(lambda: any(e.type == "run.clock_moved" for _, e in engine.load_events(run_id)))
+    time.sleep(0.05)
+    engine.request(run_id, Decide("ask", "approve", "local:bob"))
