@@ -203,7 +203,7 @@ class Steps(Apply):
 
 
 class Process(Apply):
-    """Run a script that has a child in the background."""
+    """Run a script with children in the background, one in a session of its own."""
 
     name = "c.process"
 
@@ -211,7 +211,8 @@ class Process(Apply):
         """Run it."""
         ledger = Ledger(inputs.ledger)
         ledger.apply(ctx.key, "script")
-        script = f"sleep 97 & echo $! >> {ledger.folder}/pids.txt; sleep 0.03"
+        note = f"echo $! >> {ledger.folder}/pids.txt"
+        script = f"sleep 97 & {note}; setsid sleep 98 & {note}; sleep 0.03"
         code = ctx.run_process(["/bin/sh", "-c", script])
         return Succeeded({"said": str(code), "items": [], "results": []})
 

@@ -249,6 +249,38 @@ def test_a_gated_program_that_is_killed_never_starts(tmp_path: Path) -> None:
     assert not is_alive(child.pid)
 
 
+def follow_gated(script: str, **options: object) -> int:
+    """Follow a shell script behind a gate; the pid it tells of a process that left its group."""
+    lines: list[str] = []
+    child = ChildProcess(["/bin/sh", "-c", script], gated=True)
+    child.open_gate()
+    child.follow(lambda _stream, line: lines.append(line), **options)  # type: ignore[arg-type]
+    return int(lines[0])
+
+
+def test_who_left_the_group_of_a_gated_program_ends_with_it() -> None:
+    """A daemon in a session of its own, its child too, is found by its mark."""
+    started = time.monotonic()
+    pid = follow_gated("setsid sh -c 'sleep 63 & echo $!; sleep 64' & sleep 0.3")
+    assert not is_alive(pid)
+    assert time.monotonic() - started < 4
+
+
+def test_who_left_the_group_and_ignores_term_is_killed() -> None:
+    """TERM first, KILL after the grace, as for the group."""
+    pid = follow_gated("setsid sh -c 'trap \"\" TERM; echo $$; sleep 65; :' & sleep 0.3", grace=0.3)
+    assert not is_alive(pid)
+
+
+def test_who_is_started_without_the_mark_stays() -> None:
+    """The way to leave something running on purpose."""
+    pid = follow_gated(
+        "setsid env -u GENNAKER_PROCESS sleep 66 > /dev/null 2>&1 & echo $!; sleep 0.3"
+    )
+    assert is_alive(pid)
+    os.kill(pid, signal.SIGKILL)
+
+
 def test_the_start_time_names_a_process() -> None:
     """The same while it lives, nothing when it is gone, another for another process."""
     child = ChildProcess(["sleep", "60"])
@@ -290,6 +322,21 @@ def test_an_orphaned_group_without_its_leader_is_ended() -> None:
     assert wait_until(lambda: not is_alive(pid))
     assert end_group(pid, started)
     assert not end_group(pid, started)
+
+
+def test_an_orphan_that_left_its_group_is_ended(tmp_path: Path) -> None:
+    """Who knows pid and start time of a gated program ends all that it has started."""
+    note = tmp_path / "pid"
+    script = f"setsid sh -c 'echo $$ > {note}; sleep 67; :' & exit 0"
+    gated = ORPHAN.replace("sys.argv[1]])", "sys.argv[1]], gated=True)\nchild.open_gate()")
+    done = subprocess.run([sys.executable, "-c", gated, script], capture_output=True, check=False)
+    leader, started = done.stdout.decode().split()
+    assert wait_until(lambda: note.exists() and note.read_text() != "")
+    pid = int(note.read_text())
+    assert is_alive(pid)
+    assert end_group(int(leader), started)
+    assert not is_alive(pid)
+    assert not end_group(int(leader), started)
 
 
 def test_another_process_with_the_same_number_is_left_alone() -> None:

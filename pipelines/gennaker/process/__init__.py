@@ -3,7 +3,8 @@
 ``run`` and ``capture`` are for short programs (git, a renderer), :class:`ChildProcess` for what is
 followed line by line (scripts). A child leads a session of its own, so that it and everything it
 starts end together: by TERM, and by KILL when that did not help. Nothing relies on the parent
-living: who knows ``(pid, started)`` of a group ends it later with :func:`end_group`.
+living: who knows ``(pid, started)`` of a group ends it later with :func:`end_group`. What left a gated
+child's session is found by a mark in its environment.
 """
 
 from __future__ import annotations

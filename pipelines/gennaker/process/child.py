@@ -18,9 +18,11 @@ from gennaker.errors import PermanentError, StageError
 from gennaker.process.groups import (
     DRAIN,
     GRACE,
+    MARK,
     GroupEnd,
     find_start_time,
     has_exited,
+    make_mark,
     signal_group,
 )
 from gennaker.process.lines import LineSplitter, Masking
@@ -32,7 +34,7 @@ _STREAMS: tuple[Stream, Stream] = ("stdout", "stderr")
 MAX_OUTPUT = 1 << 30
 _CHUNK = 64 << 10
 # The words after the script are the child's argv: nothing of them is read by this shell.
-_GATE = 'read -r _ || exit 125; exec "$@" </dev/null'
+_GATE = f'read -r {MARK} || exit 125; export {MARK}; exec "$@" </dev/null'
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What a child needs to find programs, homes, languages and the way out; never credentials.
 _KEPT = frozenset(
@@ -121,7 +123,8 @@ class ChildProcess:
         env: its whole environment; :func:`clean_environment` unless said.
         stdin: what it reads; nothing unless said, and nothing when it is gated.
         gated: it exists and has a pid, but the program starts only with :meth:`open_gate`, and
-            never when this process dies before.
+            never when this process dies before. It and all that it starts are marked, so that
+            they are ended with it also when they leave its group.
 
     Attributes:
         pid: the process, and its group.
@@ -150,6 +153,7 @@ class ChildProcess:
         self._stdin = memoryview(stdin)
         self.pid = self._child.pid
         self.started = find_start_time(self.pid)
+        self._mark = make_mark(self.pid, self.started) if gated else ""
         self.timed_out = False
         self._ended = False
 
@@ -158,7 +162,7 @@ class ChildProcess:
         gate = self._child.stdin
         if self._gated and gate is not None and not gate.closed:
             with suppress(OSError):  # it was ended while it waited
-                gate.write(b"go\n")
+                gate.write(f"{self._mark}\n".encode())
                 gate.flush()
             with suppress(OSError):
                 gate.close()
@@ -207,7 +211,7 @@ class ChildProcess:
         When the program itself ends, what it left running in its group is ended too.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        end = GroupEnd(self.pid, grace)
+        end = GroupEnd(self.pid, grace, mark=self._mark)
         over_at = 0.0
         try:
             with selectors.DefaultSelector() as selector:
@@ -239,7 +243,7 @@ class ChildProcess:
         """End the group (TERM, then KILL after ``grace`` seconds) and close the pipes; idempotent."""
         if not self._ended:
             self._ended = True
-            end = GroupEnd(self.pid, grace)
+            end = GroupEnd(self.pid, grace, mark=self._mark)
             if grace:
                 end.begin()
             else:

@@ -1,4 +1,8 @@
-"""Process groups: who is in one, whether it still is the one we started, and how it is ended."""
+"""Process groups: who is in one, whether it still is the one we started, and how it is ended.
+
+Who leaves its group for a session of its own (``setsid``, a daemon) is known by a mark in its
+environment, which it has from the program that was started; only a gated child has one.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +17,12 @@ from pathlib import Path
 __all__ = [
     "DRAIN",
     "GRACE",
+    "MARK",
     "GroupEnd",
     "end_group",
     "find_start_time",
     "has_exited",
+    "make_mark",
     "signal_group",
 ]
 
@@ -26,14 +32,26 @@ DRAIN = 1.0
 """Seconds for what is left after KILL, or after the last process of the group."""
 
 
-class GroupEnd:
-    """The ending of one group: TERM, KILL after the grace, and a bound for who survives that."""
+MARK = "GENNAKER_PROCESS"
+"""The variable with the mark. A program that is to outlive its stage is started without it."""
 
-    def __init__(self, group: int, grace: float = GRACE) -> None:
+
+class GroupEnd:
+    """The ending of one group: TERM, KILL after the grace, and a bound for who survives that.
+
+    Args:
+        group: its number, None when only those that left it are to be ended.
+        grace: seconds between TERM and KILL.
+        mark: of those that left it, empty when they have none.
+    """
+
+    def __init__(self, group: int | None, grace: float = GRACE, *, mark: str = "") -> None:
         self._group = group
         self._grace = grace
+        self._mark = mark
         self._kill_at = float("inf")
         self._killed = False
+        self._told: set[tuple[int, int]] = set()
         self.began = False
 
     def begin(self) -> None:
@@ -41,7 +59,8 @@ class GroupEnd:
         if not self.began:
             self.began = True
             self._kill_at = time.monotonic() + self._grace
-            signal_group(self._group, signal.SIGTERM)
+            if self._group is not None:
+                signal_group(self._group, signal.SIGTERM)
 
     def hurry(self) -> None:
         """Send KILL with the next look."""
@@ -52,13 +71,24 @@ class GroupEnd:
         """Whether nobody of the group lives; sends KILL when its time has come."""
         if not self.began:
             return False
-        if not _lives(self._group):
-            return True
         now = time.monotonic()
-        if now >= self._kill_at and not self._killed:
-            self._killed = True
-            signal_group(self._group, signal.SIGKILL)
+        if self._group is not None and _lives(self._group):
+            if now >= self._kill_at and not self._killed:
+                self._killed = True
+                signal_group(self._group, signal.SIGKILL)
+        elif not self._end_strays(signal.SIGKILL if now >= self._kill_at else signal.SIGTERM):
+            return True
         return now > self._kill_at + DRAIN  # it sleeps where no signal reaches it
+
+    def _end_strays(self, number: int) -> bool:
+        """Send a signal to each that left the group, once; False when there is none."""
+        strays = find_strays(self._mark)
+        for pid in strays:
+            if (pid, number) not in self._told:
+                self._told.add((pid, number))
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, number)
+        return bool(strays)
 
     def wait(self, reap: Callable[[], object] = lambda: None) -> None:
         """Wait until it is over; ``reap`` is called between looks by who is the parent."""
@@ -82,24 +112,53 @@ def end_group(pid: int, started: str, *, grace: float = GRACE) -> bool:
     """End the process group that a dead owner left behind, if it is still that one.
 
     The group's leader may be gone while its children go on; then the group is ended when its
-    members are of the leader's session and younger than it.
+    members are of the leader's session and younger than it. Who left the group has its mark.
 
     Returns:
         Whether there was anything to end.
     """
     if pid <= 1 or not started:
         return False
-    found = find_start_time(pid)
-    if found and found != started:
+    mark = make_mark(pid, started)
+    is_there = _is_group(pid, started) and _lives(pid)
+    if not is_there and not find_strays(mark):
         return False
-    if not found and not any(_is_later(each.start, started) for each in _list_members(pid)):
-        return False
-    if not _lives(pid):
-        return False
-    end = GroupEnd(pid, grace)
+    end = GroupEnd(pid if is_there else None, grace, mark=mark)
     end.begin()
     end.wait()
     return True
+
+
+def _is_group(pid: int, started: str) -> bool:
+    """Whether the group with this number is the one whose leader started then."""
+    found = find_start_time(pid)
+    if found:
+        return found == started
+    return any(_is_later(each.start, started) for each in _list_members(pid))
+
+
+def make_mark(pid: int, started: str) -> str:
+    """Return the mark of a group's processes, from the pid and start time of its leader."""
+    return f"{pid}:{started}"
+
+
+def find_strays(mark: str) -> list[int]:
+    """Return the living processes with the mark; none for an empty one, or where is no /proc."""
+    if not mark:
+        return []
+    wanted, found = f"{MARK}={mark}".encode(), []
+    with suppress(OSError):
+        for each in Path("/proc").iterdir():
+            if each.name.isdigit() and wanted in _read_environment(each):
+                found.append(int(each.name))
+    return found
+
+
+def _read_environment(process: Path) -> list[bytes]:
+    try:
+        return (process / "environ").read_bytes().split(b"\0")
+    except OSError:  # it is gone, or another user's
+        return []
 
 
 @dataclass(frozen=True, slots=True)
