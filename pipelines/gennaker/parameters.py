@@ -120,7 +120,10 @@ def _has_type(kind: str, value: Any) -> bool:
 
 
 def _matches(pattern: str, value: str) -> bool:
-    return compile_pattern(pattern).fullmatch(value) is not None
+    try:
+        return compile_pattern(pattern).fullmatch(value) is not None
+    except UnicodeEncodeError:  # a lone surrogate is no character that a pattern could have
+        return False
 
 
 def check_declaration(parameter: Parameter) -> list[tuple[str, str]]:

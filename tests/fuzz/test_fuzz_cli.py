@@ -12,6 +12,7 @@ import pytest
 from gennaker_engine.cli.app import COMMANDS
 from gennaker_engine.cli.exit_codes import EXIT_CODES
 from gennaker_engine.cli.main import main
+from tests.fixtures.scale import scale
 from tests.fuzz.cases import mutate, run_cases
 
 PIPELINE = """\
@@ -173,7 +174,7 @@ def _list_files(folder: Path) -> list[str]:
 
 
 @pytest.mark.scaled
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(scale(240, 0))
 def test_fuzz_cli(memory_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is typed ends with a code that the documentation has, and within the project."""
     project = memory_folder / "work" / "project"

@@ -22,6 +22,7 @@ from gennaker.expressions import (
 )
 from gennaker.expressions.types import DYN, STRING, map_of
 from tests.conformance.cel_cases import read_cases
+from tests.fixtures.scale import scale
 from tests.fuzz.cases import mutate, run_cases
 
 OWN = [
@@ -69,7 +70,7 @@ TYPES = TypeScope(dict.fromkeys(VALUES, DYN) | {"git": map_of({"branch": STRING}
 
 
 @pytest.mark.scaled
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(scale(120, 0))
 def test_fuzz_expressions() -> None:
     """Whatever the text is, it is refused with a code or evaluates within the bounds."""
 

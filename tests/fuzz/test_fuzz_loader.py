@@ -18,6 +18,7 @@ from gennaker.project import load_project
 from gennaker.validation import validate
 from gennaker.yamltext import compose
 from tests.fixtures.sample_plugins import make_registry
+from tests.fixtures.scale import scale
 from tests.fuzz.cases import mutate, run_cases
 
 TEXTS = [
@@ -152,7 +153,7 @@ def _mutate_data(data: Any, choose: random.Random) -> Any:
 
 
 @pytest.mark.scaled
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(scale(240, 0))
 def test_fuzz_loader(memory_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is valid is the same data and digest when it is shown and loaded again, in both forms."""
     monkeypatch.chdir(memory_folder)

@@ -11,6 +11,7 @@ import pytest
 from gennaker.codes import CODES
 from gennaker.errors import InvalidInput
 from gennaker.yamltext import compose, compose_all
+from tests.fixtures.scale import scale
 from tests.fuzz.cases import mutate, run_cases
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +42,7 @@ WORDS = [
 
 
 @pytest.mark.scaled
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(scale(120, 0))
 def test_fuzz_yaml() -> None:
     """Whatever the text is, the composer gives data or documented problems, soon."""
 

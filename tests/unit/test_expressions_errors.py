@@ -33,6 +33,8 @@ SYNTAX = [
     ("9223372036854775808", 0, "expression-syntax: this integer does not fit into 64 bits"),
     ("12abc", 2, "expression-syntax: unexpected 'a' after a number"),
     ("for", 0, "expression-syntax: 'for' is a reserved word"),
+    ("br'a\ud800'", 4, "expression-syntax: a lone surrogate has no bytes in UTF-8"),
+    ("b'a\\n\udcff'", 5, "expression-syntax: a lone surrogate has no bytes in UTF-8"),
     ("a.", 2, "expression-syntax: expected a field name after '.'"),
     (
         "has(params)",

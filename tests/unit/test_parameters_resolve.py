@@ -146,3 +146,9 @@ def test_any_value(kind: Any, value: Any) -> None:
         assert error.code == "parameter"
     else:
         assert isinstance(found, kinds[kind])
+
+
+def test_a_lone_surrogate_matches_no_pattern() -> None:
+    """Text that is no text is told like any other that does not match."""
+    declared = {"p": Parameter(type="string", pattern=".*")}
+    assert len(problems_of(declared, {"p": "\udcff"})) == 1

@@ -160,7 +160,7 @@ def _read_string(text: str, found: re.Match[str], start: int, stop: int) -> Toke
     inner_start = found.start("body") + quotes
     value: object
     if "b" in prefix.lower():
-        value = inner.encode() if raw else _unescape_bytes(inner, inner_start)
+        value = _utf8(inner, inner_start) if raw else _unescape_bytes(inner, inner_start)
     else:
         value = inner if raw else _unescape(inner, inner_start)
     return Token("string", value, start, found.end())
@@ -188,7 +188,7 @@ def _unescape_bytes(text: str, offset: int) -> bytes:
     pieces = bytearray()
     last = 0
     for match in _ESCAPE.finditer(text):
-        pieces += text[last : match.start()].encode("utf-8", "replace")
+        pieces += _utf8(text[last : match.start()], offset + last)
         last = match.end()
         simple, byte, short, long, octal = match.groups()
         if simple is not None:
@@ -198,8 +198,15 @@ def _unescape_bytes(text: str, offset: int) -> bytes:
         else:
             del short, long
             raise _bad_escape(text, match.start(), offset)
-    pieces += text[last:].encode("utf-8", "replace")
+    pieces += _utf8(text[last:], offset + last)
     return bytes(pieces)
+
+
+def _utf8(text: str, offset: int) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise syntax_error("a lone surrogate has no bytes in UTF-8", offset + error.start) from None
 
 
 def _bad_escape(text: str, position: int, offset: int) -> ExpressionError:
