@@ -53,6 +53,11 @@ class Findings:
         """The pipeline."""
         return self.loaded.definition
 
+    @cached_property
+    def unread(self) -> bool:
+        """Whether the form has errors, so that empty text may stand for what could not be read."""
+        return any(each.severity == "error" for each in self.loaded.problems)
+
     def tell(
         self,
         code: str,

@@ -51,11 +51,9 @@ def check_shape(found: Findings) -> None:
     _check_plugins(found)
     if not found.definition.stages and not found.loaded.problems:
         found.tell("missing-field", "a pipeline needs a stage", ("stages",), key=True)
-    # Where the form has errors, an empty type may stand for one that could not be read.
-    unread = any(each.severity == "error" for each in found.loaded.problems)
     for identifier, (stage, final) in found.stages.items():
         path = found.path_of(identifier)
-        if not stage.uses and not unread:
+        if not stage.uses and not found.unread:
             hint = "name a stage type; 'gennaker stages' lists them"
             found.tell("missing-field", "'uses' is empty", (*path, "uses"), hint)
         if "${{" in stage.uses:
@@ -73,7 +71,7 @@ def check_shape(found: Findings) -> None:
 
 def _check_names(found: Findings) -> None:
     definition = found.definition
-    fault = find_name_fault(definition.name) if definition.name else None
+    fault = find_name_fault(definition.name) if definition.name or not found.unread else None
     if fault is not None:
         found.tell(
             "invalid-name", f"pipeline name {definition.name!r} {fault[0]}", ("name",), fault[1]
