@@ -16,6 +16,7 @@ import pytest
 
 from gennaker_engine.journal.port import (
     Claim,
+    Deployment,
     DeployRow,
     Journal,
     Removal,
@@ -272,6 +273,25 @@ class JournalContract:
             transaction.delete_claim("lock/shop/none", "shop-1")
             transaction.write_claim(now_held)
         assert [now_held, third] == journal.read_claims()
+
+    def test_every_deploy_is_listed(self, journal, other):
+        """Newest first within an environment; what has ended replaces what began; current ones."""
+        rows = [
+            Deployment("shop", "a", f"shop-{number}", "web", "shop", float(number))
+            for number in (1, 2, 3)
+        ]
+        rows.append(Deployment("shop", "b", "shop-3", "web", "shop", 4.0))
+        rows.append(Deployment("else", "a", "else-1", "web", "else", 5.0))
+        with journal.transaction() as transaction:
+            for row in rows:
+                transaction.write_deployment(row)
+        ended = replace(rows[1], ended_at=2.5, outcome="failed")
+        with journal.transaction() as transaction:
+            transaction.write_deployment(ended)
+        assert other.list_deployments("shop", "a") == [rows[2], ended, rows[0]]
+        assert other.list_deployments("shop", "a", limit=1) == [rows[2]]
+        assert other.list_deployments("shop", "c") == []
+        assert other.list_current_deployments("shop") == [rows[2], rows[3]]
 
     def test_the_last_deploy_of_an_environment_is_kept(self, journal, other):
         """The newest record of (scope, environment) wins."""

@@ -108,7 +108,10 @@ class Switch(Stage):
 
     def plan(self, inputs: Inputs, ctx: PlanContext) -> Plan:
         """Say what the content would become."""
-        return Plan([Change("change", inputs.file, f"to {inputs.content!r}")])
+        path = Path(inputs.file)
+        same = path.exists() and path.read_text() == inputs.content
+        change = Change("leave" if same else "change", inputs.file, f"to {inputs.content!r}")
+        return Plan([change], desired={"content": inputs.content})
 
     def run(self, inputs: Inputs, ctx: Context) -> Outcome:
         """Record the content, then change it."""

@@ -62,6 +62,17 @@ COMMANDS: dict[str, CommandEntry] = {
         _LOOK: (
             ("runs", "runs", "List runs, newest first."),
             ("status", "status", "Show one run and what it waits for."),
+            (
+                "environments",
+                "environments",
+                "Tell what is deployed where, since when and by whom.",
+            ),
+            ("history", "environments", "List the deploys of an environment, newest first."),
+            (
+                "diff",
+                "environments",
+                "Tell what has moved in an environment since its last deploys.",
+            ),
             ("logs", "logs", "Print what the stages of a run wrote."),
             ("events", "events", "Print a run's journal as an audit trail."),
             ("artifacts", "artifacts", "List or fetch what a run made."),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SHELLS",
     "complete_artifacts",
+    "complete_environments",
     "complete_in_time",
     "complete_parameters",
     "complete_pipelines",
@@ -120,6 +121,12 @@ def complete_artifacts(ctx: click.Context, param: click.Parameter, incomplete: s
         return []
     settings = ctx.ensure_object(_settings_class())
     return _within_deadline(lambda: _list_artifacts(settings, run), incomplete)
+
+
+def complete_environments(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names of the declared environments."""
+    settings = ctx.ensure_object(_settings_class())
+    return _within_deadline(lambda: settings.project.load_settings().environments, incomplete)
 
 
 def complete_stage_types(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:

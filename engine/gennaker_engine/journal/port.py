@@ -19,6 +19,7 @@ __all__ = [
     "Change",
     "Claim",
     "DeployRow",
+    "Deployment",
     "Journal",
     "Ownership",
     "Removal",
@@ -137,6 +138,23 @@ class Removal:
     counts: Mapping[str, Json] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One deploy of an environment: by which instance of which run, when, and how it ended.
+
+    ``ended_at`` and ``outcome`` are None until it has ended. Times are seconds since the epoch.
+    """
+
+    scope: str
+    environment: str
+    run: str
+    instance: str
+    pipeline: str
+    started_at: float
+    ended_at: float | None = None
+    outcome: str | None = None
+
+
 class Transaction(Protocol):
     """Reads and writes that become durable together, or not at all."""
 
@@ -178,6 +196,9 @@ class Transaction(Protocol):
 
     def record_deploy(self, row: DeployRow) -> None:
         """Make this the environment's last deploy."""
+
+    def write_deployment(self, row: Deployment) -> None:
+        """Insert or replace the deploy of (scope, environment, run, instance)."""
 
     def list_summaries(self) -> list[RunSummary]:
         """Return every run, newest first."""
@@ -233,6 +254,14 @@ class Journal(Protocol):
 
     def last_deploy(self, scope: str, environment: str) -> DeployRow | None:
         """Return the last deploy of the environment that began."""
+
+    def list_deployments(
+        self, scope: str, environment: str, *, limit: int = 50
+    ) -> list[Deployment]:
+        """Return the deploys of an environment, newest first."""
+
+    def list_current_deployments(self, scope: str) -> list[Deployment]:
+        """Return the newest deploy of each instance in each environment, by their names."""
 
     def list_deploys(self) -> list[DeployRow]:
         """Return the last deploy of every environment that has one, by scope and name."""

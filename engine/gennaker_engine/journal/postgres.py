@@ -21,6 +21,7 @@ from typing import Any
 
 import psycopg
 
+from gennaker_engine.journal.deployments import JournalDeployments, TransactionDeployments
 from gennaker_engine.journal.errors import StateError
 from gennaker_engine.journal.migrations import Migrations
 from gennaker_engine.journal.port import (
@@ -46,7 +47,6 @@ from gennaker_engine.journal.postgres_owners import (
     make_lock_key,
 )
 from gennaker_engine.journal.queries import load_queries
-from gennaker_engine.journal.retention import JournalRetention, TransactionRetention
 from gennaker_engine.journal.rows import (
     RUN_FIELDS,
     encode_event,
@@ -64,7 +64,7 @@ _PAUSE = 0.05
 Json = Any
 
 
-class PostgresJournal(JournalRetention):
+class PostgresJournal(JournalDeployments):
     """A journal in the database of ``url``; its schema is made when it is not there.
 
     Args:
@@ -357,7 +357,7 @@ class PostgresJournal(JournalRetention):
             self._reader.close()
 
 
-class PostgresTransaction(TransactionRetention):
+class PostgresTransaction(TransactionDeployments):
     """Reads and writes that become durable together; made by :meth:`PostgresJournal.transaction`.
 
     Attributes:

@@ -17,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
+from gennaker_engine.journal.deployments import JournalDeployments, TransactionDeployments
 from gennaker_engine.journal.errors import StateError
 from gennaker_engine.journal.filesystem import refuse_network_folder
 from gennaker_engine.journal.migrations import Migrations
@@ -31,7 +32,6 @@ from gennaker_engine.journal.port import (
     VersionConflict,
 )
 from gennaker_engine.journal.queries import load_queries
-from gennaker_engine.journal.retention import JournalRetention, TransactionRetention
 from gennaker_engine.journal.rows import (
     RUN_FIELDS,
     encode_event,
@@ -51,7 +51,7 @@ _SLACK = 1 << 20
 Json = Any
 
 
-class SqliteJournal(JournalRetention):
+class SqliteJournal(JournalDeployments):
     """A journal in the SQLite file ``path``; made, with its folder, when it is not there.
 
     Args:
@@ -352,7 +352,7 @@ class SqliteJournal(JournalRetention):
                 self._reader.close()
 
 
-class SqliteTransaction(TransactionRetention):
+class SqliteTransaction(TransactionDeployments):
     """Reads and writes that become durable together; made by :meth:`SqliteJournal.transaction`.
 
     Attributes:

@@ -14,6 +14,7 @@ from gennaker.project import Project
 from gennaker_engine.core.events import Event
 from gennaker_engine.core.messages import Message, World
 from gennaker_engine.core.run import Reaction, Run
+from gennaker_engine.core.state import Instance
 from gennaker_engine.journal.decoding import decode_stored
 from gennaker_engine.journal.lookup import resolve_run
 from gennaker_engine.journal.opening import find_state_folder, note_server, open_journal
@@ -38,9 +39,9 @@ from gennaker_engine.runtime.retrying import (
     plan_retry,
 )
 from gennaker_engine.runtime.rollback import Rollback, find_again, find_undo, pin_rollback
-from gennaker_engine.runtime.services import Services
+from gennaker_engine.runtime.services import Services, describe_facts
 from gennaker_engine.runtime.threads import ThreadPool
-from gennaker_engine.runtime.world import WorldReader
+from gennaker_engine.runtime.world import WorldReader, lock_scope
 from gennaker_engine.storage.artifacts import ArtifactFolder
 from gennaker_engine.storage.folder import StateFolder
 from gennaker_engine.storage.logs import LogStore
@@ -50,6 +51,7 @@ from gennaker_engine.storage.workspaces import Workspaces
 
 if TYPE_CHECKING:
     from gennaker_engine.planning import PipelinePlan
+    from gennaker_engine.planning.stage import StagePlanned
 
 __all__ = ["Engine"]
 
@@ -249,6 +251,24 @@ class Engine:
             world=self._world.read(sandbox=sandbox),
             project=self.project,
         )
+
+    def plan_again(self, run: Run, instance: Instance) -> StagePlanned:
+        """Return what it would do to deploy the same again: with the inputs, where it was deployed."""
+        from gennaker_engine.planning.stage import plan_stage
+
+        plan = run.facts.stages[instance.stage].plan
+        entry = {
+            "id": instance.id,
+            "uses": plan.uses,
+            "inputs": instance.inputs or {},
+            "environment": instance.environment,
+        }
+        facts = describe_facts(run)
+        return plan_stage(self._make_services(), facts, self.project.root, entry)
+
+    def find_scope(self, *, sandbox: bool) -> str:
+        """Return the scope of the project's locks and deploys, those on the sandbox apart."""
+        return lock_scope(self.project.name, sandbox)
 
     def _prepare(self, sandbox: bool, definition: Mapping[str, Any]) -> None:
         if sandbox:

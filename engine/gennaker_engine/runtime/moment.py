@@ -19,7 +19,13 @@ from gennaker_engine.core.commands import (
     ReleaseLock,
     RequestLock,
 )
-from gennaker_engine.core.events import AttemptStarted, Event, encode_event
+from gennaker_engine.core.events import (
+    AttemptEnded,
+    AttemptStarted,
+    Event,
+    InstanceEnded,
+    encode_event,
+)
 from gennaker_engine.core.evolve import has_begun
 from gennaker_engine.core.messages import (
     Adopt,
@@ -34,7 +40,14 @@ from gennaker_engine.core.messages import (
 from gennaker_engine.core.reuse import FindDeploy, find_outdated
 from gennaker_engine.core.run import Reaction, Run
 from gennaker_engine.core.view import describe_row
-from gennaker_engine.journal.port import Claim, DeployRow, Journal, RunRow, Transaction
+from gennaker_engine.journal.port import (
+    Claim,
+    Deployment,
+    DeployRow,
+    Journal,
+    RunRow,
+    Transaction,
+)
 
 __all__ = ["Book", "Moment", "Touched", "find_deploys_in"]
 
@@ -119,6 +132,8 @@ class Moment:
                 )
             for row in find_deploys(touched.run, touched.events):
                 self._transaction.record_deploy(row)
+            for deployment in find_deployments(touched.run, touched.events):
+                self._transaction.write_deployment(deployment)
 
     def _withdraw_reuse(self, touched: Touched, world: World) -> None:
         """Before a retry starts: what is no longer its environment's last deploy runs again."""
@@ -249,6 +264,26 @@ def find_deploys(run: Run, events: list[Event]) -> Iterator[DeployRow]:
             if instance.effect == "deploy" and instance.environment is not None:
                 name = instance.environment["name"]
                 yield DeployRow(run.created.scope, name, run.id, instance.id, event.at)
+
+
+def find_deployments(run: Run, events: list[Event]) -> Iterator[Deployment]:
+    """Yield a row for each deploy that began or ended in these events, as it is after them."""
+    kinds = (AttemptStarted, AttemptEnded, InstanceEnded)
+    touched = dict.fromkeys(each.instance for each in events if isinstance(each, kinds))
+    for name in touched:
+        instance = run.facts.instances[name]
+        where = instance.environment
+        if instance.effect == "deploy" and where is not None and instance.started_at is not None:
+            yield Deployment(
+                run.created.scope,
+                where["name"],
+                run.id,
+                instance.id,
+                run.created.pipeline,
+                instance.started_at,
+                instance.ended_at,
+                instance.outcome,
+            )
 
 
 _CLAIMS: dict[type[Command], Callable[[Moment, Run, Any], None]] = {

@@ -26,7 +26,7 @@ from gennaker_engine.storage.logs import LogStore
 from gennaker_engine.storage.source import materialize_source
 from gennaker_engine.storage.workspaces import Workspaces
 
-__all__ = ["LogNote", "RunServices", "Services", "make_run_services"]
+__all__ = ["LogNote", "RunServices", "Services", "describe_facts", "make_run_services"]
 
 _KEPT_NOTES = 10_000
 
@@ -109,9 +109,19 @@ class RunServices:
 
 def make_run_services(shared: Services, run: Run) -> RunServices:
     """Return the services of a run that has started."""
+    earlier = [
+        (each.inputs, each.environment or {})
+        for each in run.facts.instances.values()
+        if each.inputs and _was_delivered(each)
+    ]
+    return RunServices(shared, describe_facts(run), run.created.source, earlier=earlier)
+
+
+def describe_facts(run: Run) -> RunFacts:
+    """Return what stages and expressions are told of their run."""
     created = run.created
     started = run.facts.started_at
-    facts = RunFacts(
+    return RunFacts(
         id=created.run,
         number=created.number,
         pipeline=created.pipeline,
@@ -119,12 +129,6 @@ def make_run_services(shared: Services, run: Run) -> RunServices:
         actor=created.actor,
         started_at=format_moment(created.at if started is None else started),
     )
-    earlier = [
-        (each.inputs, each.environment or {})
-        for each in run.facts.instances.values()
-        if each.inputs and _was_delivered(each)
-    ]
-    return RunServices(shared, facts, created.source, earlier=earlier)
 
 
 def _was_delivered(instance: Instance) -> bool:

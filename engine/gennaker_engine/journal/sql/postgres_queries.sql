@@ -201,6 +201,9 @@ DELETE FROM events WHERE run_key IN (
     SELECT key FROM runs WHERE run = ANY (%(runs)s::text[]) AND state = 'ended'
 )
 
+-- name: delete_deployments
+DELETE FROM deployments WHERE run = ANY (%(runs)s::text[]) AND run NOT IN (SELECT run FROM runs)
+
 -- name: delete_runs
 DELETE FROM runs WHERE run = ANY (%(runs)s::text[]) AND state = 'ended'
 
@@ -216,3 +219,28 @@ SELECT events.run_key, events.sequence, runs.run, events.data
 FROM events JOIN runs ON runs.key = events.run_key
 WHERE (events.run_key, events.sequence) < (%(key)s, %(sequence)s) AND strpos(events.data, %(text)s) > 0
 ORDER BY events.run_key DESC, events.sequence DESC LIMIT %(limit)s
+
+-- name: write_deployment
+INSERT INTO deployments (
+    scope, environment, run, instance, pipeline, started_at, ended_at, outcome
+) VALUES (
+    %(scope)s, %(environment)s, %(run)s, %(instance)s, %(pipeline)s, %(started_at)s, %(ended_at)s,
+    %(outcome)s
+)
+ON CONFLICT (scope, environment, run, instance) DO UPDATE SET
+    ended_at = excluded.ended_at, outcome = excluded.outcome
+
+-- name: select_deployments
+SELECT scope, environment, run, instance, pipeline, started_at, ended_at, outcome
+FROM deployments WHERE scope = %(scope)s AND environment = %(environment)s
+ORDER BY started_at DESC, run DESC, instance DESC LIMIT %(limit)s
+
+-- name: select_current_deployments
+SELECT scope, environment, run, instance, pipeline, started_at, ended_at, outcome
+FROM (
+    SELECT *, row_number() OVER (
+        PARTITION BY environment, pipeline, instance ORDER BY started_at DESC, run DESC
+    ) AS age
+    FROM deployments WHERE scope = %(scope)s
+) AS aged
+WHERE age = 1 ORDER BY environment, pipeline, instance

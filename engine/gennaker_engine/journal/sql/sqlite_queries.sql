@@ -115,6 +115,9 @@ DELETE FROM events WHERE run_key IN (
     WHERE run IN (SELECT value FROM json_each(:runs)) AND state = 'ended'
 )
 
+-- name: delete_deployments
+DELETE FROM deployments WHERE run IN (SELECT value FROM json_each(:runs)) AND run NOT IN (SELECT run FROM runs)
+
 -- name: delete_runs
 DELETE FROM runs WHERE run IN (SELECT value FROM json_each(:runs)) AND state = 'ended'
 
@@ -129,3 +132,25 @@ SELECT events.run_key, events.sequence, runs.run, events.data
 FROM events JOIN runs ON runs.key = events.run_key
 WHERE (events.run_key, events.sequence) < (:key, :sequence) AND instr(events.data, :text) > 0
 ORDER BY events.run_key DESC, events.sequence DESC LIMIT :limit
+
+-- name: write_deployment
+INSERT OR REPLACE INTO deployments (
+    scope, environment, run, instance, pipeline, started_at, ended_at, outcome
+) VALUES (
+    :scope, :environment, :run, :instance, :pipeline, :started_at, :ended_at, :outcome
+)
+
+-- name: select_deployments
+SELECT scope, environment, run, instance, pipeline, started_at, ended_at, outcome
+FROM deployments WHERE scope = :scope AND environment = :environment
+ORDER BY started_at DESC, run DESC, instance DESC LIMIT :limit
+
+-- name: select_current_deployments
+SELECT scope, environment, run, instance, pipeline, started_at, ended_at, outcome
+FROM (
+    SELECT *, row_number() OVER (
+        PARTITION BY environment, pipeline, instance ORDER BY started_at DESC, run DESC
+    ) AS age
+    FROM deployments WHERE scope = :scope
+) AS aged
+WHERE age = 1 ORDER BY environment, pipeline, instance

@@ -1,0 +1,240 @@
+"""``gennaker environments``, ``history`` and ``diff``: what is where, since when, and what moved."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gennaker_engine.cli.completion import complete_environments
+from gennaker_engine.cli.exit_codes import ERRORED, FAILED, SUCCEEDED
+from gennaker_engine.cli.options import command, output_option
+from gennaker_engine.cli.settings import Settings, pass_settings
+
+if TYPE_CHECKING:
+    from gennaker_engine.cli.render.console import Console
+    from gennaker_engine.environments.deployed import Deployed
+
+__all__ = ["diff_command", "environments_command", "history_command"]
+
+_TONES = {"succeeded": "green", "failed": "red", "errored": "magenta", "aborted": "yellow"}
+
+sandbox_option = click.option(
+    "--sandbox", is_flag=True, help="The sandbox clusters of this state, not the real targets."
+)
+environment_argument = click.argument(
+    "environment", metavar="ENV", shell_complete=complete_environments
+)
+
+
+@command("environments")
+@click.argument("words", metavar="[diff ENV ENV]", nargs=-1, shell_complete=complete_environments)
+@sandbox_option
+@output_option("table", "json", "yaml", "name")
+@pass_settings
+def environments_command(
+    settings: Settings, *, words: tuple[str, ...], sandbox: bool, form: str
+) -> int:
+    """Tell what is deployed where, since when and by whom.
+
+    'environments diff staging production' tells how what is declared in the two differs, and what
+    has moved in each since its last deploy; exit code 1 when anything does.
+    """
+    if not words:
+        return _list(settings, sandbox=sandbox, form=form)
+    if words[0] != "diff" or len(words) != 3:
+        raise click.UsageError(
+            "say nothing more, or 'diff' and two environments", click.get_current_context()
+        )
+    return _compare(settings, words[1], words[2], sandbox=sandbox, form=form)
+
+
+@command("history")
+@environment_argument
+@sandbox_option
+@click.option(
+    "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many at most."
+)
+@output_option("table", "json", "yaml", "name")
+@pass_settings
+def history_command(
+    settings: Settings, *, environment: str, sandbox: bool, limit: int, form: str
+) -> int:
+    """List the deploys of an environment, newest first."""
+    from gennaker_engine.environments.deployed import list_history
+
+    _check(settings, environment)
+    found = list_history(settings.open_engine(), environment, sandbox=sandbox, limit=limit)
+    _print(settings.console, found, form, empty=f"nothing was deployed to {environment!r}")
+    return SUCCEEDED
+
+
+@command("diff")
+@environment_argument
+@sandbox_option
+@output_option("text", "json", "yaml")
+@pass_settings
+def diff_command(settings: Settings, *, environment: str, sandbox: bool, form: str) -> int:
+    """Tell what has moved in an environment since its last deploys.
+
+    Live state against what was deployed last; exit code 1 when they differ.
+    """
+    from gennaker_engine.cli.render.data import print_data
+    from gennaker_engine.environments.drift import find_drift
+
+    _check(settings, environment)
+    drift = find_drift(settings.open_engine(), environment, sandbox=sandbox)
+    console = settings.console
+    if form != "text":
+        items = {"environment": environment, "stages": [each.to_data() for each in drift]}
+        print_data(console, form, "EnvironmentDiff", items)
+    elif not drift:
+        console.err(f"nothing was deployed to {environment!r}")
+    else:
+        _tell_drift(console, drift)
+    if any(each.error for each in drift):
+        return ERRORED
+    return FAILED if any(each.changes for each in drift) else SUCCEEDED
+
+
+def _tell_drift(console: Console, drift: Sequence[Any]) -> None:
+    from gennaker_engine.cli.render.plan import tell_change
+    from gennaker_engine.cli.render.text import clean
+
+    for each in drift:
+        head = f"{console.paint(each.deployed.stage, 'bold')}  deployed by {each.deployed.row.run}"
+        if each.error is not None:
+            console.out(
+                f"{head}  {console.paint('cannot be compared', 'red')}: {clean(each.error)}"
+            )
+        elif not each.compared:
+            console.out(f"{head}  its type does not look at what is there")
+        elif not each.changes:
+            console.out(f"{head}  as deployed")
+        else:
+            console.out(head)
+            for change in each.changes:
+                console.out(f"    {change['action']} {tell_change(change)}")
+
+
+def _list(settings: Settings, *, sandbox: bool, form: str) -> int:
+    from gennaker_engine.cli.reading import has_state
+    from gennaker_engine.environments.deployed import list_current
+
+    found = list_current(settings.open_engine(), sandbox=sandbox) if has_state(settings) else []
+    _print(settings.console, found, form, empty="nothing was deployed yet", first="environment")
+    return SUCCEEDED
+
+
+def _print(
+    console: Console, found: Sequence[Deployed], form: str, *, empty: str, first: str = ""
+) -> None:
+    from gennaker_engine.cli.render.data import Listing, print_listing
+    from gennaker_engine.cli.render.text import clean, tell_ago
+
+    now = time.time()
+    items = [each.to_data() for each in found]
+    rows = {id(item): each for item, each in zip(items, found, strict=True)}
+
+    def cells(item: Mapping[str, Any]) -> Sequence[str]:
+        row = rows[id(item)].row
+        word = "put back" if item["undo"] and row.outcome == "succeeded" else row.outcome
+        told = console.paint(word or "running", *([_TONES[word]] if word in _TONES else []))
+        since = tell_ago(row.ended_at or row.started_at, now)
+        approvers = ", ".join(item.get("approvers", ()))
+        by = item.get("actor", "") + (f", approved by {approvers}" if approvers else "")
+        shown = [row.run, item["stage"], told, _tell_version(item), since, by]
+        if item.get("title") not in (None, row.pipeline):
+            shown.append(clean(item["title"]))
+        else:
+            shown.append("")
+        return [row.environment, *shown] if first else shown
+
+    header = ("run", "stage", "outcome", "version", "since", "by", "title")
+    print_listing(
+        console,
+        form,
+        Listing(
+            kind="Deployment",
+            items=items,
+            name=lambda item: str(item["environment"] if first else item["run"]),
+            header=(first, *header) if first else header,
+            row=cells,
+            empty=empty,
+        ),
+    )
+
+
+def _tell_version(item: Mapping[str, Any]) -> str:
+    """Return the commit, short, and the images without their registries."""
+    commit = str(item.get("commit") or "")[:9]
+    parts = [f"{commit}{'+changes' if item.get('dirty') else ''}"] if commit else []
+    for image in item.get("images", ()):
+        name, at, digest = image.rpartition("/")[2].partition("@")
+        parts.append(name if not at else f"{name}@{digest[:19]}")
+    return " ".join(parts)
+
+
+def _compare(settings: Settings, left: str, right: str, *, sandbox: bool, form: str) -> int:
+    from gennaker_engine.cli.render.data import print_data
+    from gennaker_engine.environments.drift import compare_environments, find_drift
+
+    for name in (left, right):
+        _check(settings, name)
+    engine, console = settings.open_engine(), settings.console
+    differences, problems = compare_environments(engine, left, right, sandbox=sandbox)
+    drift = {name: find_drift(engine, name, sandbox=sandbox) for name in (left, right)}
+    if form in ("json", "yaml"):
+        data = {
+            "left": left,
+            "right": right,
+            "differences": [each.to_data() for each in differences],
+            "drift": {name: [each.to_data() for each in drift[name]] for name in drift},
+        }
+        print_data(console, form, "EnvironmentsDiff", data)
+    else:
+        for each in differences:
+            console.out(_tell_difference(each.to_data(), left, right))
+        for name, stages in drift.items():
+            moved = [each for each in stages if each.changes]
+            if moved:
+                console.out(console.paint(f"{name} has moved since its last deploys:", "bold"))
+                _tell_drift(console, moved)
+    for problem in problems:
+        console.err(problem)
+    if problems:
+        return ERRORED
+    moved_at_all = any(each.changes for stages in drift.values() for each in stages)
+    return FAILED if differences or moved_at_all else SUCCEEDED
+
+
+def _tell_difference(difference: Mapping[str, Any], left: str, right: str) -> str:
+    from gennaker_engine.cli.render.text import clean
+    from gennaker_engine.cli.render.wording import tell_value
+
+    what = clean(f"{difference['stage']} {difference['path']}".strip())
+    if "left" not in difference and not difference["path"]:
+        return f"{what}: only in {right}"
+    if "right" not in difference and not difference["path"]:
+        return f"{what}: only in {left}"
+    sides = [
+        f"{name}: {tell_value(difference[side]) if side in difference else '(not set)'}"
+        for side, name in (("left", left), ("right", right))
+    ]
+    return f"{what}  {clean('  '.join(sides))}"
+
+
+def _check(settings: Settings, environment: str) -> None:
+    """Raise InvalidInput for an environment that is not declared."""
+    from gennaker.errors import InvalidInput
+    from gennaker.suggestions import suggest
+
+    known = settings.project.load_settings().environments
+    if environment not in known:
+        raise InvalidInput(
+            f"there is no environment {environment!r}",
+            code="unknown-environment",
+            hint=suggest(environment, known),
+        )

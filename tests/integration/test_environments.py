@@ -1,0 +1,136 @@
+"""What people ask of environments: what is there, its history, what has moved, how two differ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gennaker_engine.environments.deployed import list_current, list_history
+from gennaker_engine.environments.drift import compare_environments, find_drift
+from gennaker_engine.journal.checking import check_journal
+from gennaker_engine.runtime import Engine
+from tests.integration.runtime_parts import open_engine, start_run, write_project
+
+SETTINGS = """project: shop
+environments:
+  staging: {}
+  production: {approval: {approvers: ["local:*"], required: 1}}
+"""
+PIPELINE = """name: shop
+title: "Version ${{{{ params.content }}}}"
+parameters:
+  content: {{}}
+  live: {{type: boolean, default: false}}
+stages:
+  web:
+    uses: t.switch
+    environment: staging
+    on_failure: undo
+    with: {{file: {root}/staging, content: "${{{{ params.content }}}}"}}
+  live:
+    uses: t.switch
+    needs: web
+    if: params.live
+    environment: production
+    with: {{file: {root}/production, content: "${{{{ params.content }}}}!"}}
+"""
+
+
+@pytest.fixture(name="engine")
+def make_engine(tmp_path: Path):
+    """An engine of a project that sets a file in staging, and one in production when told."""
+    write_project(tmp_path, PIPELINE.format(root=tmp_path), SETTINGS)
+    engine = open_engine(tmp_path)
+    yield engine
+    engine.close()
+
+
+def deploy(engine: Engine, content: str, **options: object) -> None:
+    """Drive a run to its end."""
+    engine.drive(start_run(engine, parameters={"content": content, **options}))
+
+
+def test_what_is_where(engine):
+    """For each environment its newest deploys: run, outcome, title, who started it."""
+    deploy(engine, "one")
+    deploy(engine, "two")
+    (found,) = list_current(engine, sandbox=False)
+    data = found.to_data()
+    assert (data["environment"], data["stage"], data["run"]) == ("staging", "web", "shop-2")
+    assert (data["outcome"], data["title"], data["actor"]) == (
+        "succeeded",
+        "Version two",
+        "local:ann",
+    )
+    assert data["params"] == {"content": "two", "live": False}
+    assert check_journal(engine.journal) == []
+
+
+def test_the_history_of_an_environment(engine):
+    """Every deploy that began, newest first; one that failed, and what put it back, too."""
+    deploy(engine, "one")
+    deploy(engine, "bad")
+    found = list_history(engine, "staging", sandbox=False)
+    assert [(each.row.run, each.stage, each.is_undo, each.row.outcome) for each in found] == [
+        ("shop-2", "web", True, "succeeded"),
+        ("shop-2", "web", False, "failed"),
+        ("shop-1", "web", False, "succeeded"),
+    ]
+    assert list_history(engine, "production", sandbox=False) == []
+    assert len(list_history(engine, "staging", sandbox=False, limit=2)) == 2
+    assert list_history(engine, "staging", sandbox=True) == []
+
+
+def test_who_approved_is_told(engine):
+    """The approval of the environment belongs to what it let through."""
+    from gennaker_engine.core.messages import Decide
+
+    run = start_run(engine, parameters={"content": "one", "live": True})
+    left = engine.drive(run, detach_on_wait=True)
+    assert left.state == "waiting"
+    engine.send(run, Decide("live", "approve", "local:eve"))
+    engine.drive(run)
+    (found,) = list_history(engine, "production", sandbox=False)
+    assert found.approvers == ["local:eve"]
+
+
+def test_what_has_moved_is_found(engine, tmp_path):
+    """Live state against the last deploy: nothing, then what somebody changed by hand."""
+    deploy(engine, "one")
+    (drift,) = find_drift(engine, "staging", sandbox=False)
+    assert drift.changes == ()
+    (tmp_path / "staging").write_text("by hand")
+    (drift,) = find_drift(engine, "staging", sandbox=False)
+    assert [(each["action"], each["detail"]) for each in drift.changes] == [("change", "to 'one'")]
+    assert drift.to_data()["run"] == "shop-1"
+
+
+def test_two_environments_are_compared(engine):
+    """What is declared in one and not in the other, and values that differ."""
+    deploy(engine, "one")
+    differences, problems = compare_environments(engine, "staging", "production", sandbox=False)
+    assert problems == []
+    assert [each.to_data() for each in differences] == [
+        {"stage": "web", "path": "", "left": "there"}
+    ]
+
+
+def test_a_removed_run_takes_its_deploys_along(engine):
+    """What retention removes is in no history; what is deployed now stays."""
+    for content in ("one", "two", "three"):
+        deploy(engine, content)
+    with engine.journal.transaction() as transaction:
+        transaction.remove_runs(["shop-1"])
+    found = list_history(engine, "staging", sandbox=False)
+    assert [each.row.run for each in found] == ["shop-3", "shop-2"]
+
+
+def test_a_deploy_of_a_damaged_run_is_listed(engine):
+    """Its row says when and how; what only the run knew is left out."""
+    deploy(engine, "one")
+    with engine.journal._begun():
+        engine.journal._writer.execute("UPDATE events SET data = '{}' WHERE sequence = 3")
+    (found,) = list_history(engine, "staging", sandbox=False)
+    assert found.to_data()["run"] == "shop-1"
+    assert "title" not in found.to_data()
