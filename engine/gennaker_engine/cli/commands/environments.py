@@ -100,7 +100,7 @@ def diff_command(settings: Settings, *, environment: str, sandbox: bool, form: s
 
 
 def _tell_drift(console: Console, drift: Sequence[Any]) -> None:
-    from gennaker_engine.cli.render.plan import tell_change
+    from gennaker_engine.cli.render.changes import tell_change
     from gennaker_engine.cli.render.text import clean
 
     for each in drift:
