@@ -10,10 +10,10 @@ PINS = pyproject.toml requirements/runtime.txt requirements/build.txt
 SOURCES = pipelines engine stages
 
 .DEFAULT_GOAL = help
-.PHONY: help demo venv test nightly lint format bench docs pins
+.PHONY: help demo venv test nightly lint format bench bench-peers docs pins
 
 help: ## show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: $(RUNTIME) ## build, deploy and promote a small shop, on the sandbox
 	@$(RUN) examples/shop/demo.py
@@ -48,8 +48,11 @@ format: $(DEV) ## bring the code into its form
 	@$(VENV)/bin/ruff check --fix
 	@$(VENV)/bin/ruff format
 
-bench: $(DEV) ## measure against the goals; ARGS=--check fails beyond them
+bench: $(DEV) ## measure against the goals; ARGS=--check fails beyond them, ARGS=--write writes RESULTS.md
 	@$(RUN) -m benchmarks $(ARGS)
+
+bench-peers: $(DEV) ## the same pipelines in other engines; on a quiet machine ARGS=--write, to try ARGS="--share 10 --rounds 1"
+	@$(RUN) -m benchmarks.peers $(ARGS)
 
 docs: $(DEV) ## regenerate the reference pages from the code
 	@$(RUN) scripts/generate_docs.py

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -11,7 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.measuring import Measurement, time_command
+from benchmarks.measuring import Measurement, choose_disk, time_command
+from benchmarks.shapes import make_shape
 
 __all__ = ["measure"]
 
@@ -64,6 +66,11 @@ def measure() -> list[Measurement]:
                 _measure_decision(project),
                 goal=150,
             ),
+            Measurement(
+                "resume of 1,000 stages killed half way to the first start",
+                statistics.median(_measure_resume() for _ in range(5)),
+                goal=500,
+            ),
         ]
 
 
@@ -108,6 +115,36 @@ def _measure_decision(project: Path) -> float:
                 at["started"] = each["at"]
         found.append((at["started"] - at["decided"]) * 1000)
     return statistics.median(found)
+
+
+def _measure_resume() -> float:
+    """Milliseconds from the command to the first start it records, of a run that was really killed."""
+    with tempfile.TemporaryDirectory(dir=choose_disk()) as folder:
+        project = Path(folder)
+        (project / "gennaker.yaml").write_text("project: bench\n")
+        (project / "many.yaml").write_text(_write_dying(project / "died"))
+        quiet = {"cwd": project, "capture_output": True}
+        done = subprocess.run([GENNAKER, "run", "many.yaml"], check=False, **quiet)
+        if done.returncode != -signal.SIGKILL:
+            raise SystemExit(f"it was to be killed, and gave {done.returncode}: {done.stderr}")
+        began = time.time()
+        subprocess.run([GENNAKER, "resume", "@last"], check=True, **quiet)
+        starts = [
+            each["at"]
+            for each in _ask(project, "events", "@last")["items"]
+            if each["type"] == "attempt.started"
+        ]
+        return (min(at for at in starts if at >= began) - began) * 1000
+
+
+def _write_dying(mark: Path) -> str:
+    """Return 1,000 stages in 10 layers that do nothing; one in the middle kills the engine, once."""
+    needs = make_shape("layered")
+    past = {"uses": "wait", "with": {"until": "2000-01-01T00:00:00Z"}}
+    stages = {name: {**past, "needs": before} for name, before in needs.items()}
+    kill = f"[ -e {mark} ] || {{ touch {mark}; kill -9 $PPID; sleep 9; }}"
+    stages["l5n0s"] |= {"uses": "shell", "with": {"source": False, "run": kill}}
+    return json.dumps({"name": "many", "stages": stages})
 
 
 def _ask(project: Path, *words: str) -> dict[str, object]:

@@ -7,7 +7,6 @@ JSON; ``make bench`` calls it in fresh processes, and another fresh process read
 from __future__ import annotations
 
 import json
-import sqlite3
 import statistics
 import subprocess
 import sys
@@ -16,7 +15,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import Measurement
+from benchmarks.measuring import Measurement, choose_disk, commit_bare
+from benchmarks.shapes import Needs, make_shape
 
 __all__ = ["measure"]
 
@@ -28,7 +28,7 @@ SHAPES = {"layered": 1000, "chain": 50, "fan": 202, "runs": 4000}
 def measure() -> list[Measurement]:
     """Measure layers, a chain, a fan, many runs at once, and how much memory the layers take."""
     found = {shape: _measure_shape(shape) for shape in SHAPES}
-    bare = statistics.median(_commit_bare(50) for _ in range(RUNS))
+    bare = statistics.median(commit_bare(50) for _ in range(RUNS))
 
     def take(shape: str, what: str) -> float:
         return statistics.median(each[what] for each in found[shape])
@@ -60,17 +60,12 @@ def measure() -> list[Measurement]:
 def _measure_shape(shape: str) -> list[dict[str, float]]:
     found = []
     for _ in range(RUNS):
-        with tempfile.TemporaryDirectory(dir=_choose_disk()) as folder:
+        with tempfile.TemporaryDirectory(dir=choose_disk()) as folder:
             found.append(json.loads(_call(shape, folder)))
             outcomes = json.loads(_call("read", folder))
             if outcomes != {"succeeded": SHAPES[shape]}:
                 raise SystemExit(f"{shape}: {outcomes}")
     return found
-
-
-def _choose_disk() -> Path:
-    """Return a folder that is on a disk where ``/tmp`` is in memory: there a commit costs nothing."""
-    return Path("/var/tmp")
 
 
 def _call(*words: str) -> str:
@@ -79,23 +74,6 @@ def _call(*words: str) -> str:
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(argv)} gave {done.returncode}: {done.stderr}")
     return done.stdout
-
-
-def _commit_bare(count: int) -> float:
-    """Return the milliseconds of so many durable commits of one row each."""
-    with tempfile.TemporaryDirectory(dir=_choose_disk()) as folder:
-        connection = sqlite3.connect(Path(folder) / "bare.db", isolation_level=None)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("CREATE TABLE t (x)")
-        started = time.perf_counter()
-        for number in range(count):
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute("INSERT INTO t VALUES (?)", (number,))
-            connection.execute("COMMIT")
-        taken = (time.perf_counter() - started) * 1000
-        connection.close()
-    return taken
 
 
 def _repeat_commits(engine: Any, folder: Path) -> float:
@@ -120,34 +98,21 @@ def _repeat_commits(engine: Any, folder: Path) -> float:
 
 def write_shape(shape: str) -> str:
     """Return the pipeline of a shape, as JSON, which is YAML."""
-    stages: dict[str, dict[str, Any]] = {}
-    if shape == "layered":
-        for layer in range(10):
-            for place in range(100):
-                before = [f"l{layer - 1}n{(place + step) % 100}s" for step in (0, 37, 71)]
-                stages[f"l{layer}n{place}s"] = {"needs": before} if layer else {}
-    elif shape == "fan":
-        stages["first"] = {}
-        for place in range(200):
-            stages[f"n{place}s"] = {"needs": ["first"]}
-        stages["last"] = {"needs": [f"n{place}s" for place in range(200)]}
-    else:
-        for place in range({"chain": 50, "runs": 20}[shape]):
-            stages[f"n{place}s"] = {"needs": [f"n{place - 1}s"]} if place else {}
-    for number, stage in enumerate(stages.values()):
-        stage.update({"uses": "bench.noop", "with": {"value": number}})
+    return write_pipeline(make_shape("chain", length=20) if shape == "runs" else make_shape(shape))
+
+
+def write_pipeline(needs: Needs) -> str:
+    """Return a pipeline of no-op stages, as JSON."""
+    stages = {
+        name: {"uses": "bench.noop", "needs": before, "with": {"value": number}}
+        for number, (name, before) in enumerate(needs.items())
+    }
     return json.dumps({"name": "bench", "stages": stages})
 
 
-def run_shape(shape: str, folder: Path) -> dict[str, float]:
-    """Run a shape here; return milliseconds from the first event to the last commit, and MB."""
-    import resource
-
-    from gennaker.loader import load_file
-    from gennaker.plugins import Registry
-    from gennaker.project import load_project
+def make_noop() -> Any:
+    """Return the stage type ``bench.noop``, which gives its value back."""
     from gennaker.stage import Context, Outcome, Stage, StageInputs, StageOutputs, Succeeded
-    from gennaker_engine.runtime import Engine
 
     class Noop(Stage):
         """Give the value back."""
@@ -164,11 +129,28 @@ def run_shape(shape: str, folder: Path) -> dict[str, float]:
             """Do nothing."""
             return Succeeded({"value": inputs.value})
 
+    return Noop
+
+
+def open_bench(folder: Path, pipeline: str) -> tuple[Any, Any]:
+    """Write a project with a pipeline; return its engine and the loaded pipeline."""
+    from gennaker.loader import load_file
+    from gennaker.plugins import Registry
+    from gennaker.project import load_project
+    from gennaker_engine.runtime import Engine
+
     (folder / "gennaker.yaml").write_text("project: bench\n")
-    (folder / "p.yaml").write_text(write_shape(shape))
+    (folder / "p.yaml").write_text(pipeline)
     project = load_project(folder)
     (loaded,) = load_file(folder / "p.yaml", project=project)
-    engine = Engine.open(project, Registry.of(stages=[Noop]))
+    return Engine.open(project, Registry.of(stages=[make_noop()])), loaded
+
+
+def run_shape(shape: str, folder: Path) -> dict[str, float]:
+    """Run a shape here; return milliseconds from the first event to the last commit, and MB."""
+    import resource
+
+    engine, loaded = open_bench(folder, write_shape(shape))
     if shape == "runs":
         names = [engine.create_run(loaded, {}, actor="local:bench") for _ in range(200)]
         began = time.time()

@@ -1,0 +1,1 @@
+"""The same pipelines in other engines, each in an environment of its own; ``make bench-peers``."""
