@@ -45,12 +45,12 @@ def test_each_program_replaces_its_part_of_the_results(
 ) -> None:
     """The part of the other one stays."""
     monkeypatch.setattr(results, "RESULTS", tmp_path / "RESULTS.md")
-    results.write_part("bench", "first\\1")
+    results.write_part("bench", "before\\1")
     results.write_part("bench-peers", "two")
     results.write_part("bench", "three")
     text = (tmp_path / "RESULTS.md").read_text()
     assert text.startswith("# Results\n")
-    assert "first" not in text
+    assert "before" not in text
     assert text.index("three") < text.index("two")
 
 
