@@ -249,6 +249,17 @@ def test_what_did_not_succeed_runs_again() -> None:
     }
 
 
+def test_what_puts_others_back_is_no_stage_that_a_retry_judges() -> None:
+    """It is a part of every run anew, after what it waits for."""
+    stages = {
+        "stage": {"uses": "deploy", "environment": "staging"},
+        "broken": {"uses": "work", "needs": ["stage"], "on_failure": {"undo": ["stage"]}},
+    }
+    bench = play({"stages": stages})
+    assert "undo:stage" in bench.run.facts.stages
+    assert judge(bench, {"stages": stages}).keys() == {"stage", "broken"}
+
+
 def test_a_stage_that_was_reused_before_is_compared_with_the_run_that_ran_it() -> None:
     """Whose inputs are in its own history; when that is gone it runs again."""
     first = play(BASE, reads=["app"])

@@ -267,8 +267,12 @@ def _are_equal(one: Json, other: Json) -> bool:
 
 
 def _order(blueprint: Blueprint) -> Iterator[str]:
-    """Return the stages outside ``finally``, each after those it needs."""
+    """Return the stages outside ``finally``, each after those it needs.
+
+    What puts others back is left out: whether it has to is another question in each run.
+    """
     from graphlib import TopologicalSorter
 
-    graph = {name: blueprint.stages[name].needs for name in blueprint.main}
+    plans = (blueprint.stages[name] for name in blueprint.main)
+    graph = {plan.id: plan.needs for plan in plans if plan.undoes is None}
     return iter(TopologicalSorter(graph).static_order())
