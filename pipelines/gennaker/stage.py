@@ -274,6 +274,9 @@ class PlanContext(Protocol):
     project: Path
     """The project root, as it is now (a plan of a run that exists reads the run's source)."""
     artifacts: ArtifactStore
+    stage: str
+    """The stage's id; ``instance`` has the matrix index too (``test[0]``)."""
+    instance: str
 
     @property
     def source(self) -> Path:
@@ -290,9 +293,6 @@ class PlanContext(Protocol):
 class Context(PlanContext, Protocol):
     """What ``run`` is given. Safe to use from threads the stage makes."""
 
-    stage: str
-    """The stage's id; ``instance`` has the matrix index too (``test[0]``)."""
-    instance: str
     attempt: int
     delivery: int
     key: str

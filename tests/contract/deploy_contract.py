@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gennaker.errors import PermanentError
-from gennaker.stage import Change, Environment, Failed, Secret, Succeeded
+from gennaker.stage import Failed, Secret, Succeeded
 from gennaker.testing import FakeContext
 from gennaker_stages.kubernetes.client.cluster import Cluster
 from gennaker_stages.kubernetes.client.connection import APPLY, Request
 from gennaker_stages.kubernetes.client.problems import FieldConflict
-from gennaker_stages.kubernetes.deploy_stage import KubernetesDeploy
 from gennaker_stages.kubernetes.settings import KubernetesSettings
+from tests.contract.deploy_parts import DeployParts
 
 IMAGE = "registry.test/web@sha256:" + "a" * 64
 DEPLOYMENT = """\
@@ -61,34 +58,8 @@ spec:
 """
 
 
-class DeployContract:
+class DeployContract(DeployParts):
     """Subclass it with a fixture ``kubeconfig`` that gives the path of one."""
-
-    @pytest.fixture(name="cluster")
-    def connect(self, kubeconfig: Path, tmp_path: Path) -> Iterator[Cluster]:
-        settings = KubernetesSettings(namespace=f"t-{uuid.uuid4().hex[:10]}", create_namespace=True)
-        yield Cluster(kubeconfig, None, settings, project=tmp_path / "nowhere")
-
-    @pytest.fixture(name="context")
-    def make_context(self, cluster: Cluster, tmp_path: Path) -> FakeContext:
-        settings = {"namespace": cluster.settings.namespace}
-        environment = Environment("staging", target="kubernetes", settings=settings)
-        return FakeContext(tmp_path, environment=environment, connection=cluster)
-
-    def deploy(self, context: FakeContext, bundle: str, **inputs: Any) -> Any:
-        artifact = context.artifacts.put(bundle.encode())
-        return KubernetesDeploy().run(KubernetesDeploy.Inputs(bundle=artifact, **inputs), context)
-
-    def plan(self, context: FakeContext, bundle: str, **inputs: Any) -> dict[str, tuple[str, str]]:
-        artifact = context.artifacts.put(bundle.encode())
-        found = KubernetesDeploy().plan(KubernetesDeploy.Inputs(bundle=artifact, **inputs), context)
-        return {each.what: (each.action, self.tell(each)) for each in found.changes}
-
-    def tell(self, change: Change) -> str:
-        """A change's detail and its fields in one line; those of what is created left out."""
-        fields = change.fields if change.action != "create" else ()
-        told = [f"{each.path}: {each.before!r} → {each.after!r}" for each in fields]
-        return ", ".join(filter(None, [change.detail, *told]))
 
     def write(self, *, replicas: int = 2, image: str = IMAGE, greeting: str = "hello") -> str:
         return DEPLOYMENT.format(replicas=replicas, image=image, greeting=greeting)

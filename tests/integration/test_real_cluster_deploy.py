@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.apply_contract import ApplyContract
 from tests.contract.deploy_contract import DeployContract
 from tests.fixtures.control_plane import ControlPlane
 
 
-class TestRealCluster(DeployContract):
+class TestRealCluster(ApplyContract, DeployContract):
     """etcd, API server, controllers, scheduler and kwok nodes."""
 
     @pytest.fixture(name="kubeconfig")

@@ -10,6 +10,7 @@ import pytest
 from gennaker.stage import Failed
 from gennaker.testing import FakeContext
 from gennaker_stages.kubernetes.sandbox import Sandbox
+from tests.contract.apply_contract import ApplyContract
 from tests.contract.deploy_contract import DeployContract
 
 
@@ -20,7 +21,7 @@ def start_sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
-class TestSandbox(DeployContract):
+class TestSandbox(ApplyContract, DeployContract):
     """The sandbox passes what the real control plane passes."""
 
     @pytest.fixture(name="kubeconfig")

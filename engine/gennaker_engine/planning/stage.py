@@ -63,9 +63,12 @@ class StagePlanContext:
         environment: Environment | None,
         *,
         uses: str,
+        instance: str,
         source: Path,
     ) -> None:
         self.run = run
+        self.instance = instance
+        self.stage = instance.partition("[")[0]
         self.environment = environment
         self.project: Path = services.project
         self.source = source
@@ -101,7 +104,7 @@ def plan_stage(
         kind = services.registry.stage(uses)
         outputs = {each: Unknown(f"{name}.{each}") for each in kind.declare_outputs(inputs)}
         where = read_environment(entry["environment"])
-        context = StagePlanContext(services, run, where, uses=uses, source=source)
+        context = StagePlanContext(services, run, where, uses=uses, instance=name, source=source)
         values = {key: _hide(from_json(value)) for key, value in inputs.items()}
         try:
             valid = kind.Inputs.model_validate(values)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import base64
-import time
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
@@ -24,9 +23,14 @@ from gennaker.stage import (
     StageOutputs,
     Succeeded,
 )
+from gennaker_stages.kubernetes.applying.rules import ConflictRules, Conflicts
 from gennaker_stages.kubernetes.bundle.objects import Object, name_of
 from gennaker_stages.kubernetes.bundle.preparing import Bundle, prepare_bundle
 from gennaker_stages.kubernetes.client.cluster import Cluster
+
+if TYPE_CHECKING:
+    from gennaker_stages.kubernetes.health.rollout import RolloutResult
+    from gennaker_stages.kubernetes.inventory.applyset import ApplySet
 
 __all__ = ["KubernetesDeploy"]
 
@@ -46,7 +50,26 @@ class KubernetesDeploy(Stage):
             description="Secret objects to apply: name, then key to secret value",
         )
         ready_within: Annotated[str, BeforeValidator(normalize_duration)] = Field(
-            default="10m", description="How long the workloads may take to get ready"
+            default="10m", description="How long the workloads of a wave may take to get ready"
+        )
+        conflicts: Conflicts = Field(
+            default=ConflictRules(),
+            description="What is done about a field that another manager owns: fail, take it, yield "
+            "it to them, or 'policy' and 'fields' with rules for some fields",
+        )
+        prune: bool = Field(
+            default=False,
+            description="Whether objects that an earlier deploy applied and that are no longer in "
+            "the bundle are deleted",
+        )
+        allow_empty: bool = Field(
+            default=False, description="Whether the bundle may be empty: with prune, all is deleted"
+        )
+        set: str | None = Field(
+            default=None,
+            pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$",
+            description="Name of the set that the objects belong to, to share it between stages; "
+            "each stage has its own unless given",
         )
 
     class Outputs(StageOutputs):
@@ -66,18 +89,24 @@ class KubernetesDeploy(Stage):
 
     def plan(self, inputs: Inputs, ctx: PlanContext) -> Plan:
         """List the objects that would be created, changed and left, by a server-side dry run."""
+        from gennaker_stages.kubernetes.applying.conflicts import apply_object
+        from gennaker_stages.kubernetes.inventory.owners import check_owners
+        from gennaker_stages.kubernetes.inventory.prune import plan_prune
         from gennaker_stages.kubernetes.planning.planner import plan_objects
 
         cluster = _connect(ctx)
-        bundle = _prepare(inputs, ctx, cluster)
+        applyset = _open_set(inputs, ctx, cluster)
+        bundle = _prepare(inputs, ctx, cluster, applyset)
 
         def apply(body: Object) -> dict[str, Any]:
             resource = cluster.find_resource(body["apiVersion"], body["kind"])
-            return cluster.apply(resource, body, dry_run=True)
+            return apply_object(cluster, resource, body, inputs.conflicts, dry_run=True).body
 
         planned = plan_objects(cluster, bundle.objects, apply=apply, unread=inputs.secrets)
+        check_owners(cluster, applyset, planned.live.objects.values())
+        pruned = plan_prune(cluster, applyset, bundle.objects) if inputs.prune else []
         return Plan(
-            changes=planned.changes,
+            changes=[*planned.changes, *pruned],
             desired={"objects": bundle.desired()},
             outputs={"objects": [name_of(each) for each in bundle.objects]},
             observed={"desired": bundle.digest(), "live": planned.observed()},
@@ -85,29 +114,29 @@ class KubernetesDeploy(Stage):
 
     def run(self, inputs: Inputs, ctx: Context) -> Outcome:
         """Apply every object, then wait; a workload that does not get ready is explained."""
-        from gennaker_stages.kubernetes.health.rollout import wait_for_rollouts
+        from gennaker_stages.kubernetes.applying.deploy import Deploy
 
         cluster = _connect(ctx)
         cluster.serve(ctx)
-        objects = _prepare(inputs, ctx, cluster).objects
+        applyset = _open_set(inputs, ctx, cluster)
+        bundle = _prepare(inputs, ctx, cluster, applyset)
+        deploy = Deploy(cluster, ctx, applyset, inputs.conflicts)
+        deploy.look(bundle.waves)
         _ensure_namespace(cluster, ctx)
-        for body in objects:
-            ctx.check_cancelled()
-            _apply(cluster, body, ctx)
-        result = wait_for_rollouts(
-            cluster,
-            objects,
-            seconds=min(parse_duration(inputs.ready_within), ctx.remaining),
-            should_stop=lambda: ctx.cancelled,
-            tell=ctx.log,
-        )
-        ctx.check_cancelled()
-        if result.unready():
-            return _explain(cluster, result, inputs.ready_within, ctx)
+        workloads: list[dict[str, Any]] = []
+        for wave in deploy.apply_waves():
+            result = _wait_ready(cluster, wave, inputs, ctx)
+            if result.unready():
+                deploy.record()
+                return _explain(cluster, result, inputs.ready_within, ctx)
+            workloads += result.objects.values()
+        deploy.record()
+        if inputs.prune:
+            deploy.prune(bundle.objects)
         return Succeeded(
             {
-                "objects": [name_of(each) for each in objects],
-                "images": _read_images(cluster, list(result.objects.values())),
+                "objects": [name_of(each) for each in bundle.objects],
+                "images": _read_images(cluster, workloads),
             }
         )
 
@@ -124,11 +153,40 @@ def _connect(ctx: PlanContext) -> Cluster:
     return cluster
 
 
-def _prepare(inputs: KubernetesDeploy.Inputs, ctx: PlanContext, cluster: Cluster) -> Bundle:
+def _open_set(inputs: KubernetesDeploy.Inputs, ctx: PlanContext, cluster: Cluster) -> ApplySet:
+    from gennaker_stages.kubernetes.inventory.applyset import open_set_of
+
+    if inputs.prune and inputs.set is None and ctx.instance != ctx.stage:
+        raise PermanentError(
+            "the instances of a matrix would prune each other's objects",
+            code="prune-matrix",
+            hint="name what each of them deploys: 'set: shop-${{ matrix.part }}'",
+        )
+    return open_set_of(cluster, ctx, inputs.set)
+
+
+def _prepare(
+    inputs: KubernetesDeploy.Inputs, ctx: PlanContext, cluster: Cluster, applyset: ApplySet
+) -> Bundle:
+    """Return the bundle, each object saying that it belongs to the set."""
+    from gennaker_stages.kubernetes.inventory.owners import refuse_claims
+    from gennaker_stages.kubernetes.inventory.prune import list_members, refuse_empty
+
     with ctx.artifacts.open(inputs.bundle) as stream:
         content = stream.read()
     secrets = [_make_secret(name, values) for name, values in inputs.secrets.items()]
-    return prepare_bundle(content, cluster, cache=ctx.cache, more=secrets)
+    try:
+        bundle = prepare_bundle(content, cluster, cache=ctx.cache, more=secrets)
+    except PermanentError as error:
+        if error.code != "bundle-empty":
+            raise
+        if not inputs.allow_empty:
+            if inputs.prune:
+                refuse_empty(applyset, list_members(cluster, applyset))
+            raise
+        bundle = Bundle(())
+    refuse_claims(bundle.objects)
+    return bundle.replace_objects(applyset.label)
 
 
 def _make_secret(name: str, values: Mapping[str, Secret]) -> Object:
@@ -149,35 +207,20 @@ def _ensure_namespace(cluster: Cluster, ctx: Context) -> None:
         ctx.log(f"created Namespace/{settings.namespace}")
 
 
-def _apply(cluster: Cluster, body: Object, ctx: Context) -> None:
-    """Apply one object; that it was applied is durable before the next one is."""
-    metadata = body["metadata"]
+def _wait_ready(
+    cluster: Cluster, wave: Sequence[Object], inputs: KubernetesDeploy.Inputs, ctx: Context
+) -> RolloutResult:
+    from gennaker_stages.kubernetes.health.rollout import wait_for_rollouts
 
-    def apply(_key: str) -> dict[str, Any]:
-        resource = cluster.find_resource(body["apiVersion"], body["kind"])
-        found = cluster.apply(resource, body)["metadata"]
-        return {"uid": found["uid"], "resourceVersion": found["resourceVersion"]}
-
-    where = metadata.get("namespace") or "cluster"
-    ctx.step(f"apply {body['apiVersion']} {name_of(body)} in {where}", apply)
-    ctx.log(f"applied {name_of(body)}")
-    if body["kind"] == "CustomResourceDefinition":
-        _wait_established(cluster, metadata["name"], ctx)
-
-
-def _wait_established(cluster: Cluster, name: str, ctx: Context) -> None:
-    resource = cluster.find_resource("apiextensions.k8s.io/v1", "CustomResourceDefinition")
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        body = cluster.read(resource, None, name) or {}
-        conditions = (body.get("status") or {}).get("conditions") or ()
-        if any(each["type"] == "Established" and each["status"] == "True" for each in conditions):
-            return
-        if ctx.wait_cancelled(0.1):
-            ctx.check_cancelled()
-    raise PermanentError(
-        f"CustomResourceDefinition/{name} was not established within 30 s", code="crd"
+    result = wait_for_rollouts(
+        cluster,
+        wave,
+        seconds=min(parse_duration(inputs.ready_within), ctx.remaining),
+        should_stop=lambda: ctx.cancelled,
+        tell=ctx.log,
     )
+    ctx.check_cancelled()
+    return result
 
 
 def _explain(cluster: Cluster, result: Any, within: str, ctx: Context) -> Failed:

@@ -6,7 +6,7 @@ The one door: what a plan shows and what a deploy applies both come from here, s
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +48,16 @@ class Bundle:
     def objects(self) -> list[Object]:
         """All of them, in order."""
         return [each for wave in self.waves for each in wave]
+
+    def replace_objects(self, make: Callable[[Object], Object]) -> Bundle:
+        """Return the bundle with what ``make`` returns for each object in its place."""
+        waves: list[list[Object]] = []
+        sources: dict[int, str] = {}
+        for wave in self.waves:
+            made = [(id(each), make(each)) for each in wave]
+            sources |= {id(new): self.sources[old] for old, new in made if old in self.sources}
+            waves.append([new for _, new in made])
+        return Bundle(waves, sources)
 
     def desired(self) -> list[Object]:
         """Return the objects as they count in a plan's digest: a Secret's values by their keys."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Literal
 
 from gennaker.errors import PermanentError, StageError, TemporaryError
@@ -18,9 +19,14 @@ __all__ = [
 
 
 class FieldConflict(PermanentError):
-    """Another manager owns a field with another value; nothing of the object was changed."""
+    """Another manager owns a field with another value; nothing of the object was changed.
+
+    Attributes:
+        fields: each field's path, as the server spells it, and its manager.
+    """
 
     code = "field-conflict"
+    fields: tuple[tuple[str, str], ...] = ()
 
 
 class ApiError(Exception):
@@ -64,10 +70,13 @@ def translate_error(error: ApiError, what: str) -> StageError:
     message, causes = explain_status(error)
     told = f"cannot {what}: {message}"
     if status == 409 and causes:
-        return FieldConflict(
+        conflict = FieldConflict(
             f"cannot {what}: {'; '.join(causes)}",
-            hint="let one of the two own the field: take it out of the manifest, or out of theirs",
+            hint="let one of the two own the field: take it out of the manifest or out of theirs, "
+            "or say with 'conflicts' who is to have it",
         )
+        conflict.fields = tuple(_read_fields(error))
+        return conflict
     if status == 401:
         return PermanentError(
             told, code="cluster-unauthorized", hint="renew the credentials of the context"
@@ -108,6 +117,13 @@ def explain_status(error: ApiError) -> tuple[str, list[str]]:
         if each.get("reason") == "FieldManagerConflict"
     ]
     return message, causes
+
+
+def _read_fields(error: ApiError) -> Iterator[tuple[str, str]]:
+    for each in json.loads(error.body)["details"]["causes"]:
+        if each.get("reason") == "FieldManagerConflict":
+            # conflict with "kube-controller-manager" with subresource "scale" using apps/v1
+            yield str(each.get("field")), str(each.get("message")).partition('"')[2].split('"')[0]
 
 
 def has_status(error: StageError, status: int) -> bool:

@@ -12,9 +12,15 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from gennaker_stages.kubernetes.planning.quantities import is_built_in, is_quantity, same_quantity
+
 __all__ = ["is_unchanged"]
 
 Fields = Mapping[str, Any]
+Place = tuple[str, ...]
+"""The apiVersion, then the names on the way."""
+# Values that are owned whole and get defaults inside, in Pods.
+_WHOLE_DEFAULTS = {"fieldRef": {"apiVersion": "v1"}, "resourceFieldRef": {"divisor": "0"}}
 # Never among the managed fields: they say which object it is.
 _IDENTITY = frozenset({"apiVersion", "kind"})
 _IDENTITY_METADATA = frozenset({"name", "namespace"})
@@ -45,7 +51,10 @@ def is_unchanged(live: Mapping[str, Any], desired: Mapping[str, Any], manager: s
     wanted.pop("metadata", None)
     if told:
         wanted["metadata"] = told
-    return _fits(wanted, live, entry.get("fieldsV1") or {})
+    fields = entry.get("fieldsV1") or {}
+    if "f:status" not in fields:
+        wanted.pop("status", None)  # the server takes it out where a status is its own
+    return _fits(wanted, live, fields, (desired["apiVersion"],))
 
 
 def _find_entry(entries: Any, manager: str) -> Mapping[str, Any] | None:
@@ -60,38 +69,54 @@ def _find_entry(entries: Any, manager: str) -> Mapping[str, Any] | None:
     return None
 
 
-def _fits(desired: Any, live: Any, fields: Fields) -> bool:
+def _fits(desired: Any, live: Any, fields: Fields, where: Place) -> bool:
     """Whether ``fields`` are exactly the ones ``desired`` sets, with the values that ``live`` has."""
     inner = [name for name in fields if name != "."]
     if not inner:
-        return _equal(desired, live)
+        return _fits_whole(desired, live, where)
     if isinstance(desired, Mapping):
         if not isinstance(live, Mapping) or len(inner) != len(desired):
             return False
         return all(
             (mark := f"f:{name}") in fields
             and name in live
-            and _fits(value, live[name], fields[mark])
+            and _fits(value, live[name], fields[mark], (*where, name))
             for name, value in desired.items()
         )
     if not isinstance(desired, list) or not isinstance(live, list) or len(inner) != len(desired):
         return False
     if inner[0].startswith("k:"):
-        return _fits_items(desired, live, fields, inner)
+        return _fits_items(desired, live, fields, where)
     if inner[0].startswith("v:"):
         return _fits_set(desired, live, inner)
     return False
 
 
-def _fits_items(desired: list[Any], live: list[Any], fields: Fields, inner: list[str]) -> bool:
+def _fits_whole(desired: Any, live: Any, where: Place) -> bool:
+    """Whether a value that is owned whole is there; the server may have written it its own way."""
+    if _equal(desired, live):
+        return True
+    if not is_built_in(where[0]) or len(where) < 2:
+        return False
+    if where[-1] in _WHOLE_DEFAULTS and isinstance(desired, Mapping):
+        return _equal({**_WHOLE_DEFAULTS[where[-1]], **desired}, live)
+    return is_quantity(where) and same_quantity(desired, live)
+
+
+def _fits_items(desired: list[Any], live: list[Any], fields: Fields, where: Place) -> bool:
     """Whether the items of a list that is merged by keys fit; each mark names one by its keys."""
-    for mark in inner:
+    names, fitting = [], set()
+    for mark in fields:
+        if mark == ".":
+            continue
         keys = json.loads(mark.removeprefix("k:"))
         item = _find_item(desired, keys, complete=False)
         held = _find_item(live, keys, complete=True)
-        if item is None or held is None or not _fits(item, held, fields[mark]):
+        if item is None or held is None or not _fits(item, held, fields[mark], where):
             return False
-    return _in_order(desired, live, [json.loads(each.removeprefix("k:")) for each in inner])
+        names.append(keys)
+        fitting.add(id(item))
+    return len(fitting) == len(desired) and _in_order(desired, live, names)
 
 
 def _in_order(desired: list[Any], live: list[Any], names: list[Mapping[str, Any]]) -> bool:

@@ -1,0 +1,91 @@
+"""What is done about a field that another manager owns: fail, take it, or leave it to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gennaker_stages.kubernetes.applying.fields import (
+    MISSING,
+    find_entry,
+    find_value,
+    list_paths,
+    remove_value,
+)
+from gennaker_stages.kubernetes.applying.rules import ConflictRules
+from gennaker_stages.kubernetes.client.cluster import FIELD_MANAGER, Cluster, Resource
+from gennaker_stages.kubernetes.client.problems import FieldConflict
+
+__all__ = ["Applied", "apply_object", "find_conflicts", "keep_yielded"]
+
+Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """An object as it is after it was applied, and the fields that were left to others."""
+
+    body: dict[str, Any]
+    yielded: tuple[str, ...] = ()
+
+
+def apply_object(
+    cluster: Cluster,
+    resource: Resource,
+    body: Object,
+    rules: ConflictRules,
+    *,
+    dry_run: bool = False,
+) -> Applied:
+    """Apply an object; a conflict is settled by the rules or told.
+
+    Raises:
+        FieldConflict: with the fields that the rules say to fail for, and their managers.
+    """
+    yielded: list[str] = []
+    force = False
+    while True:
+        try:
+            found = cluster.apply(resource, body, dry_run=dry_run, force=force)
+            return Applied(found, tuple(yielded))
+        except FieldConflict as error:
+            policies = {path: rules.decide(body, path, who) for path, who in error.fields}
+            left = [path for path, policy in policies.items() if policy == "yield"]
+            if force or not policies or "fail" in policies.values():
+                raise
+            for path in left:
+                smaller = remove_value(body, path)
+                if smaller == body:  # it cannot be left out: it is what the item is known by
+                    raise
+                body = smaller
+            yielded += left
+            force = len(left) < len(policies)
+
+
+def keep_yielded(body: Object, live: Object, rules: ConflictRules) -> Object:
+    """Return the object without the fields that the rules leave to who owns them now.
+
+    Without it every deploy would ask for these fields, be refused, and ask again.
+    """
+    if rules.policy != "yield" and not any(each.policy == "yield" for each in rules.fields):
+        return body
+    for path, manager in list(find_conflicts(body, live)):
+        if rules.decide(body, path, manager) == "yield":
+            body = remove_value(body, path)
+    return body
+
+
+def find_conflicts(body: Object, live: Object) -> Iterator[tuple[str, str]]:
+    """Yield the fields, with their managers, that another manager owns with another value.
+
+    The server may still find two values equal that are written differently; it has the last word.
+    """
+    mine = find_entry(live, FIELD_MANAGER)
+    for entry in live["metadata"].get("managedFields") or ():
+        if entry is mine:
+            continue
+        for path in list_paths(entry.get("fieldsV1") or {}):
+            wanted = find_value(body, path)
+            if wanted is not MISSING and wanted != find_value(live, path):
+                yield path, str(entry.get("manager"))

@@ -1,0 +1,141 @@
+"""A deploy from the first look to the last prune; called by the stage type, which adds the words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from gennaker_stages.kubernetes.applying.apply import Applier, Item, describe_object, make_items
+from gennaker_stages.kubernetes.bundle.objects import Object, key_of, name_of
+from gennaker_stages.kubernetes.inventory.owners import check_owners
+from gennaker_stages.kubernetes.inventory.prune import (
+    find_prunable,
+    list_members,
+    wait_until_gone,
+)
+from gennaker_stages.kubernetes.planning.live import read_live
+
+if TYPE_CHECKING:
+    from gennaker.stage import Context
+    from gennaker_stages.kubernetes.applying.rules import ConflictRules
+    from gennaker_stages.kubernetes.client.cluster import Cluster
+    from gennaker_stages.kubernetes.inventory.applyset import ApplySet
+
+__all__ = ["Deploy"]
+
+
+class Deploy:
+    """One deploy: :meth:`look`, then :meth:`apply_waves`, :meth:`record`, :meth:`prune`.
+
+    Args:
+        cluster: where.
+        ctx: the attempt.
+        applyset: what the objects belong to.
+        rules: what is done about fields of other managers.
+    """
+
+    def __init__(
+        self, cluster: Cluster, ctx: Context, applyset: ApplySet, rules: ConflictRules
+    ) -> None:
+        self._cluster = cluster
+        self._ctx = ctx
+        self._applyset = applyset
+        self._rules = rules
+        self._applier = Applier(cluster, ctx, rules)
+        self._waves: list[list[Item]] = []
+
+    @property
+    def items(self) -> list[Item]:
+        """The objects of all waves."""
+        return [item for wave in self._waves for item in wave]
+
+    def look(self, waves: Sequence[Sequence[Object]]) -> None:
+        """Read what is there; nothing is written, so what is wrong now leaves all as it is.
+
+        Raises:
+            PermanentError: code ``other-owner``, or that an object cannot be read.
+            FieldConflict: with every field that other managers own and that is to fail for.
+        """
+        live = read_live(self._cluster, [each for wave in waves for each in wave])
+        for error in live.errors.values():
+            raise error
+        check_owners(self._cluster, self._applyset, live.objects.values())
+
+        def find(body: Object) -> Object | None:
+            return live.objects.get(key_of(body))
+
+        self._waves = [make_items(wave, find, self._rules) for wave in waves]
+        self._applier.check_conflicts([each for each in self.items if each.result == "not-tried"])
+
+    def apply_waves(self) -> Iterator[list[Object]]:
+        """Apply wave after wave; yields the objects of each, for the caller to wait for.
+
+        Raises:
+            StageError: when an object could not be applied; all of it is recorded.
+        """
+        first = [each for each in self.items if self._is_home(each)]
+        self._apply(first)  # the inventory is kept in it
+        self._save_inventory(each.body for each in self.items)
+        for wave in self._waves:
+            self._apply([each for each in wave if each not in first])
+            yield [each.body for each in wave]
+
+    def record(self) -> None:
+        """Keep in the journal what became of every object.
+
+        Raises:
+            StageError: when one of them failed.
+        """
+        self._applier.finish(self.items)
+
+    def prune(self, desired: Sequence[Object]) -> None:
+        """Delete what belongs to the set and is not desired, and wait until it is gone.
+
+        Raises:
+            StageError: code ``delete-stuck``.
+        """
+        found = find_prunable(self._applyset, list_members(self._cluster, self._applyset), desired)
+        for body, reason in found.keep:
+            self._ctx.log(f"kept {name_of(body)}, no longer in the bundle: {reason}")
+        for body in found.delete:
+            self._ctx.check_cancelled()
+            self._ctx.step(f"prune {describe_object(body)}", partial(self._delete, body))
+            self._ctx.log(f"pruned {name_of(body)}")
+        wait_until_gone(
+            self._cluster,
+            found.delete,
+            seconds=self._ctx.remaining,
+            wait=self._ctx.wait_cancelled,
+        )
+        self._ctx.check_cancelled()
+        smaller = self._applyset.cover([*desired, *(body for body, _ in found.keep)])
+        if smaller != self._applyset:
+            self._applyset = smaller.save(self._cluster)
+
+    def _apply(self, items: Sequence[Item]) -> None:
+        if items:
+            self._applier.apply(items)
+        if self._applier.errors:
+            self.record()
+
+    def _is_home(self, item: Item) -> bool:
+        body = item.body
+        return (
+            body["kind"] == "Namespace"
+            and body["metadata"]["name"] == self._applyset.namespace
+            and item.result == "not-tried"
+        )
+
+    def _save_inventory(self, objects: Iterable[Object]) -> None:
+        wanted = self._applyset.unite(self._applyset.cover(objects))
+        if wanted != self._applyset or not self._applyset.exists:
+            wanted = wanted.save(self._cluster)
+        self._applyset = wanted
+
+    def _delete(self, body: Object, _key: str) -> dict[str, Any]:
+        metadata = body["metadata"]
+        resource = self._cluster.find_resource(body["apiVersion"], body["kind"])
+        namespace, name, uid = metadata.get("namespace"), metadata["name"], metadata["uid"]
+        there = self._cluster.delete(resource, namespace, name, uid=uid)
+        return {"uid": uid, "deleted": there}

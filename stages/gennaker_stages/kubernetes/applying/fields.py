@@ -1,0 +1,123 @@
+"""Who owns which fields of a live object, read from its ``managedFields``; pure.
+
+``fieldsV1`` is a tree: ``f:name`` a field, ``k:{"name":"web"}`` an item of a list by its merge keys,
+``v:"x"`` an item of a set, ``.`` the thing itself; what has nothing below is owned whole. Paths are
+spelled as the API server spells them in a conflict: ``.spec.containers[name="web"].image``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+__all__ = ["MISSING", "find_entry", "find_value", "list_paths", "remove_value"]
+
+Object = Mapping[str, Any]
+MISSING: Any = object()
+
+
+def find_entry(live: Object, manager: str) -> Mapping[str, Any] | None:
+    """Return what ``manager`` owns by server-side apply: its entry in ``managedFields``."""
+    for each in live["metadata"].get("managedFields") or ():
+        if (
+            each.get("manager") == manager
+            and each.get("operation") == "Apply"
+            and not each.get("subresource")
+        ):
+            found: Mapping[str, Any] = each
+            return found
+    return None
+
+
+def list_paths(fields: Object, prefix: str = "") -> Iterator[str]:
+    """Yield the path of everything that is owned whole in a ``fieldsV1`` tree."""
+    for element, below in fields.items():
+        if element == ".":
+            continue
+        path = prefix + _format(element)
+        if any(each != "." for each in below):
+            yield from list_paths(below, path)
+        else:
+            yield path
+
+
+def find_value(body: Any, path: str) -> Any:
+    """Return what is at a path of an object, :data:`MISSING` when nothing is."""
+    steps = _resolve(body, path)
+    if steps is None:
+        return MISSING
+    for step in steps:
+        body = body[step]
+    return body
+
+
+def remove_value(body: Object, path: str) -> dict[str, Any]:
+    """Return a copy of an object without what is at ``path``, nor mappings that get empty by that."""
+    steps = _resolve(body, path)
+    return _without(body, steps) if steps else dict(body)
+
+
+def _format(element: str) -> str:
+    kind, _, text = element.partition(":")
+    if kind == "f":
+        return f".{text}"
+    value = json.loads(text)
+    if kind == "k":
+        return f"[{','.join(f'{name}={json.dumps(value[name])}' for name in sorted(value))}]"
+    return f"[={json.dumps(value)}]" if kind == "v" else f"[{value}]"
+
+
+def _resolve(body: Any, path: str) -> list[Any] | None:
+    """Return the keys and indices that lead to ``path``; names may have dots, so the body is asked."""
+    if not path:
+        return []
+    if isinstance(body, Mapping) and path.startswith("."):
+        names = [
+            each
+            for each in body
+            if path.startswith(f".{each}") and path[len(each) + 1 : len(each) + 2] in ("", ".", "[")
+        ]
+        for name in sorted(names, key=len, reverse=True):
+            below = _resolve(body[name], path[len(name) + 1 :])
+            if below is not None:
+                return [name, *below]
+    elif isinstance(body, list) and path.startswith("["):
+        for index, item in enumerate(body):
+            length = _fit_item(item, path)
+            below = _resolve(item, path[length:]) if length else None
+            if below is not None:
+                return [index, *below]
+    return None
+
+
+def _fit_item(item: Any, path: str) -> int:
+    """Return the length of the ``[…]`` at the start of ``path`` when it means this item, else 0."""
+    for end in (i + 1 for i, letter in enumerate(path) if letter == "]"):
+        text = path[1 : end - 1]
+        if text.startswith("="):
+            if text in (f"={json.dumps(item)}", f"={item}"):
+                return end
+            continue
+        parts = [each.partition("=") for each in text.split(",")]
+        if isinstance(item, Mapping) and all(
+            equals and (name not in item or value in (json.dumps(item[name]), str(item[name])))
+            for name, equals, value in parts
+        ):
+            return end if any(name in item for name, _, _ in parts) else 0
+    return 0
+
+
+def _without(body: Any, steps: Sequence[Any]) -> Any:
+    first, rest = steps[0], steps[1:]
+    if isinstance(body, list):
+        kept = [
+            _without(item, rest) if i == first and rest else item for i, item in enumerate(body)
+        ]
+        return kept if rest else [item for i, item in enumerate(body) if i != first]
+    copy = dict(body)
+    if rest:
+        copy[first] = _without(body[first], rest)
+    if not rest or copy[first] in ({}, []):
+        del copy[first]
+    return copy

@@ -1,0 +1,74 @@
+"""The input ``conflicts`` of a deploy: whose a field is to be that another manager owns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+__all__ = ["CLIENT_SIDE", "ConflictRules", "Conflicts", "FieldRule", "Policy"]
+
+CLIENT_SIDE = frozenset({"kubectl-client-side-apply"})
+"""Managers whose objects are taken over, see :mod:`.adoption`."""
+Object = Mapping[str, Any]
+Policy = Literal["fail", "take", "yield"]
+
+
+class FieldRule(BaseModel):
+    """A policy for some fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str = Field(
+        min_length=1,
+        description="The field, and all below it: spec.replicas, "
+        "spec.template.spec.containers[name=web].image",
+    )
+    policy: Policy = Field(description="fail, take or yield")
+    kind: str | None = Field(default=None, description="Only in objects of this kind")
+    name: str | None = Field(default=None, description="Only in objects of this name")
+    manager: str | None = Field(default=None, description="Only when this manager owns the field")
+
+    def covers(self, body: Object, path: str) -> bool:
+        """Whether the rule speaks of a field of an object."""
+        if self.kind not in (None, body["kind"]) or self.name not in (
+            None,
+            body["metadata"]["name"],
+        ):
+            return False
+        mine, theirs = _plain(self.path), _plain(path)
+        return theirs.startswith(mine) and theirs[len(mine) : len(mine) + 1] in ("", ".", "[")
+
+
+class ConflictRules(BaseModel):
+    """What is done about fields that other managers own; the first rule that fits a field counts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    policy: Policy = Field(
+        default="fail",
+        description="For every other field: fail, take it over, or yield it to its manager",
+    )
+    fields: tuple[FieldRule, ...] = Field(default=(), description="Policies for some fields")
+
+    def decide(self, body: Object, path: str, manager: str) -> Policy:
+        """Return what is done about a field that ``manager`` owns."""
+        if manager in CLIENT_SIDE:
+            return "take"
+        for rule in self.fields:
+            if rule.manager in (None, manager) and rule.covers(body, path):
+                return rule.policy
+        return self.policy
+
+
+def _read_short(value: Any) -> Any:
+    return {"policy": value} if isinstance(value, str) else value
+
+
+Conflicts = Annotated[ConflictRules, BeforeValidator(_read_short)]
+"""An input: a policy, or a policy with rules for some fields."""
+
+
+def _plain(path: str) -> str:
+    return "." + path.lstrip(".").replace('"', "").replace("'", "")

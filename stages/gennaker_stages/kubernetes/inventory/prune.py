@@ -1,0 +1,179 @@
+"""Pruning: what belongs to a deploy's ApplySet and is no longer desired is deleted, old minus new."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gennaker.errors import PermanentError, StageError
+from gennaker.stage import Change
+from gennaker_stages.kubernetes.bundle.objects import key_of, name_of
+from gennaker_stages.kubernetes.bundle.ordering import rank_of
+from gennaker_stages.kubernetes.client.parallel import work_in_parallel
+from gennaker_stages.kubernetes.client.problems import has_status
+from gennaker_stages.kubernetes.inventory.applyset import PART_OF_LABEL
+
+if TYPE_CHECKING:
+    from gennaker_stages.kubernetes.client.cluster import Cluster
+    from gennaker_stages.kubernetes.inventory.applyset import ApplySet
+
+__all__ = [
+    "Prunable",
+    "find_prunable",
+    "list_members",
+    "plan_prune",
+    "refuse_empty",
+    "wait_until_gone",
+]
+
+Object = Mapping[str, Any]
+_POLL = 0.25
+# What takes longer waits for somebody: its name is worth more than the rest of the attempt's hour.
+GONE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Prunable:
+    """What a prune would do, pure: members of the set that are not desired.
+
+    Attributes:
+        delete: live objects in the order in which they are deleted, what others need last.
+        keep: live objects that stay, with the reason.
+    """
+
+    delete: tuple[dict[str, Any], ...] = ()
+    keep: tuple[tuple[dict[str, Any], str], ...] = ()
+
+
+def list_members(cluster: Cluster, applyset: ApplySet) -> list[dict[str, Any]]:
+    """Return the live objects of a set; what a controller made of one (it may copy labels) is none."""
+    places = [applyset.namespace, *sorted(applyset.namespaces)]
+    wanted = []
+    for group, kind in sorted(applyset.group_kinds):
+        resource = cluster.discovery.find_kind(group, kind)
+        if resource is not None:
+            wanted += [(resource, each) for each in (places if resource.namespaced else [None])]
+
+    def read(place: tuple[Any, str | None]) -> list[dict[str, Any]]:
+        resource, namespace = place
+        try:
+            found = cluster.list_objects(
+                resource, namespace, labels=f"{PART_OF_LABEL}={applyset.id}"
+            )["items"]
+        except StageError as error:
+            if has_status(error, 404):  # its definition went a moment ago
+                return []
+            raise
+        kind = {"apiVersion": resource.api_version, "kind": resource.kind}
+        return [{**kind, **each} for each in found]
+
+    return [
+        body
+        for bodies in work_in_parallel(read, wanted)
+        for body in bodies
+        if not any(each.get("controller") for each in body["metadata"].get("ownerReferences") or ())
+    ]
+
+
+def find_prunable(
+    applyset: ApplySet, members: Iterable[dict[str, Any]], desired: Iterable[Object]
+) -> Prunable:
+    """Return what of the members is not desired; pure."""
+    wanted = {key_of(each) for each in desired}
+    delete, keep = [], []
+    for body in members:
+        if key_of(body) in wanted:
+            continue
+        reason = _find_protection(body, applyset)
+        if reason is None:
+            delete.append(body)
+        else:
+            keep.append((body, reason))
+    return Prunable(tuple(sorted(delete, key=rank_of, reverse=True)), tuple(keep))
+
+
+def plan_prune(cluster: Cluster, applyset: ApplySet, desired: Iterable[Object]) -> list[Change]:
+    """Return what a prune would delete, and what it would keep and why."""
+    found = find_prunable(applyset, list_members(cluster, applyset), desired)
+    return [Change("delete", name_of(each), "no longer in the bundle") for each in found.delete] + [
+        Change("leave", name_of(each), f"no longer in the bundle, but {reason}")
+        for each, reason in found.keep
+    ]
+
+
+def refuse_empty(applyset: ApplySet, members: Sequence[Object]) -> None:
+    """Refuse to delete everything because there is nothing to apply.
+
+    Raises:
+        PermanentError: code ``prune-empty``.
+    """
+    if members:
+        raise PermanentError(
+            f"the bundle is empty, so pruning would delete all {len(members)} objects of "
+            f"{applyset.title}",
+            code="prune-empty",
+            hint="find out why it is empty; if it is meant to be, say 'allow_empty: true'",
+        )
+
+
+def wait_until_gone(
+    cluster: Cluster,
+    objects: Iterable[Object],
+    *,
+    seconds: float,
+    wait: Callable[[float], bool],
+) -> None:
+    """Wait until objects that are being deleted are gone.
+
+    Args:
+        cluster: where.
+        objects: live objects; one of the same name made anew is another.
+        seconds: how long to wait at most; never more than a minute.
+        wait: sleeps; returns True when the wait is to end.
+
+    Raises:
+        StageError: code ``delete-stuck``, naming each object and the finalizers it waits for.
+    """
+    left = {key_of(each): each for each in objects}
+    seconds = min(seconds, GONE_SECONDS)
+    deadline = time.monotonic() + seconds
+    while True:
+        for key, body in list(left.items()):
+            metadata = body["metadata"]
+            resource = cluster.find_resource(body["apiVersion"], body["kind"])
+            live = cluster.read(resource, metadata.get("namespace"), metadata["name"])
+            if live is None or live["metadata"]["uid"] != metadata["uid"]:
+                del left[key]
+            else:
+                left[key] = {**body, "metadata": live["metadata"]}
+        if not left or wait(min(_POLL, max(0.0, deadline - time.monotonic()))):
+            return
+        if time.monotonic() >= deadline:
+            stuck = "; ".join(_describe_stuck(each) for each in left.values())
+            raise StageError(
+                f"still there {seconds:.0f} s after they were deleted: {stuck}",
+                code="delete-stuck",
+                hint="look why the controller of that finalizer does not finish",
+            )
+
+
+def _describe_stuck(body: Object) -> str:
+    metadata = body["metadata"]
+    finalizers = ", ".join(str(each) for each in metadata.get("finalizers") or ())
+    return f"{name_of(body)} waits for {finalizers or 'nothing that it names'}"
+
+
+def _find_protection(body: Object, applyset: ApplySet) -> str | None:
+    annotations = body["metadata"].get("annotations") or {}
+    if body["kind"] == "Namespace" and body["metadata"]["name"] == applyset.namespace:
+        return "it is the namespace of the environment"
+    options = str(annotations.get("argocd.argoproj.io/sync-options") or "")
+    marks = {
+        "gennaker.dev/prune: false": str(annotations.get("gennaker.dev/prune")).lower() == "false",
+        "argocd.argoproj.io/sync-options: Prune=false": "Prune=false"
+        in [each.strip() for each in options.split(",")],
+        "helm.sh/resource-policy: keep": annotations.get("helm.sh/resource-policy") == "keep",
+    }
+    return next((mark for mark, there in marks.items() if there), None)

@@ -1,0 +1,407 @@
+"""Applying, owning and pruning on any API server: the sandbox and a real control plane."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from gennaker.errors import PermanentError, StageError
+from gennaker.stage import Succeeded
+from gennaker.testing import FakeContext
+from gennaker_stages.kubernetes.client.cluster import Cluster
+from gennaker_stages.kubernetes.client.connection import Request
+from gennaker_stages.kubernetes.client.problems import FieldConflict
+from gennaker_stages.kubernetes.inventory import prune as prune_module
+from gennaker_stages.kubernetes.inventory.applyset import PART_OF_LABEL, make_id
+from tests.contract.deploy_parts import DeployParts
+
+MIXED = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, labels: {app: web}}
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+        - name: web
+          image: r.test/web:1
+          ports: [{containerPort: 80}, {containerPort: 53, protocol: UDP}]
+          env: [{name: A, value: "1"}, {name: POD, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]
+          resources: {limits: {cpu: 0.5, memory: 1024Mi}}
+          volumeMounts: [{name: data, mountPath: /data}]
+      volumes: [{name: data, emptyDir: {}}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: web}
+stringData: {password: hunter22}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: web}
+data: {a: "1"}
+"""
+PARENT = "gennaker.source.test.stage"
+
+
+def config(name: str, **data: str) -> str:
+    """A ConfigMap as a document of a bundle."""
+    metadata = {"name": name}
+    return f"---\n{json.dumps({'apiVersion': 'v1', 'kind': 'ConfigMap', 'metadata': metadata, 'data': data})}\n"
+
+
+def annotated(name: str, **annotations: str) -> str:
+    """A ConfigMap with annotations; ``__`` stands for what a name may not have."""
+    body = json.loads(config(name, a="1").removeprefix("---\n"))
+    body["metadata"]["annotations"] = {
+        key.replace("__", "."): value for key, value in annotations.items()
+    }
+    return f"---\n{json.dumps(body)}\n"
+
+
+class ApplyContract(DeployParts):
+    """Subclass it with a fixture ``kubeconfig`` that gives the path of one."""
+
+    def versions(self, context: FakeContext) -> dict[str, str]:
+        """The resourceVersion of everything that MIXED made."""
+        kinds = {"Deployment": "apps/v1", "Service": "v1", "Secret": "v1", "ConfigMap": "v1"}
+        found = {
+            kind: self.read(context, where, kind, "web")["metadata"]["resourceVersion"]
+            for kind, where in kinds.items()
+        }
+        parent = self.read(context, "v1", "ConfigMap", PARENT)
+        return {**found, "parent": parent["metadata"]["resourceVersion"]}
+
+    def test_unchanged_objects_cause_no_write(
+        self, context: FakeContext, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A second deploy of the same bundle writes nothing and sends no patch at all."""
+        self.deploy(context, MIXED)
+        # Its controllers write the status of the Deployment, so versions are taken once it is ready.
+        before = self.versions(context)
+        sent: list[str] = []
+        connection = context.connection.connection
+        send = connection._send
+        monkeypatch.setattr(
+            connection,
+            "_send",
+            lambda client, request, token: (
+                sent.append(f"{request.method} {request.path}"),
+                send(client, request, token),
+            )[1],
+        )
+        assert isinstance(self.redeploy(context, MIXED), Succeeded)
+        assert self.versions(context) == before
+        assert [each for each in sent if not each.startswith("GET")] == []
+        assert "objects: 4 unchanged" in context.log_text
+
+    def test_records_what_became_of_each_object(self, context: FakeContext) -> None:
+        """After a partial failure the journal has every object's fate, and a retry goes on."""
+        bad = "---\n{apiVersion: v1, kind: Service, metadata: {name: bad}, spec: {ports: [{port: 0}]}}\n"
+        self.deploy(context, config("one", a="1"))
+        context.steps.clear()
+        bundle = config("one", a="1") + config("two", a="1") + bad
+        again = context.redeliver()
+        with pytest.raises(
+            PermanentError,
+            match=r"cannot apply Service/bad: .*\(1 applied, 1 unchanged, 1 failed\)",
+        ):
+            self.deploy(again, bundle)
+        namespace = context.connection.settings.namespace
+        assert sorted(again.steps["record 1"]) == [
+            f"applied v1 ConfigMap/two in {namespace}",
+            f"failed (cluster-refused) v1 Service/bad in {namespace}",
+            f"unchanged v1 ConfigMap/one in {namespace}",
+        ]
+        context.steps.clear()
+        retried = context.redeliver()
+        done = self.deploy(retried, bundle.replace("port: 0", "port: 80"))
+        assert isinstance(done, Succeeded), done
+        assert sorted(retried.steps["record 1"]) == [
+            f"applied v1 Service/bad in {namespace}",
+            f"unchanged v1 ConfigMap/one in {namespace}",
+            f"unchanged v1 ConfigMap/two in {namespace}",
+        ]
+
+    def test_later_waves_are_not_tried_after_a_failure(self, context: FakeContext) -> None:
+        """What a wave could not do keeps the later waves from beginning."""
+        bad = "---\n{apiVersion: v1, kind: Service, metadata: {name: bad}, spec: {ports: [{port: 0}]}}\n"
+        later = annotated("later", **{"gennaker.dev/wave": "1"})
+        with pytest.raises(PermanentError, match=r"1 failed, 1 not tried"):
+            self.deploy(context, bad + later)
+        assert self.read(context, "v1", "ConfigMap", "later") is None
+
+    def test_a_conflict_is_found_before_anything_is_applied(self, context: FakeContext) -> None:
+        """Conflicts of all objects are told at once, and none of them is written."""
+        bundle = config("a", x="1") + config("b", x="1")
+        self.deploy(context, bundle)
+        for name in ("a", "b"):
+            body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}
+            self.write_as(context, "other", {**body, "data": {"x": "9"}})
+        with pytest.raises(FieldConflict) as found:
+            self.redeploy(context, config("new", x="1") + bundle.replace('"x": "1"', '"x": "2"'))
+        told = str(found.value)
+        for name in ("a", "b"):
+            assert f'cannot apply ConfigMap/{name}: field .data.x: conflict with "other"' in told
+        assert "(nothing was applied)" in told and "'conflicts'" in told
+        assert self.read(context, "v1", "ConfigMap", "new") is None
+
+    def test_a_conflict_can_be_taken(self, context: FakeContext) -> None:
+        """With 'take' the field becomes ours, and the other manager has it no more."""
+        self.deploy(context, config("c", x="1", y="1"))
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}}
+        self.write_as(context, "other", {**body, "data": {"x": "9"}})
+        self.redeploy(context, config("c", x="2", y="1"), conflicts="take")
+        assert self.read(context, "v1", "ConfigMap", "c")["data"] == {"x": "2", "y": "1"}
+        with pytest.raises(StageError, match='conflict with "gennaker"'):
+            self.write_as(context, "other", {**body, "data": {"x": "9"}}, force=False)
+
+    def test_checklist_42_replicas_are_left_to_an_autoscaler(self, context: FakeContext) -> None:
+        """What another manager scales stays as it is, the rest is applied; later deploys do not ask."""
+        rules = {"fields": [{"kind": "Deployment", "path": "spec.replicas", "policy": "yield"}]}
+        self.deploy(context, MIXED, conflicts=rules)
+        cluster: Cluster = context.connection
+        resource = cluster.find_resource("apps/v1", "Deployment")
+        path = resource.path(cluster.settings.namespace, "web") + "/scale"
+        scale = cluster.connection.request(Request("GET", path, "read the scale"))
+        scale["spec"]["replicas"] = 3
+        query = [("fieldManager", "autoscaler")]
+        cluster.connection.request(Request("PUT", path, "scale", query, scale))
+        with pytest.raises(FieldConflict, match=r'\.spec\.replicas: conflict with "autoscaler"'):
+            self.redeploy(context, MIXED)
+        self.redeploy(context, MIXED.replace("web:1", "web:2"), conflicts=rules)
+        live = self.read(context, "apps/v1", "Deployment", "web")
+        assert live["spec"]["replicas"] == 3
+        assert live["spec"]["template"]["spec"]["containers"][0]["image"] == "r.test/web:2"
+
+    def test_one_item_of_a_list_is_left_to_another(self, context: FakeContext) -> None:
+        """A path reaches into a list by its key; only that one field is left."""
+        self.deploy(context, MIXED)
+        container = {"name": "web", "image": "r.test/web:9"}
+        spec = {"template": {"spec": {"containers": [container]}}}
+        body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}}
+        self.write_as(context, "other", {**body, "spec": spec})
+        path = "spec.template.spec.containers[name=web].image"
+        rules = {"fields": [{"path": path, "policy": "yield", "manager": "other"}]}
+        bundle = MIXED.replace("web:1", "web:2").replace("replicas: 1", "replicas: 2")
+        self.redeploy(context, bundle, conflicts=rules)
+        live = self.read(context, "apps/v1", "Deployment", "web")
+        assert live["spec"]["replicas"] == 2
+        assert live["spec"]["template"]["spec"]["containers"][0]["image"] == "r.test/web:9"
+
+    def test_takes_over_what_kubectl_apply_made(self, context: FakeContext) -> None:
+        """Fields of a client-side apply that left the manifest really go, its annotation with them."""
+        self.deploy(context, config("first", a="1"))  # makes the namespace
+        cluster: Cluster = context.connection
+        last = "kubectl.kubernetes.io/last-applied-configuration"
+        body = json.loads(config("made", kept="old", gone="x").removeprefix("---\n"))
+        body["metadata"]["annotations"] = {last: "{}"}
+        path = cluster.find_resource("v1", "ConfigMap").path(cluster.settings.namespace)
+        query = [("fieldManager", "kubectl-client-side-apply")]
+        cluster.connection.request(Request("POST", path, "make", query, body))
+        self.redeploy(context, config("first", a="1") + config("made", kept="new"))
+        live = self.read(context, "v1", "ConfigMap", "made")
+        assert live["data"] == {"kept": "new"}
+        assert last not in (live["metadata"].get("annotations") or {})
+        managers = {each["manager"] for each in live["metadata"]["managedFields"]}
+        assert managers == {"gennaker"}
+        assert "took ConfigMap/made over from kubectl apply" in context.log_text
+
+    def test_what_is_on_its_way_out_is_made_anew(self, context: FakeContext) -> None:
+        """An object that is being deleted is waited for, not applied to and lost."""
+        self.deploy(context, config("c", a="1"))
+        cluster: Cluster = context.connection
+        resource, namespace = cluster.find_resource("v1", "ConfigMap"), cluster.settings.namespace
+        cluster.patch(resource, namespace, "c", {"metadata": {"finalizers": ["example.test/f"]}})
+        cluster.delete(resource, namespace, "c")
+        old = cluster.read(resource, namespace, "c")
+        assert old is not None
+        waited: list[float] = []
+        again = context.redeliver()
+        again.steps.clear()
+        plain = again.wait_cancelled
+
+        def release(seconds: float) -> bool:
+            if not waited:
+                cluster.patch(resource, namespace, "c", {"metadata": {"finalizers": None}})
+            waited.append(seconds)
+            return plain(seconds)
+
+        again.wait_cancelled = release  # type: ignore[method-assign]
+        self.deploy(again, config("c", a="2"))
+        live = cluster.read(resource, namespace, "c")
+        assert live is not None and live["data"] == {"a": "2"}
+        assert live["metadata"]["uid"] != old["metadata"]["uid"]
+
+    def test_writes_an_inventory_as_kubectl_spells_it(self, context: FakeContext) -> None:
+        """Members carry the id, the parent names kinds and tool, and grows and shrinks with them."""
+        self.deploy(context, MIXED)
+        namespace = context.connection.settings.namespace
+        parent = self.read(context, "v1", "ConfigMap", PARENT)["metadata"]
+        assert parent["labels"] == {"applyset.kubernetes.io/id": make_id(PARENT, namespace)}
+        assert parent["annotations"]["applyset.kubernetes.io/tooling"].startswith("gennaker/v")
+        kinds = "applyset.kubernetes.io/contains-group-kinds"
+        assert parent["annotations"][kinds] == "ConfigMap,Deployment.apps,Secret,Service"
+        service = self.read(context, "v1", "Service", "web")
+        assert service["metadata"]["labels"] == {PART_OF_LABEL: make_id(PARENT, namespace)}
+        self.redeploy(context, config("web", a="1"))
+        parent = self.read(context, "v1", "ConfigMap", PARENT)["metadata"]
+        assert parent["annotations"][kinds] == "ConfigMap,Deployment.apps,Secret,Service"
+        self.redeploy(context, config("web", a="1"), prune=True)
+        parent = self.read(context, "v1", "ConfigMap", PARENT)["metadata"]
+        assert parent["annotations"][kinds] == "ConfigMap"
+
+    def test_checklist_48_prunes_old_minus_new_as_planned(self, context: FakeContext) -> None:
+        """Only with 'prune', only what the set has and the bundle has not; a plan shows it before."""
+        bundle = config("a", x="1") + config("b", x="1")
+        self.deploy(context, bundle)
+        cluster: Cluster = context.connection
+        stranger = json.loads(config("stranger", x="1").removeprefix("---\n"))
+        self.write_as(context, "other", stranger)
+        self.redeploy(context, config("a", x="1"))
+        assert self.read(context, "v1", "ConfigMap", "b") is not None
+        planned = self.plan(context, config("a", x="1"), prune=True)
+        assert planned["ConfigMap/b"] == ("delete", "no longer in the bundle")
+        assert set(planned) == {"ConfigMap/a", "ConfigMap/b"}
+        self.redeploy(context, config("a", x="1"), prune=True)
+        assert self.read(context, "v1", "ConfigMap", "b") is None
+        assert self.read(context, "v1", "ConfigMap", "stranger") is not None
+        assert cluster.settings.namespace in str(context.steps)
+
+    def test_checklist_48_an_empty_render_prunes_nothing(self, context: FakeContext) -> None:
+        """An empty bundle is refused, unless it is said that it may be empty."""
+        self.deploy(context, config("a", x="1"))
+        with pytest.raises(PermanentError, match=r"prune-empty: .* would delete all 1 objects of"):
+            self.redeploy(context, "# nothing\n", prune=True)
+        with pytest.raises(PermanentError, match="bundle-empty"):
+            self.redeploy(context, "")
+        assert self.read(context, "v1", "ConfigMap", "a") is not None
+        done = self.redeploy(context, "# nothing\n", prune=True, allow_empty=True)
+        assert isinstance(done, Succeeded) and done.outputs["objects"] == []
+        assert self.read(context, "v1", "ConfigMap", "a") is None
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("gennaker.dev/prune", "false"),
+            ("argocd.argoproj.io/sync-options", "Validate=false, Prune=false"),
+            ("helm.sh/resource-policy", "keep"),
+        ],
+    )
+    def test_what_is_marked_is_not_pruned(
+        self, context: FakeContext, name: str, value: str
+    ) -> None:
+        """Each mark keeps the object, and the log and the plan say which mark it was."""
+        self.deploy(context, config("a", x="1") + annotated("marked", **{name: value}))
+        detail = self.plan(context, config("a", x="1"), prune=True)["ConfigMap/marked"]
+        assert detail[0] == "leave" and name in detail[1]
+        again = context.redeliver()
+        again.steps.clear()
+        self.deploy(again, config("a", x="1"), prune=True)
+        assert self.read(context, "v1", "ConfigMap", "marked") is not None
+        assert "kept ConfigMap/marked" in again.log_text
+
+    def test_a_stuck_finalizer_is_named(
+        self, context: FakeContext, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A prune waits for what is deleted; what does not go is named with what it waits for."""
+        self.deploy(context, config("a", x="1") + config("stuck", x="1"))
+        cluster: Cluster = context.connection
+        resource, namespace = cluster.find_resource("v1", "ConfigMap"), cluster.settings.namespace
+        held = {"metadata": {"finalizers": ["example.test/never"]}}
+        cluster.patch(resource, namespace, "stuck", held)
+        monkeypatch.setattr(prune_module, "GONE_SECONDS", 0.5)
+        with pytest.raises(StageError, match=r"delete-stuck: .*ConfigMap/stuck waits for example"):
+            self.redeploy(context, config("a", x="1"), prune=True)
+        cluster.patch(resource, namespace, "stuck", {"metadata": {"finalizers": None}})
+
+    def test_checklist_48_a_foreign_or_forged_inventory_is_refused(
+        self, context: FakeContext
+    ) -> None:
+        """A parent of another tool, with another id, or that is none at all: nothing is done."""
+        self.deploy(context, config("a", x="1"))
+        cluster: Cluster = context.connection
+        resource, namespace = cluster.find_resource("v1", "ConfigMap"), cluster.settings.namespace
+        other = make_id("somebody", "else")
+        forged = {"metadata": {"labels": {"applyset.kubernetes.io/id": other}}}
+        cluster.patch(resource, namespace, PARENT, forged)
+        with pytest.raises(PermanentError, match=f"applyset: .*has the id '{other}'"):
+            self.redeploy(context, config("a", x="1"), prune=True)
+        annotations = {"applyset.kubernetes.io/tooling": "kubectl/v1.32"}
+        cluster.patch(resource, namespace, PARENT, {"metadata": {"annotations": annotations}})
+        with pytest.raises(PermanentError, match=r"applyset: .* is kept by 'kubectl/v1\.32'"):
+            self.redeploy(context, config("a", x="1"), prune=True)
+        cluster.patch(resource, namespace, PARENT, {"metadata": {"annotations": None}})
+        with pytest.raises(PermanentError, match="is no inventory"):
+            self.redeploy(context, config("a", x="1"))
+        assert self.read(context, "v1", "ConfigMap", "a") is not None
+
+    def test_checklist_48_manifests_do_not_choose_their_set(self, context: FakeContext) -> None:
+        """A manifest that carries the label of a set is refused."""
+        body = json.loads(config("a", x="1").removeprefix("---\n"))
+        body["metadata"]["labels"] = {PART_OF_LABEL: "applyset-x-v1"}
+        with pytest.raises(PermanentError, match="bundle: ConfigMap/a already say which ApplySet"):
+            self.deploy(context, json.dumps(body))
+
+    def test_two_deploys_do_not_share_an_object(self, context: FakeContext) -> None:
+        """Who has an object already is named, before anything is applied, in plan and run."""
+        self.deploy(context, config("a", x="1"), set="first")
+        told = r"other-owner: set 'second' may not take .*ConfigMap/a belongs to set 'first'"
+        with pytest.raises(PermanentError, match=told):
+            self.redeploy(context, config("new", x="1") + config("a", x="1"), set="second")
+        with pytest.raises(PermanentError, match=told):
+            self.plan(context, config("new", x="1") + config("a", x="1"), set="second")
+        assert self.read(context, "v1", "ConfigMap", "new") is None
+        assert isinstance(self.redeploy(context, config("a", x="2"), set="first"), Succeeded)
+
+    @pytest.mark.parametrize(
+        ("annotations", "labels", "owner"),
+        [
+            (
+                {"meta.helm.sh/release-name": "r", "meta.helm.sh/release-namespace": "n"},
+                {},
+                "Helm release 'n/r'",
+            ),
+            (
+                {},
+                {
+                    "kustomize.toolkit.fluxcd.io/name": "apps",
+                    "kustomize.toolkit.fluxcd.io/namespace": "flux-system",
+                },
+                "Flux Kustomization 'flux-system/apps'",
+            ),
+            (
+                {"argocd.argoproj.io/tracking-id": "shop:/ConfigMap:{namespace}/a"},
+                {},
+                "Argo CD application 'shop'",
+            ),
+        ],
+    )
+    def test_objects_of_other_tools_are_left_alone(
+        self,
+        context: FakeContext,
+        annotations: dict[str, str],
+        labels: dict[str, str],
+        owner: str,
+    ) -> None:
+        """Argo CD, Flux and Helm are known by the marks they leave."""
+        self.deploy(context, config("mine", x="1"))
+        namespace = context.connection.settings.namespace
+        body: dict[str, Any] = json.loads(config("a", x="1").removeprefix("---\n"))
+        body["metadata"]["labels"] = labels
+        body["metadata"]["annotations"] = {
+            name: value.format(namespace=namespace) for name, value in annotations.items()
+        }
+        self.write_as(context, "other", body)
+        with pytest.raises(PermanentError, match=f"other-owner: .*ConfigMap/a belongs to {owner}"):
+            self.redeploy(context, config("mine", x="1") + config("a", x="1"))
