@@ -8,12 +8,17 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import commands, core, engine
+from benchmarks import commands, core, engine, kubernetes
 from benchmarks.measuring import compile_sources, describe_machine, make_rows, print_rows
 from benchmarks.results import make_table, write_part
 
 # The core comes last: what it keeps in memory would count in the memory of processes started after.
-SUITES = {"engine": engine.measure, "commands": commands.measure, "core": core.measure}
+SUITES = {
+    "engine": engine.measure,
+    "commands": commands.measure,
+    "kubernetes": kubernetes.measure,
+    "core": core.measure,
+}
 
 
 def main() -> int:

@@ -1,0 +1,171 @@
+"""Deploys of 500 objects to a real control plane, beside kubectl with the same files in the same run.
+
+Both are whole commands: ours renders a chart, keeps a journal and waits until all is ready. Built once:
+the control plane of the tests (some minutes).
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.measuring import Measurement
+from tests.fixtures.control_plane import ControlPlane
+from tests.fixtures.go_build import CONTROL_PLANE, build_once
+
+__all__ = ["measure"]
+
+GENNAKER = str(Path(sys.executable).parent / "gennaker")
+OBJECTS = 500
+PIPELINE = """\
+name: bench
+stages:
+  render:
+    uses: helm.template
+    environment: bench
+    with: {chart: chart}
+  deploy:
+    uses: kubernetes.deploy
+    environment: bench
+    with: {bundle: "${{ stages.render.outputs.bundle }}"}
+"""
+CONFIG = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: config-{0}, labels: {{app: bench, part: "{0}"}}}}
+data:
+  one: "{0}"
+  two: |
+    a longer text
+    of two lines
+"""
+SERVICE = """\
+apiVersion: v1
+kind: Service
+metadata: {{name: service-{0}, labels: {{app: bench}}}}
+spec: {{selector: {{app: "web-{0}"}}, ports: [{{name: http, port: 80, targetPort: 8080}}]}}
+"""
+SECRET = """\
+apiVersion: v1
+kind: Secret
+metadata: {{name: secret-{0}}}
+data: {{password: aHVudGVyMg==}}
+"""
+DEPLOYMENT = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: web-{0}, labels: {{app: "web-{0}"}}}}
+spec:
+  replicas: 0
+  selector: {{matchLabels: {{app: "web-{0}"}}}}
+  template:
+    metadata: {{labels: {{app: "web-{0}"}}}}
+    spec:
+      containers:
+        - name: web
+          image: r.test/web:1
+          ports: [{{containerPort: 8080}}]
+          env: [{{name: A, value: b}}]
+          resources: {{requests: {{cpu: 100m, memory: 64Mi}}}}
+"""
+# Of ten objects: what a namespace is mostly made of.
+MIX = [CONFIG] * 5 + [SERVICE] * 2 + [SECRET] * 2 + [DEPLOYMENT]
+
+
+def measure() -> list[Measurement]:
+    """Measure a first deploy, and deploys of the same again, of both."""
+    with tempfile.TemporaryDirectory() as name, _run_cluster(Path(name)) as cluster:
+        folder = Path(name)
+        files = _write_objects(folder / "chart" / "templates")
+        cluster.run_kubectl("create", "namespace", "kubectl")
+        applied = _time(_kubectl(cluster, "apply", files))
+        again = _time(_kubectl(cluster, "apply", files))
+        differed = _time(_kubectl(cluster, "diff", files))
+        ours = [_time_gennaker(folder, cluster, f"bench-{number}") for number in range(3)]
+        first = sorted(each[0] for each in ours)[1]
+        unchanged = sorted(each[1] for each in ours)[1]
+        planned = sorted(each[2] for each in ours)[1]
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    return [
+        Measurement(
+            f"deploy {OBJECTS} objects", first, "s", 0.3 * applied, applied, "kubectl apply"
+        ),
+        Measurement(
+            f"deploy {OBJECTS} unchanged", unchanged, "s", 0.1 * again, again, "kubectl apply"
+        ),
+        Measurement(
+            f"plan {OBJECTS} unchanged", planned, "s", 0.2 * differed, differed, "kubectl diff"
+        ),
+        Measurement("largest process of all of these", peak, "MB"),
+    ]
+
+
+@contextmanager
+def _run_cluster(folder: Path) -> Iterator[ControlPlane]:
+    cluster = ControlPlane(build_once(CONTROL_PLANE), folder / "cluster")
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+def _write_objects(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    for number in range(OBJECTS):
+        text = MIX[number % len(MIX)].format(number)
+        (folder / f"{number:03}.yaml").write_text(text)
+    (folder.parent / "Chart.yaml").write_text("apiVersion: v2\nname: bench\nversion: 1.0.0\n")
+    return folder
+
+
+def _kubectl(cluster: ControlPlane, verb: str, files: Path) -> list[str]:
+    return [
+        str(cluster.kubectl),
+        f"--kubeconfig={cluster.kubeconfig}",
+        f"--cache-dir={cluster.folder / 'kubectl'}",
+        "--namespace=kubectl",
+        verb,
+        "--server-side",
+        "-R",
+        "-f",
+        str(files),
+    ]
+
+
+def _time_gennaker(
+    folder: Path, cluster: ControlPlane, namespace: str
+) -> tuple[float, float, float]:
+    """Return the seconds of a first deploy, of the same again, and of a plan."""
+    settings = f"kubernetes: {{namespace: {namespace}, create_namespace: true}}"
+    (folder / "gennaker.yaml").write_text(
+        f"project: bench\nsource: {{exclude: ['cluster/**']}}\nenvironments:\n  bench:\n    {settings}\n"
+    )
+    (folder / "pipelines").mkdir(exist_ok=True)
+    (folder / "pipelines" / "bench.yaml").write_text(PIPELINE)
+    environment = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig)}
+    run, plan = [GENNAKER, "run", "bench"], [GENNAKER, "plan", "bench"]
+    return (
+        _time(run, folder, environment),
+        _time(run, folder, environment),
+        _time(plan, folder, environment),
+    )
+
+
+def _time(
+    argv: list[str], folder: Path | None = None, environment: dict[str, str] | None = None
+) -> float:
+    started = time.perf_counter()
+    done = subprocess.run(
+        argv, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(argv)} gave {done.returncode}: {done.stderr[-2000:]}")
+    return time.perf_counter() - started
