@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gennaker.errors import PermanentError, StageError
-from gennaker.stage import Succeeded
+from gennaker.stage import Secret, Succeeded
 from gennaker.testing import FakeContext
 from gennaker_stages.kubernetes.client.cluster import Cluster
 from gennaker_stages.kubernetes.client.connection import Request
@@ -86,7 +86,8 @@ class ApplyContract(DeployParts):
         self, context: FakeContext, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A second deploy of the same bundle writes nothing and sends no patch at all."""
-        self.deploy(context, MIXED)
+        secrets = {"secrets": {"db": {"password": Secret("hunter22")}}}
+        self.deploy(context, MIXED, **secrets)
         # Its controllers write the status of the Deployment, so versions are taken once it is ready.
         before = self.versions(context)
         sent: list[str] = []
@@ -100,10 +101,10 @@ class ApplyContract(DeployParts):
                 send(client, request, token),
             )[1],
         )
-        assert isinstance(self.redeploy(context, MIXED), Succeeded)
+        assert isinstance(self.redeploy(context, MIXED, **secrets), Succeeded)
         assert self.versions(context) == before
         assert [each for each in sent if not each.startswith("GET")] == []
-        assert "objects: 4 unchanged" in context.log_text
+        assert "objects: 5 unchanged" in context.log_text
 
     def test_records_what_became_of_each_object(self, context: FakeContext) -> None:
         """After a partial failure the journal has every object's fate, and a retry goes on."""

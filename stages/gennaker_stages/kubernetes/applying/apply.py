@@ -131,7 +131,8 @@ class Applier:
         told = ", ".join(
             f"{counts[each]} {each.replace('-', ' ')}" for each in _ORDER if counts[each]
         )
-        self.ctx.log(f"objects: {told or 'none'}")
+        if len(items) > counts["applied"]:  # each that was applied has a line of its own
+            self.ctx.log(f"objects: {told}")
         codes = {id(item): f" ({error.code})" for item, error in self.errors}
         lines = [
             f"{each.result}{codes.get(id(each), '')} {describe_object(each.body)}" for each in items

@@ -51,10 +51,7 @@ def is_unchanged(live: Mapping[str, Any], desired: Mapping[str, Any], manager: s
     wanted.pop("metadata", None)
     if told:
         wanted["metadata"] = told
-    fields = entry.get("fieldsV1") or {}
-    if "f:status" not in fields:
-        wanted.pop("status", None)  # the server takes it out where a status is its own
-    return _fits(wanted, live, fields, (desired["apiVersion"],))
+    return _fits(wanted, live, entry.get("fieldsV1") or {}, (desired["apiVersion"],))
 
 
 def _find_entry(entries: Any, manager: str) -> Mapping[str, Any] | None:
