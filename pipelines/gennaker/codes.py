@@ -154,7 +154,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "permanent": "the stage will never work this way, so it is not tried again",
         "permission-denied": "the operating system does not let this user do it",
         "pipeline-limit": "a pipeline has more stages or dependencies than are allowed",
-        "plan-moved": "what would run is not the plan that was named",
+        "plan-moved": "the objects are not those of the plan that was approved",
         "plugin-api": "a plugin is written for another version of the plugin contract",
         "plugin-clash": "two distributions define a plugin of the same name",
         "plugin-invalid": "a plugin does not keep the plugin contract",

@@ -272,7 +272,7 @@ class ApplyContract(DeployParts):
         self.redeploy(context, config("a", x="1"))
         assert self.read(context, "v1", "ConfigMap", "b") is not None
         planned = self.plan(context, config("a", x="1"), prune=True)
-        assert planned["ConfigMap/b"] == ("delete", "no longer in the bundle")
+        assert planned["ConfigMap/b"] == ("prune", "no longer in the bundle")
         assert set(planned) == {"ConfigMap/a", "ConfigMap/b"}
         self.redeploy(context, config("a", x="1"), prune=True)
         assert self.read(context, "v1", "ConfigMap", "b") is None

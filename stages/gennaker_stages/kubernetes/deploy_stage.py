@@ -89,37 +89,36 @@ class KubernetesDeploy(Stage):
 
     def plan(self, inputs: Inputs, ctx: PlanContext) -> Plan:
         """List the objects that would be created, changed and left, by a server-side dry run."""
-        from gennaker_stages.kubernetes.applying.conflicts import apply_object
         from gennaker_stages.kubernetes.inventory.owners import check_owners
         from gennaker_stages.kubernetes.inventory.prune import plan_prune
         from gennaker_stages.kubernetes.planning.planner import plan_objects
+        from gennaker_stages.kubernetes.planning.shown import note_shown
 
         cluster = _connect(ctx)
         applyset = _open_set(inputs, ctx, cluster)
         bundle = _prepare(inputs, ctx, cluster, applyset)
-
-        def apply(body: Object) -> dict[str, Any]:
-            resource = cluster.find_resource(body["apiVersion"], body["kind"])
-            return apply_object(cluster, resource, body, inputs.conflicts, dry_run=True).body
-
-        planned = plan_objects(cluster, bundle.objects, apply=apply, unread=inputs.secrets)
+        planned = plan_objects(
+            cluster, bundle.objects, rules=inputs.conflicts, unread=inputs.secrets
+        )
         check_owners(cluster, applyset, planned.live.objects.values())
         pruned = plan_prune(cluster, applyset, bundle.objects) if inputs.prune else []
         return Plan(
             changes=[*planned.changes, *pruned],
             desired={"objects": bundle.desired()},
             outputs={"objects": [name_of(each) for each in bundle.objects]},
-            observed={"desired": bundle.digest(), "live": planned.observed()},
+            observed=note_shown(bundle, planned.live),
         )
 
     def run(self, inputs: Inputs, ctx: Context) -> Outcome:
         """Apply every object, then wait; a workload that does not get ready is explained."""
         from gennaker_stages.kubernetes.applying.deploy import Deploy
+        from gennaker_stages.kubernetes.planning.shown import check_shown
 
         cluster = _connect(ctx)
         cluster.serve(ctx)
         applyset = _open_set(inputs, ctx, cluster)
         bundle = _prepare(inputs, ctx, cluster, applyset)
+        check_shown(ctx.shown, bundle)
         deploy = Deploy(cluster, ctx, applyset, inputs.conflicts)
         deploy.look(bundle.waves)
         _ensure_namespace(cluster, ctx)

@@ -15,6 +15,7 @@ from gennaker_stages.kubernetes.inventory.prune import (
     wait_until_gone,
 )
 from gennaker_stages.kubernetes.planning.live import read_live
+from gennaker_stages.kubernetes.planning.shown import find_moved
 
 if TYPE_CHECKING:
     from gennaker.stage import Context
@@ -61,6 +62,9 @@ class Deploy:
         for error in live.errors.values():
             raise error
         check_owners(self._cluster, self._applyset, live.objects.values())
+        again = (self._ctx.attempt, self._ctx.delivery) != (1, 1)
+        for line in find_moved(self._ctx.shown, live, again=again):
+            self._ctx.log(line)
 
         def find(body: Object) -> Object | None:
             return live.objects.get(key_of(body))

@@ -97,7 +97,7 @@ def find_prunable(
 def plan_prune(cluster: Cluster, applyset: ApplySet, desired: Iterable[Object]) -> list[Change]:
     """Return what a prune would delete, and what it would keep and why."""
     found = find_prunable(applyset, list_members(cluster, applyset), desired)
-    return [Change("delete", name_of(each), "no longer in the bundle") for each in found.delete] + [
+    return [Change("prune", name_of(each), "no longer in the bundle") for each in found.delete] + [
         Change("leave", name_of(each), f"no longer in the bundle, but {reason}")
         for each, reason in found.keep
     ]

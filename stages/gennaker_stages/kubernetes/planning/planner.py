@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gennaker.errors import PermanentError, StageError
 from gennaker.stage import Change
+from gennaker_stages.kubernetes.applying.conflicts import (
+    apply_object,
+    find_conflicts,
+    keep_yielded,
+)
 from gennaker_stages.kubernetes.bundle.masking import hide_secret, is_secret
 from gennaker_stages.kubernetes.bundle.objects import Object, key_of, name_of
 from gennaker_stages.kubernetes.client.cluster import FIELD_MANAGER
-from gennaker_stages.kubernetes.planning.difference import find_differences, strip_object
+from gennaker_stages.kubernetes.planning.difference import find_differences
 from gennaker_stages.kubernetes.planning.live import Live, read_live
 from gennaker_stages.kubernetes.planning.refusal import explain_refusal
 from gennaker_stages.kubernetes.planning.unchanged import is_unchanged
 
 if TYPE_CHECKING:
+    from gennaker_stages.kubernetes.applying.rules import ConflictRules
     from gennaker_stages.kubernetes.client.cluster import Cluster
 
-__all__ = ["PlannedObjects", "fingerprint", "plan_objects"]
+__all__ = ["PlannedObjects", "plan_objects"]
 
 WORKERS = 8
 _UNTRIED = "what goes into it is tried once it is there"
-Apply = Callable[[Object], Mapping[str, Any]]
-"""Applies an object as a dry run and returns what it would be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +44,12 @@ class PlannedObjects:
     changes: list[Change]
     live: Live
 
-    def observed(self) -> dict[str, str]:
-        """Return the fingerprint of each live object, by its name for people."""
-        return {name_key(key): fingerprint(body) for key, body in sorted(self.live.objects.items())}
-
 
 def plan_objects(
     cluster: Cluster,
     objects: Iterable[Object],
     *,
-    apply: Apply,
+    rules: ConflictRules,
     unread: Collection[str] = (),
     workers: int = WORKERS,
 ) -> PlannedObjects:
@@ -64,7 +61,7 @@ def plan_objects(
     Args:
         cluster: where they would go.
         objects: prepared, in order.
-        apply: the dry run, with the field manager and the policy of the deploy.
+        rules: what the deploy does about fields of other managers.
         unread: names of Secrets whose values a plan does not know; only their keys are compared.
         workers: how many requests at once.
 
@@ -74,63 +71,69 @@ def plan_objects(
     held = list(objects)
     live = read_live(cluster, held, workers=workers)
     missing = _find_missing_namespaces(cluster, held)
-    plan = partial(_plan_object, live=live, apply=apply, unread=unread, missing=missing)
+    planner = _Planner(cluster, live, rules, unread, missing)
     with ThreadPoolExecutor(workers, thread_name_prefix="plan") as pool:
-        changes = list(pool.map(plan, held))
+        changes = list(pool.map(planner.plan, held))
     # A namespace that the environment makes is of no bundle.
     made = missing - {each["metadata"]["name"] for each in held if each["kind"] == "Namespace"}
     changes[:0] = [Change("create", f"Namespace/{name}", _UNTRIED) for name in sorted(made)]
     return PlannedObjects(changes, live)
 
 
-def fingerprint(body: Mapping[str, Any] | None) -> str:
-    """Return a short digest of what people set in a live object; empty when it is not there."""
-    if body is None:
-        return ""
-    text = json.dumps(strip_object(body), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+@dataclass(frozen=True, slots=True)
+class _Planner:
+    """Plans one object at a time, in several threads."""
 
+    cluster: Cluster
+    live: Live
+    rules: ConflictRules
+    unread: Collection[str]
+    missing: Collection[str]
 
-def name_key(key: tuple[str, str, str, str]) -> str:
-    """Return a key as text: ``Kind.group/namespace/name``, empty parts left out."""
-    group, kind, namespace, name = key
-    return "/".join(each for each in (f"{kind}.{group}".rstrip("."), namespace, name) if each)
+    def plan(self, body: Object) -> Change:
+        """Return what would become of an object."""
+        name, key = name_of(body), key_of(body)
+        if key in self.live.unknown:
+            return _create(body, "tried once its definition is there")
+        if key in self.live.errors:
+            return Change("refuse", name, str(self.live.errors[key]))
+        now = self.live.objects[key]
+        if is_secret(body) and body["metadata"]["name"] in self.unread:
+            return _plan_unread(name, now, body)
+        if now is None and key[2] in self.missing:
+            return _create(body)
+        if now is None and body["kind"] == "Namespace" and key[3] in self.missing:
+            return _create(body, _UNTRIED)
+        if now is not None:
+            wanted = keep_yielded(body, now, self.rules)
+            if is_unchanged(now, wanted, FIELD_MANAGER):
+                return Change("leave", name, self._tell_yielded(body, now))
+        return self._try(body, now)
 
+    def _try(self, body: Object, now: Mapping[str, Any] | None) -> Change:
+        resource = self.cluster.find_resource(body["apiVersion"], body["kind"])
+        try:
+            found = apply_object(self.cluster, resource, body, self.rules, dry_run=True)
+        except StageError as error:
+            if error.code == "cluster-unreachable":
+                raise
+            return explain_refusal(error, body, now)
+        if now is None:
+            return _create(body)
+        detail = self._tell_yielded(body, now) if found.yielded else ""
+        differences = find_differences(now, found.body)
+        if differences:
+            return Change("change", name_of(body), detail, differences)
+        return Change("leave", name_of(body), detail or _tell_ownership(now, found.body))
 
-def _plan_object(
-    body: Object,
-    *,
-    live: Live,
-    apply: Apply,
-    unread: Collection[str],
-    missing: Collection[str],
-) -> Change:
-    name, key = name_of(body), key_of(body)
-    if key in live.unknown:
-        return _create(body, "tried once its definition is there")
-    if key in live.errors:
-        return Change("refuse", name, str(live.errors[key]))
-    now = live.objects[key]
-    if is_secret(body) and body["metadata"]["name"] in unread:
-        return _plan_unread(name, now, body)
-    if now is not None and is_unchanged(now, body, FIELD_MANAGER):
-        return Change("leave", name)
-    if key[2] in missing:
-        return _create(body)
-    if body["kind"] == "Namespace" and body["metadata"]["name"] in missing:
-        return _create(body, _UNTRIED)
-    try:
-        wanted = apply(body)
-    except StageError as error:
-        if error.code == "cluster-unreachable":
-            raise
-        return explain_refusal(error, body, now)
-    if now is None:
-        return _create(body)
-    differences = find_differences(now, wanted)
-    if differences:
-        return Change("change", name, fields=differences)
-    return Change("leave", name, _tell_ownership(now, wanted))
+    def _tell_yielded(self, body: Object, now: Mapping[str, Any]) -> str:
+        """Return which fields are left to whom, empty when none is."""
+        left = [
+            f"{path.lstrip('.')} to {manager!r}"
+            for path, manager in find_conflicts(body, now)
+            if self.rules.decide(body, path, manager) == "yield"
+        ]
+        return f"leaves {', '.join(left)}" if left else ""
 
 
 def _create(body: Object, detail: str = "") -> Change:

@@ -35,7 +35,7 @@ _WORDS: tuple[tuple[re.Pattern[str], str], ...] = (
 
 
 def explain_refusal(error: StageError, body: Object, live: Mapping[str, Any] | None) -> Change:
-    """Return the change that says why an apply would be refused, or that it needs a replacement.
+    """Return the change that says why an apply would be refused.
 
     Args:
         error: the dry run's.
@@ -46,8 +46,8 @@ def explain_refusal(error: StageError, body: Object, live: Mapping[str, Any] | N
     if live is not None:
         paths = find_immutable(error)
         if paths:
-            told = f"{', '.join(paths)} cannot be changed in place"
-            return Change("replace", name, mask_secrets(told, body))
+            told = f"{', '.join(paths)} can never change; delete the object first, or rename it"
+            return Change("refuse", name, mask_secrets(told, body))
     message = error.message.removeprefix(f"cannot apply {name}: ")
     hint = f"; {error.hint}" if error.hint else ""
     told = f"{error.code}: {message}{hint}"

@@ -1,0 +1,184 @@
+"""The plan contract on a real control plane, and what only one can refuse: admission, quotas."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gennaker.errors import StageError
+from gennaker.testing import FakeContext
+from gennaker_stages.kubernetes.client.cluster import Cluster
+from tests.contract.plan_contract import CONFIG, PlanContract
+from tests.fixtures.admission_webhook import AdmissionWebhook, run_webhook
+from tests.fixtures.control_plane import ControlPlane
+
+POD = """\
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: pod}
+spec:
+  containers:
+    - {name: web, image: "r.test/web:1", resources: {requests: {memory: 2Gi}, limits: {memory: 2Gi}}}
+"""
+SECRET = (
+    "---\n{apiVersion: v1, kind: Secret, metadata: {name: db}, stringData: {p: kanarienvogel}}\n"
+)
+SERVICE = (
+    "---\n{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {ports: [{port: 80}]}}\n"
+)
+Install = Callable[..., None]
+
+
+class TestRealClusterPlan(PlanContract):
+    """etcd, API server, controllers, scheduler and kwok nodes."""
+
+    @pytest.fixture(name="kubeconfig")
+    def find_kubeconfig(self, control_plane: ControlPlane) -> Path:
+        return Path(control_plane.kubeconfig)
+
+    @pytest.fixture(name="webhook")
+    def serve_webhook(self, control_plane: ControlPlane) -> Iterator[AdmissionWebhook]:
+        with run_webhook(control_plane.certificates) as webhook:
+            yield webhook
+
+    @pytest.fixture(name="install")
+    def install_webhook(self, context: FakeContext, webhook: AdmissionWebhook) -> Iterator[Install]:
+        """Have the API server ask the webhook about the test's namespace, and wait until it does."""
+        cluster: Cluster = context.connection
+        namespace = cluster.settings.namespace
+        made: list[tuple[str, str]] = []
+
+        def install(*, mutating: bool = False) -> None:
+            self.write_as(context, "tests", self.make_namespace(namespace, {}))
+            body = webhook.write_configuration(namespace, mutating=mutating)
+            self.write_as(context, "tests", body)
+            made.append((body["kind"], body["metadata"]["name"]))
+            answer, webhook.answer = webhook.answer, lambda _body: {"allowed": False}
+            deadline = time.monotonic() + 20
+            while self.plan(context, CONFIG.format("probe", "1"))["ConfigMap/probe"][0] != "refuse":
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            webhook.answer = answer
+
+        yield install
+        for kind, name in made:
+            resource = cluster.find_resource("admissionregistration.k8s.io/v1", kind)
+            cluster.delete(resource, None, name)
+
+    def make_namespace(self, name: str, labels: dict[str, str]) -> dict[str, Any]:
+        return {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": name, "labels": labels, "namespace": None},
+        }
+
+    def refuse(self, context: FakeContext, bundle: str, name: str) -> str:
+        """Why an object would be refused; the deploy must say the same."""
+        action, told = self.plan(context, bundle)[name]
+        assert action == "refuse", told
+        with pytest.raises(StageError) as caught:
+            self.deploy(context, bundle)
+        said = told.partition(": ")[2]
+        assert said[:60] in caught.value.message
+        return told
+
+    def test_checklist_44_an_admission_webhook_that_denies(
+        self, context: FakeContext, webhook: AdmissionWebhook, install: Install
+    ) -> None:
+        """The webhook and its reason are told before anything is applied; a secret is masked."""
+        webhook.answer = lambda body: {
+            "allowed": False,
+            "status": {"message": f"no: {body.get('data') or body.get('stringData')}"},
+        }
+        install()
+        denied = 'admission webhook "policy.example.test" denied the request: no: '
+        told = self.refuse(context, CONFIG.format("c", "1"), "ConfigMap/c")
+        assert told.startswith(f"an admission webhook denies it: {denied}")
+        told = self.plan(context, SECRET)["Secret/db"][1]
+        assert denied in told
+        assert "kanarienvogel" not in told
+        assert "a2FuYXJpZW52b2dlbA" not in told
+
+    def test_checklist_44_an_admission_webhook_that_mutates(
+        self, context: FakeContext, webhook: AdmissionWebhook, install: Install
+    ) -> None:
+        """What a webhook makes of an object is in the plan; a field it sets again is no change."""
+        patch = {"op": "add", "path": "/data/injected", "value": "yes"}
+        webhook.answer = lambda body: (
+            webhook.make_patch(patch) if "data" in body else {"allowed": True}
+        )
+        install(mutating=True)
+        self.deploy(context, CONFIG.format("c", "1"))
+        assert self.plan(context, CONFIG.format("c", "1")) == {"ConfigMap/c": ("leave", "")}
+        planned = self.plan(context, CONFIG.format("c", "2"))
+        assert planned["ConfigMap/c"] == ("change", "data.x: '1' → '2'")
+        patch["value"] = "no"
+        planned = self.plan(context, CONFIG.format("c", "2"))
+        assert planned["ConfigMap/c"] == (
+            "change",
+            "data.injected: 'yes' → 'no', data.x: '1' → '2'",
+        )
+
+    def test_checklist_44_an_admission_webhook_that_times_out(
+        self, context: FakeContext, webhook: AdmissionWebhook, install: Install
+    ) -> None:
+        """A webhook that does not answer is named, and the plan does not wait for it for ever."""
+        install()
+        webhook.seconds = 3
+        started = time.monotonic()
+        action, told = self.plan(context, CONFIG.format("c", "1"))["ConfigMap/c"]
+        assert action == "refuse"
+        assert told.startswith("an admission webhook does not answer: ")
+        assert 'failed calling webhook "policy.example.test"' in told
+        assert time.monotonic() - started < 30
+
+    def test_checklist_45_a_quota_that_is_used_up(self, context: FakeContext) -> None:
+        """The quota, what it would take and what is left are told by the plan."""
+        namespace = context.connection.settings.namespace
+        self.write_as(context, "tests", self.make_namespace(namespace, {}))
+        quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small"}}
+        self.write_as(context, "tests", {**quota, "spec": {"hard": {"count/services": "0"}}})
+        self.wait_for_quota(context)
+        told = self.refuse(context, SERVICE, "Service/web")
+        assert told == (
+            'a quota refuses it: services "web" is forbidden: exceeded quota: small, requested: '
+            "count/services=1, used: count/services=0, limited: count/services=0"
+        )
+
+    def wait_for_quota(self, context: FakeContext) -> None:
+        """Wait until the controller has counted what there is."""
+        deadline = time.monotonic() + 30
+        while not (self.read(context, "v1", "ResourceQuota", "small").get("status") or {}).get(
+            "used"
+        ):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    def test_checklist_45_a_limit_range(self, context: FakeContext) -> None:
+        """A Pod above the most that a namespace allows is refused with the limit."""
+        namespace = context.connection.settings.namespace
+        self.write_as(context, "tests", self.make_namespace(namespace, {}))
+        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
+        self.write_as(context, "tests", account)
+        limits = {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "small"}}
+        limit = {"type": "Container", "max": {"memory": "1Gi"}}
+        self.write_as(context, "tests", {**limits, "spec": {"limits": [limit]}})
+        told = self.refuse(context, POD, "Pod/pod")
+        assert told.startswith("a limit range refuses it: ")
+        assert "memory" in told
+
+    def test_checklist_45_pod_security(self, context: FakeContext) -> None:
+        """A Pod that the namespace's security level does not allow is refused with each reason."""
+        namespace = context.connection.settings.namespace
+        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+        self.write_as(context, "tests", self.make_namespace(namespace, labels))
+        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
+        self.write_as(context, "tests", account)
+        told = self.refuse(context, POD, "Pod/pod")
+        assert told.startswith("Pod security refuses it: ")
+        assert "allowPrivilegeEscalation != false" in told
