@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,12 +13,16 @@ from gennaker_engine.runtime.services import RunServices
 __all__ = ["plan_subject"]
 
 Json = Any
+MOST_FIELDS = 256 << 10
+"""Bytes of the fields of one stage's changes; after that only the changes themselves are kept."""
 
 
 def plan_subject(
     services: RunServices, subject: Sequence[Mapping[str, Json]]
 ) -> dict[str, dict[str, Json]]:
     """Return the plan of each stage of a subject, ``{changes: [...]}`` or ``{error}``, by its id.
+
+    What would be created is named without its fields: the whole of it is in ``gennaker plan``.
 
     Never raises: what cannot be planned says why. Values of secrets are masked.
     """
@@ -28,8 +33,20 @@ def plan_subject(
     plans = {}
     for entry in subject:
         planned = plan_stage(services.shared, services.facts, source, entry)
-        plans[entry["id"]] = _mask(planned.to_data(), services)
+        plans[entry["id"]] = _mask(_shorten(planned.to_data()), services)
     return plans
+
+
+def _shorten(data: dict[str, Json]) -> dict[str, Json]:
+    """Return a plan as it is journaled: of what is created no fields, and not more than a bound."""
+    if "changes" not in data:
+        return data
+    kept, size = [], 0
+    for change in data["changes"]:
+        size += len(json.dumps(change.get("fields", ())))
+        is_long = size > MOST_FIELDS or change["action"] == "create"
+        kept.append({key: change[key] for key in change if key != "fields" or not is_long})
+    return {**data, "changes": kept}
 
 
 def _mask(data: Json, services: RunServices) -> Json:

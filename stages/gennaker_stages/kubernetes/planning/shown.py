@@ -89,6 +89,7 @@ def _mark(body: Object | None) -> str:
 
 
 def _find_last_writer(body: Object) -> tuple[str, str]:
-    entries = body["metadata"].get("managedFields") or [{}]
-    last = max(entries, key=lambda each: str(each.get("time") or ""))
+    entries = body["metadata"].get("managedFields") or [{"manager": "nobody"}]
+    # Times are whole seconds; of two in one second the other's is news.
+    last = max(entries, key=lambda each: (each.get("time") or "", each["manager"] != FIELD_MANAGER))
     return str(last.get("manager")), str(last.get("time"))
