@@ -142,7 +142,8 @@ class PlanContract(DeployParts):
         assert self.find_faults(context, WRONG) == wanted
         with pytest.raises(PermanentError) as caught:
             self.deploy(context, WRONG)
-        assert caught.value.message.splitlines() == ["the bundle has 8 problems", *wanted]
+        assert str(caught.value) == "bundle: the bundle has 8 problems; the log has each of them"
+        assert context.log_text.splitlines() == wanted
         namespaces = context.connection.find_resource("v1", "Namespace")
         assert context.connection.read(namespaces, None, namespace) is None  # nothing was applied
 

@@ -24,6 +24,7 @@ from gennaker.stage import (
     Succeeded,
 )
 from gennaker_stages.kubernetes.applying.rules import ConflictRules, Conflicts
+from gennaker_stages.kubernetes.bundle.checking import BundleError
 from gennaker_stages.kubernetes.bundle.objects import Object, name_of
 from gennaker_stages.kubernetes.bundle.preparing import Bundle, prepare_bundle
 from gennaker_stages.kubernetes.client.cluster import Cluster
@@ -117,7 +118,10 @@ class KubernetesDeploy(Stage):
         cluster = _connect(ctx)
         cluster.serve(ctx)
         applyset = _open_set(inputs, ctx, cluster)
-        bundle = _prepare(inputs, ctx, cluster, applyset)
+        try:
+            bundle = _prepare(inputs, ctx, cluster, applyset)
+        except BundleError as error:
+            raise error.tell(ctx.log) from error
         check_shown(ctx.shown, bundle)
         deploy = Deploy(cluster, ctx, applyset, inputs.conflicts)
         deploy.look(bundle.waves)

@@ -78,7 +78,8 @@ def compare_lines(before: str, after: str) -> Iterator[tuple[str, str]]:
         if line.startswith(("---", "+++")) and shown == 0:
             continue
         if line.startswith("@@"):
-            yield " ", "…"
+            if line.split()[1].partition(",")[0] != "-1":  # something stands before it
+                yield " ", "…"
             continue
         shown += 1
         if shown > _MOST_LINES:

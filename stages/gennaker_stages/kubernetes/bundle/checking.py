@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,15 @@ class BundleError(PermanentError):
         if len(problems) > _SHOWN:
             told.append(f"and {len(problems) - _SHOWN} more")
         super().__init__("\n".join([f"the bundle has {len(problems)} problems", *told]))
+
+    def tell(self, log: Callable[[str], None]) -> PermanentError:
+        """Write many problems into a log, a line each, and return the error that is left to tell."""
+        if len(self.problems) == 1:
+            return self
+        for each in self.problems:
+            log(str(each))
+        count = f"the bundle has {len(self.problems)} problems"
+        return PermanentError(count, code=self.code, hint="the log has each of them")
 
 
 @dataclass(frozen=True, slots=True)
