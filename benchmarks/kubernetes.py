@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.bundles import measure_memory
 from benchmarks.measuring import Measurement
 from tests.fixtures.control_plane import ControlPlane
 from tests.fixtures.go_build import CONTROL_PLANE, build_once
@@ -24,6 +25,7 @@ __all__ = ["measure"]
 
 GENNAKER = str(Path(sys.executable).parent / "gennaker")
 OBJECTS = 500
+LARGE = 2000
 PIPELINE = """\
 name: bench
 stages:
@@ -92,6 +94,8 @@ def measure() -> list[Measurement]:
         first = sorted(each[0] for each in ours)[1]
         unchanged = sorted(each[1] for each in ours)[1]
         planned = sorted(each[2] for each in ours)[1]
+        cluster.run_kubectl("create", "namespace", "large")
+        memory = measure_memory(cluster.kubeconfig, "large", LARGE)
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     return [
         Measurement(
@@ -103,6 +107,7 @@ def measure() -> list[Measurement]:
         Measurement(
             f"plan {OBJECTS} unchanged", planned, "s", 0.2 * differed, differed, "kubectl diff"
         ),
+        Measurement(f"plan {LARGE} new objects: memory", memory, "MB", 200),
         Measurement("largest process of all of these", peak, "MB"),
     ]
 
