@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from gennaker.loader import load_file
 from gennaker.plugins import Registry
 from gennaker.project import load_project
 from gennaker.stage import Artifact, Context, Failed, Outcome, Stage, StageInputs, Succeeded
@@ -399,6 +400,48 @@ def retried(root: Path) -> Engine:
     second = engine.drive(engine.create_retry(first.id, actor="local:bob"))
     engine.drive(start_run(engine))
     engine.drive(engine.create_retry(second.id, actor="local:cay"))
+    return engine
+
+
+@scenario
+def corrected(root: Path) -> Engine:
+    """Retried with a corrected definition; what was to be reused runs as another run deployed there."""
+    pipeline = (
+        "parameters: {how: {default: fail}}\nstages:\n"
+        "  move: {uses: t.deploy, environment: staging, with: {say: x}}\n"
+        "  check: {uses: t.echo, needs: move}\n"
+        "  aside: {uses: t.echo, with: {say: one}}\n"
+        "  bad: {uses: t.behave, needs: check, with: {how: '${{ params.how }}'}}\n"
+    )
+    engine = open_shop(root, pipeline)
+    first = engine.drive(start_run(engine))
+    engine = open_shop(root, pipeline.replace("say: one", "say: two"))
+    (current,) = load_file(root / "pipelines" / "p.yaml", project=engine.project)
+    for other in (False, True):
+        retry = engine.plan_retry(
+            first.id, actor="local:bob", current=current, parameters={"how": "quick_process"}
+        )
+        second = engine.create_retry(retry, actor="local:bob")
+        if other:
+            engine.drive(start_run(engine))
+        engine.drive(second)
+    return engine
+
+
+@scenario
+def rolled_back(root: Path) -> Engine:
+    """Two runs changed a place; the second is put back, then the first one's deploy is made again."""
+    engine = open_shop(
+        root,
+        "parameters: {text: {required: true}}\nstages:\n"
+        "  web: {uses: h.change, environment: staging, "
+        "with: {file: web, text: '${{ params.text }}'}}\n",
+    )
+    for text in ("one", "two"):
+        last = engine.drive(start_run(engine, parameters={"text": text}))
+    engine.drive(engine.create_rollback(engine.find_rollback(last.id), actor="local:bob"))
+    again = engine.find_rollback("shop-1", environment="staging", again=True)
+    engine.drive(engine.create_rollback(again, actor="local:bob"))
     return engine
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 
@@ -18,7 +15,7 @@ from gennaker_engine.journal.migrations import Migrations
 from gennaker_engine.journal.port import StoredEvent
 from gennaker_engine.journal.sqlite import SqliteJournal
 from tests.contract.migration_contract import add_step
-from tests.histories import kept, states
+from tests.histories import kept, record, states
 from tests.histories.scenarios import SCENARIOS
 
 NAMES = kept.list_names()
@@ -71,16 +68,10 @@ def test_histories_are_those_of_the_scenarios():
     assert sorted(SCENARIOS) == NAMES
 
 
-def test_histories_are_never_recorded_again():
+def test_histories_are_never_recorded_again(capsys):
     """The recorder refuses a name that is kept."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.histories.record", NAMES[0], "nonsense"],
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parents[2],
-    )
-    assert done.returncode == 2
-    assert done.stderr == (
+    assert record.main([NAMES[0], "nonsense"]) == 2
+    assert capsys.readouterr().err == (
         "there is no scenario 'nonsense' in tests/histories/scenarios.py\n"
         f"{NAMES[0]!r} is kept already and stays as it is\n"
     )
