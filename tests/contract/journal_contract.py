@@ -103,6 +103,56 @@ class JournalContract:
         assert [e.data["type"] for e in journal.load_events("shop-1")] == ["created", "theirs"]
         assert journal.find_run("shop-1").state == "running"
 
+    def test_late_copy_of_an_append_is_kept_once(self, journal, other):
+        """The same append again, by the same or another process: a conflict, one copy of its events."""
+        for each in (journal, other):
+            with each.transaction() as transaction:
+                transaction.allocate_number("shop")
+        with journal.transaction() as transaction:
+            transaction.append(make_row(version=2), 0, [{"type": "created"}, {"type": "done"}])
+        for each in (journal, other, journal):
+            with pytest.raises(VersionConflict), each.transaction() as transaction:
+                transaction.append(make_row(version=2), 0, [{"type": "created"}, {"type": "done"}])
+            with pytest.raises(VersionConflict), each.transaction() as transaction:
+                transaction.append(make_row(version=2), 1, [{"type": "done"}])
+        assert [e.data["type"] for e in other.load_events("shop-1")] == ["created", "done"]
+
+    def test_late_write_never_opens_an_ended_run_again(self, journal, other):
+        """A process that slept while its run was ended by another changes neither row nor events."""
+        with journal.transaction() as transaction:
+            transaction.append(make_row(), 0, [{"type": "created"}])
+        ended = make_row(version=3, state="ended", outcome="succeeded", ended_at=5.0)
+        with other.transaction() as transaction:
+            transaction.append(ended, 1, [{"type": "done"}, {"type": "run.ended"}])
+        for version in (0, 1, 2):
+            late = make_row(version=version + 1, state="running")
+            with pytest.raises(VersionConflict), journal.transaction() as transaction:
+                transaction.append(late, version, [{"type": "late"}])
+        assert ended == journal.find_run("shop-1") == other.find_run("shop-1")
+        assert [e.sequence for e in journal.load_events("shop-1")] == [1, 2, 3]
+
+    def test_late_appends_of_many_at_once_keep_one(self, open_journal):
+        """Of eight who append after the same version exactly one is taken; the others are told."""
+        journals = [open_journal() for _ in range(4)]
+        with journals[0].transaction() as transaction:
+            transaction.append(make_row(), 0, [{"type": "created"}])
+
+        def append(number: int) -> bool:
+            try:
+                with journals[number % 4].transaction() as transaction:
+                    transaction.append(make_row(version=2), 1, [{"type": f"by {number}"}])
+            except VersionConflict:
+                return False
+            return True
+
+        with ThreadPoolExecutor(8) as pool:
+            taken = list(pool.map(append, range(8)))
+        assert taken.count(True) == 1
+        (_, second) = journals[0].load_events("shop-1")
+        assert second.data == {"type": f"by {taken.index(True)}"}
+        for each in journals:
+            each.close()
+
     def test_a_run_is_created_once(self, journal, other):
         """A second creation of the same id is a conflict, not a second run."""
         with journal.transaction() as transaction:

@@ -217,6 +217,7 @@ _RULES: dict[type[e.Event], Rule] = {
     e.AttemptStopping: _check_work,
     e.AttemptEnded: _check_attempt,
     e.StepCompleted: _check_step,
+    e.BeforeRecorded: _check_work,
     e.GuardEntered: _check_entered,
     e.GuardLeft: _check_left,
 }
