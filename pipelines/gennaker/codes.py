@@ -127,6 +127,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "namespace-missing": "the namespace is not in the cluster",
         "namespace-terminating": "the namespace is being deleted",
         "needs-finally": "a stage depends on one of 'finally', which runs after all others",
+        "no-approval": "--approve names a stage that asks nobody",
         "no-decision": "a simulated run waits for a decision that nobody gives",
         "no-folder": "there is no such folder",
         "no-open-approval": "the run does not wait for this approval",

@@ -140,6 +140,11 @@ class Registry:
         given = (name for kind, name in self._loaded if kind == group)
         return tuple(sorted({*self._entries[group], *given}))
 
+    def is_own(self, group: PluginGroup, name: str) -> bool:
+        """Return whether the plugin comes with Gennaker itself; no import."""
+        entries = self._entries[group].get(name, ())
+        return bool(entries) and all(_distribution(entry)[0] == "gennaker" for entry in entries)
+
     def list(self) -> tuple[PluginInfo, ...]:
         """Return every plugin found, the broken ones with the reason; loads them all."""
         return tuple(

@@ -15,7 +15,7 @@ from gennaker_engine.core.scope import make_scope
 from gennaker_engine.core.state import Instance, RunState, StageState
 from gennaker_engine.core.turn import Turn
 
-__all__ = ["check_lock", "release_lock", "release_locks"]
+__all__ = ["check_lock", "find_names_at_start", "release_lock", "release_locks"]
 
 Json = Any
 
@@ -83,6 +83,27 @@ def _possible_names(run: RunState, key: str) -> Collection[str] | None:
             if instance.state != "ended"
         ]
     return {name for name in names if name is not None}
+
+
+def find_names_at_start(run: RunState, stage: StageState) -> list[str | None] | None:
+    """Return the environments in which a stage of a new run will act, as far as they are known.
+
+    None: not known yet. Without any: it acts in none, or its ``if`` is known to be false.
+    """
+    plan = stage.plan
+    if plan.environment is None or plan.undoes is not None or stage.state == "ended":
+        return []
+    condition = plan.condition
+    if condition is not None and not condition.statuses:
+        try:
+            value = condition.literal
+            if condition.expression is not None:
+                value = condition.expression.evaluate(make_scope(run))
+        except ExpressionError:
+            value = True
+        if value is False:
+            return []
+    return _find_names(run, stage)
 
 
 def _find_names(run: RunState, stage: StageState) -> list[str | None] | None:

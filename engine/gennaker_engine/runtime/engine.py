@@ -32,6 +32,7 @@ from gennaker_engine.runtime.driver import Driver
 from gennaker_engine.runtime.inbox import Answer, Inbox, Letter, not_driven
 from gennaker_engine.runtime.moment import Moment
 from gennaker_engine.runtime.observer import Observer, QuietObserver
+from gennaker_engine.runtime.refusing import check_environments, check_unseen
 from gennaker_engine.runtime.retrying import (
     Retry,
     check_ended,
@@ -138,7 +139,8 @@ class Engine:
             approved: approvals decided before seeing; needs ``sandbox`` or ``plan``.
 
         Raises:
-            InvalidInput: wrong parameters; code ``plan-moved``, ``approve-unseen``, ``source-…``.
+            InvalidInput: wrong parameters; code ``plan-moved``, ``approve-unseen``,
+                ``no-approval``, ``unknown-environment``, ``source-…``.
             NotAllowed: code ``concurrency-rejected``; there is no run then.
         """
         start = Start(actor=actor, sandbox=sandbox, plan=plan, approved=tuple(approved))
@@ -290,6 +292,8 @@ class Engine:
     def _begin(self, moment: Moment, created: Any) -> str:
         world = self._world.read(sandbox=created.sandbox)
         run, reaction = Run.create(created, world=world, now=created.at)
+        check_environments(run, world)
+        check_unseen(run, world, self.registry)
         moment.begin(run, reaction)
         return run.id
 

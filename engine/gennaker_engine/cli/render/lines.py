@@ -11,7 +11,7 @@ from typing import Any
 
 from gennaker_engine.cli.render.annotations import close_group, open_group
 from gennaker_engine.cli.render.console import PLAIN, Palette
-from gennaker_engine.cli.render.progress import Gate, Progress, stage_of
+from gennaker_engine.cli.render.progress import Progress, stage_of
 from gennaker_engine.cli.render.text import clean, tell_span
 from gennaker_engine.cli.render.tree import tell_outcome
 from gennaker_engine.cli.render.wording import tell_cause
@@ -59,14 +59,10 @@ class LineRenderer:
                 continue
             lines += self.tell_event(event, progress)
             if isinstance(event, facts.ApprovalRequested) and event.gate not in decided:
-                lines += self._tell_unmet(progress.gates[event.gate], progress)
+                gate = progress.gates[event.gate]
+                told = progress.tell_unmet(gate)
+                lines += [f"{gate.title}: {told}"] if told else []
         return lines
-
-    def _tell_unmet(self, gate: Gate, progress: Progress) -> list[str]:
-        """Say so when ``--approve`` named an approval that its giver may not give."""
-        if gate.asked.moved or not gate.stages & set(progress.approved):
-            return []
-        return [f"{gate.title}: --approve does not count, as {progress.actor} may not give it"]
 
     def tell_log(self, instance: str, text: str) -> list[str]:
         """Return the lines of something a stage wrote."""

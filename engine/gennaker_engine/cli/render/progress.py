@@ -106,6 +106,13 @@ class Gate:
 class Progress:
     """The run as far as its events tell; see :meth:`apply`."""
 
+    def tell_unmet(self, gate: Gate) -> str:
+        """Say so when ``--approve`` named an approval that its giver may not give; else nothing."""
+        counted = any(each.unseen for each in gate.decisions)
+        if counted or gate.asked.moved or not gate.stages & set(self.approved):
+            return ""
+        return f"--approve does not count, as {self.actor} may not give it"
+
     def __init__(self) -> None:
         self.run = ""
         self.pipeline = ""
@@ -242,6 +249,8 @@ class Progress:
             gate.stage = next((name for name in self.steps if name in gate.stages), "")
             for each in event.subject:
                 self._hold(self.find(str(each["id"])), gate)
+        elif told := self.tell_unmet(gate):
+            self.find(event.stage).note = told
 
     def _resolve(self, event: facts.StageResolved) -> None:
         step = self.find(event.instance)
@@ -255,15 +264,22 @@ class Progress:
         """Let a stage wait for its environment's approval, once nothing else is in its way."""
         if step.state == "pending" and step.resolved:
             step.state, step.waits, step.until = "waiting", "decision", gate.asked.deadline
-            step.note = f"environment {gate.asked.environment}"
+            told = self.tell_unmet(gate)
+            step.note = f"environment {gate.asked.environment}{f'; {told}' if told else ''}"
 
     def _plan(self, event: facts.ApprovalPlanned) -> None:
         if event.gate in self.gates:
             self.gates[event.gate].plans = event.plans
 
     def _decide(self, event: facts.ApprovalDecided) -> None:
-        if event.gate in self.gates:
-            self.gates[event.gate].decisions.append(event)
+        gate = self.gates.get(event.gate)
+        if gate is None:
+            return
+        told = self.tell_unmet(gate)
+        gate.decisions.append(event)
+        if told and event.unseen:
+            for each in (*self.steps.values(), self.find(gate.stage)):
+                each.note = each.note.replace(told, "").removesuffix("; ")
 
     def _close(self, event: facts.ApprovalClosed) -> None:
         gate = self.gates.get(event.gate)
