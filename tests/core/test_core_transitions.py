@@ -6,8 +6,10 @@ import pytest
 
 from gennaker_engine.core import evolve, evolve_gate, rows
 from gennaker_engine.core import messages as m
+from gennaker_engine.core.events import RunAbandoned
+from gennaker_engine.core.run import Run
 from gennaker_engine.core.transitions import TABLES, IllegalTransition, draw_states, move
-from tests.core.bench import Bench
+from tests.core.bench import Bench, make_created
 
 Row = tuple[str, str, str]
 
@@ -108,6 +110,16 @@ def play_runs() -> None:
     bench.stop("z")
     bench = Bench.start({"stages": {"a": {"uses": "work"}}})
     bench.succeed("a")
+    given_up = [
+        Bench.start(pipeline, adopt=False, concurrency=group),
+        Bench.start(pipeline),
+        Bench.start(pipeline),
+    ]
+    given_up[2].succeed("a")
+    for each in given_up:
+        each.run.evolve(RunAbandoned(at=1.0, actor="local:ann", reason="it is damaged"))
+    first = Run.replay([make_created(pipeline)])
+    first.evolve(RunAbandoned(at=1.0, actor="local:ann", reason="it is damaged"))
 
 
 def test_each_row_is_fired(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,6 +152,18 @@ class RunEnded(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunAbandoned(Event):
+    """The run's history cannot be read: somebody gave it up, with the places in queues it had."""
+
+    type: ClassVar[str] = "run.abandoned"
+    actor: str
+    reason: str
+    """What is wrong with the history."""
+    places: tuple[str, ...] = ()
+    """What it held or waited for, ``lock/SCOPE/ENVIRONMENT`` or ``group/SCOPE/GROUP``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StageExpanded(Event):
     """A matrix stage became ready and has these instances (their values, in matrix order)."""
 

@@ -183,6 +183,13 @@ def _ended(run: RunState, event: e.RunEnded) -> None:
     run.timers.cancel(("finally", ""))
 
 
+def _abandoned(run: RunState, event: e.RunAbandoned) -> None:
+    run.phase = move("run", run.created.run, run.phase, "abandon")
+    run.outcome = "errored"
+    run.ended_at = event.at
+    run.driven = False
+
+
 _EVOLVE: dict[type[e.Event], Callable[..., None]] = {
     e.RunQueued: _queued,
     e.RunStarted: _started,
@@ -193,6 +200,7 @@ _EVOLVE: dict[type[e.Event], Callable[..., None]] = {
     e.AbortRequested: _abort,
     e.FinallyStarted: _finally,
     e.RunEnded: _ended,
+    e.RunAbandoned: _abandoned,
     **EVOLVE_STAGE,
     **EVOLVE_GATE,
 }

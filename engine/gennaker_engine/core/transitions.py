@@ -85,10 +85,10 @@ LOCK: Table = {
 
 RUN: Table = {
     "new": {"create": "created"},
-    "created": {"queue": "queued", "start": "active"},
-    "queued": {"start": "active", "abort": "queued", "end": "ended"},
-    "active": {"abort": "active", "finalize": "finally", "end": "ended"},
-    "finally": {"abort": "finally", "end": "ended"},
+    "created": {"queue": "queued", "start": "active", "abandon": "ended"},
+    "queued": {"start": "active", "abort": "queued", "end": "ended", "abandon": "ended"},
+    "active": {"abort": "active", "finalize": "finally", "end": "ended", "abandon": "ended"},
+    "finally": {"abort": "finally", "end": "ended", "abandon": "ended"},
     "ended": {},
 }
 

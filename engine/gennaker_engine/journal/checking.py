@@ -14,7 +14,7 @@ from itertools import pairwise
 from gennaker_engine.core.events import AttemptStarted, RunAdopted, RunParked
 from gennaker_engine.core.locks import Claim
 from gennaker_engine.core.run import Run
-from gennaker_engine.journal.history import check_history
+from gennaker_engine.journal.history import check_history, is_given_up
 from gennaker_engine.journal.port import Journal, RunFilter
 
 __all__ = ["Flaw", "check_journal", "check_queues", "check_run"]
@@ -102,7 +102,10 @@ def check_queues(claims: Iterable[Claim], drives: Callable[[str], bool]) -> Iter
 def _check_deploys(journal: Journal) -> Iterator[str]:
     for deploy in journal.list_deploys():
         began = {"type": AttemptStarted.type, "instance": deploy.instance, "at": deploy.at}
-        for each in journal.load_events(deploy.run):
+        stored = journal.load_events(deploy.run)
+        if is_given_up(stored):
+            continue  # nobody can say what it did
+        for each in stored:
             if isinstance(each.data, dict) and began.items() <= each.data.items():
                 break
         else:

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["decode_stored", "replay_stored"]
 
+_RESTORE = (
+    "restore the state from a copy, or give the run up with 'gennaker cancel {run}'; other runs are "
+    "not concerned"
+)
+
 
 def decode_stored(stored: Iterable[StoredEvent], run: str) -> list[Event]:
     """Return the events of a run's rows, in their order.
@@ -29,7 +34,7 @@ def decode_stored(stored: Iterable[StoredEvent], run: str) -> list[Event]:
         StateError: code ``state-newer`` when a newer release wrote one, ``state-corrupt`` when
             nobody can have written it; other runs are not concerned.
     """
-    return [_decode(each, f"event {each.sequence} of run {run!r}") for each in stored]
+    return [_decode(each, run) for each in stored]
 
 
 def replay_stored(stored: Iterable[StoredEvent], run: str) -> Run:
@@ -42,24 +47,32 @@ def replay_stored(stored: Iterable[StoredEvent], run: str) -> Run:
     """
     from gennaker_engine.core.run import Run  # who only lists events needs none of the machine
 
+    stored = list(stored)
+    for number, each in enumerate(stored, 1):
+        if each.sequence != number:
+            raise StateError(
+                f"event {number} of run {run!r} is missing",
+                code="state-corrupt",
+                hint=_RESTORE.format(run=run),
+            )
     events = decode_stored(stored, run)
     try:
         return Run.replay(events)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise StateError(
             f"the events of run {run!r} contradict each other",
             code="state-corrupt",
-            hint="restore the state from a copy; other runs are not concerned",
+            hint=_RESTORE.format(run=run),
         ) from error
 
 
-def _decode(stored: StoredEvent, what: str) -> Event:
-    data = stored.data
+def _decode(stored: StoredEvent, run: str) -> Event:
+    what, data = f"event {stored.sequence} of run {run!r}", stored.data
     if not isinstance(data, dict) or not {"type", "v"} <= data.keys():
         raise StateError(
             f"{what} is damaged",
             code="state-corrupt",
-            hint="restore the state from a copy; other runs are not concerned",
+            hint=_RESTORE.format(run=run),
         )
     try:
         return decode_event(data)
@@ -73,5 +86,5 @@ def _decode(stored: StoredEvent, what: str) -> Event:
         raise StateError(
             f"{what} has not the fields of its type, {data['type']!r}",
             code="state-corrupt",
-            hint="restore the state from a copy; other runs are not concerned",
+            hint=_RESTORE.format(run=run),
         ) from error

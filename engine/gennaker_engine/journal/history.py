@@ -19,7 +19,7 @@ from gennaker_engine.journal.decoding import decode_stored
 from gennaker_engine.journal.errors import StateError
 from gennaker_engine.journal.port import Claim, RunRow, StoredEvent
 
-__all__ = ["check_history"]
+__all__ = ["check_history", "is_given_up"]
 
 Rule = Callable[[RunState, Any], "str | None"]
 
@@ -37,6 +37,9 @@ def check_history(
         stored: all its events.
         claims: all its claims, of locks and groups.
     """
+    if is_given_up(stored):
+        told = [f"it was given up, but has a claim of {each.key!r}" for each in claims]
+        return None, told + ([] if row.state == "ended" else ["it was given up, but has not ended"])
     numbers = [each.sequence for each in stored]
     if numbers != list(range(1, row.version + 1)):
         return None, [_tell_gap(numbers, row.version)]
@@ -45,6 +48,12 @@ def check_history(
         flaws += _compare_row(row, folded)
         flaws += _compare_claims(claims, folded)
     return folded, flaws
+
+
+def is_given_up(stored: Sequence[StoredEvent]) -> bool:
+    """Return whether somebody ended the run because its history cannot be read."""
+    last = stored[-1].data if stored else None
+    return isinstance(last, dict) and last.get("type") == e.RunAbandoned.type
 
 
 def _fold_events(stored: Sequence[StoredEvent], run: str) -> tuple[Run | None, list[str]]:

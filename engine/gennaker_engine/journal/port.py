@@ -170,6 +170,12 @@ class Transaction(Protocol):
             VersionConflict: when the run's version is not ``expected_version`` (0: a new run).
         """
 
+    def end_damaged(self, row: RunRow, event: Mapping[str, Json]) -> None:
+        """Project the row of a run and put a last event behind all that are there, whatever they are.
+
+        For a history that cannot be read: nothing is compared but the row's version as it is.
+        """
+
     def load_events(self, run: str, *, after: int = 0) -> list[StoredEvent]:
         """As :meth:`Journal.load_events`, seen from inside: nobody can append meanwhile."""
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import psycopg
 
-from gennaker_engine.journal.deployments import JournalDeployments, TransactionDeployments
+from gennaker_engine.journal.deployments import JournalDeployments
 from gennaker_engine.journal.errors import StateError
 from gennaker_engine.journal.migrations import Migrations
 from gennaker_engine.journal.port import (
@@ -47,6 +47,7 @@ from gennaker_engine.journal.postgres_owners import (
     make_lock_key,
 )
 from gennaker_engine.journal.queries import load_queries
+from gennaker_engine.journal.repair import TransactionRepair
 from gennaker_engine.journal.rows import (
     RUN_FIELDS,
     encode_event,
@@ -357,7 +358,7 @@ class PostgresJournal(JournalDeployments):
             self._reader.close()
 
 
-class PostgresTransaction(TransactionDeployments):
+class PostgresTransaction(TransactionRepair):
     """Reads and writes that become durable together; made by :meth:`PostgresJournal.transaction`.
 
     Attributes:

@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
-from gennaker_engine.journal.deployments import JournalDeployments, TransactionDeployments
+from gennaker_engine.journal.deployments import JournalDeployments
 from gennaker_engine.journal.errors import StateError
 from gennaker_engine.journal.filesystem import refuse_network_folder
 from gennaker_engine.journal.migrations import Migrations
@@ -32,6 +32,7 @@ from gennaker_engine.journal.port import (
     VersionConflict,
 )
 from gennaker_engine.journal.queries import load_queries
+from gennaker_engine.journal.repair import TransactionRepair
 from gennaker_engine.journal.rows import (
     RUN_FIELDS,
     encode_event,
@@ -352,7 +353,7 @@ class SqliteJournal(JournalDeployments):
                 self._reader.close()
 
 
-class SqliteTransaction(TransactionDeployments):
+class SqliteTransaction(TransactionRepair):
     """Reads and writes that become durable together; made by :meth:`SqliteJournal.transaction`.
 
     Attributes:

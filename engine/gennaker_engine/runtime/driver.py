@@ -15,7 +15,6 @@ from functools import partial
 from heapq import heappop, heappush
 from typing import Any
 
-from gennaker.errors import NotAllowed
 from gennaker_engine.core.commands import CleanUp, Command, Deliver, PlanSubject, Stop
 from gennaker_engine.core.events import Event, RunParked
 from gennaker_engine.core.messages import (
@@ -45,7 +44,7 @@ from gennaker_engine.runtime.creating import list_uses
 from gennaker_engine.runtime.delivery import Delivery, Parked, end_leftovers
 from gennaker_engine.runtime.driven import Driven, replay
 from gennaker_engine.runtime.handing import Indigestible, Result, hand_over, settle
-from gennaker_engine.runtime.inbox import Answer, Inbox, Letter, not_driven
+from gennaker_engine.runtime.inbox import Answer, Inbox, Letter, not_driven, run_owned
 from gennaker_engine.runtime.moment import Moment, Touched, read_grant
 from gennaker_engine.runtime.observer import Observer
 from gennaker_engine.runtime.recall import recall_commands, recall_plans
@@ -127,12 +126,7 @@ class Driver:
         answer = Answer()
         ownership = self._journal.own_run(run_id)
         if ownership is None:
-            owner = self._journal.find_owner(run_id) or "another process"
-            raise NotAllowed(
-                f"run {run_id!r} is driven by {owner}",
-                code="run-owned",
-                hint=f"watch it with 'gennaker status --watch {run_id}'",
-            )
+            raise run_owned(run_id, self._journal.find_owner(run_id))
         try:
             run = replay(self._journal.load_events(run_id))
         except BaseException:

@@ -6,10 +6,10 @@ import threading
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
-from gennaker.errors import GennakerError
+from gennaker.errors import GennakerError, NotAllowed
 from gennaker_engine.core.messages import Message
 
-__all__ = ["Answer", "Inbox", "Letter", "not_driven"]
+__all__ = ["Answer", "Inbox", "Letter", "not_driven", "run_owned"]
 
 
 class Answer:
@@ -86,6 +86,15 @@ class Inbox:
                 return
             if letter.answer is not None:
                 letter.answer.settle(error=not_driven(letter.run))
+
+
+def run_owned(run: str, owner: str | None) -> NotAllowed:
+    """Return the error of who wants a run that another process drives."""
+    return NotAllowed(
+        f"run {run!r} is driven by {owner or 'another process'}",
+        code="run-owned",
+        hint=f"watch it with 'gennaker status --watch {run}'",
+    )
 
 
 def not_driven(run: str) -> GennakerError:

@@ -7,7 +7,7 @@ claims are written together; commands are handed out once the transaction has co
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from gennaker.errors import NotAllowed
@@ -24,6 +24,7 @@ from gennaker_engine.core.events import (
     AttemptStarted,
     Event,
     InstanceEnded,
+    RunAbandoned,
     encode_event,
 )
 from gennaker_engine.core.evolve import has_begun
@@ -40,6 +41,7 @@ from gennaker_engine.core.messages import (
 from gennaker_engine.core.reuse import FindDeploy, find_outdated
 from gennaker_engine.core.run import Reaction, Run
 from gennaker_engine.core.view import describe_row
+from gennaker_engine.journal.history import check_history, is_given_up
 from gennaker_engine.journal.port import (
     Claim,
     Deployment,
@@ -146,6 +148,38 @@ class Moment:
                 message = WithdrawReuse(outdated)
                 self._take(touched, run.handle(message, world=world, now=self._now))
 
+    def abandon(self, run: str, row: RunRow | None, actor: str) -> RunAbandoned | None:
+        """Give a run up whose history cannot be read: its places go to who is next.
+
+        Args:
+            run: its id.
+            row: as it is now, None when it is lost.
+            actor: who gives it up.
+
+        Returns:
+            What is recorded of it, None when there is nothing wrong with the run.
+        """
+        transaction = self._transaction
+        stored, claims = transaction.load_events(run), transaction.read_claims_of(run)
+        folded, told = None, [f"the row of run {run!r} is lost"] if claims else []
+        if row is not None:
+            folded, told = check_history(row, stored, claims)
+        if not told:
+            return None
+        event = RunAbandoned(
+            at=self._now, actor=actor, reason=told[0], places=tuple(each.key for each in claims)
+        )
+        if row is None:
+            transaction.append(make_lost_row(event, run), 0, [encode_event(event)])
+        elif not is_given_up(stored) and (folded is None or folded.state != "ended"):
+            closed = replace(
+                row, state="ended", outcome="errored", ended_at=self._now, waiting="", due=None
+            )
+            transaction.end_damaged(closed, encode_event(event))
+        for claim in claims:
+            self._release(claim.key, run)
+        return event
+
     # Locks and groups ---------------------------------------------------------------------------
 
     def _take(self, touched: Touched, reaction: Reaction) -> None:
@@ -186,7 +220,7 @@ class Moment:
 
     def _release_lock(self, run: Run, command: ReleaseLock) -> None:
         scope = run.created.scope
-        self._release(f"lock/{scope}/{command.environment}", run)
+        self._release(f"lock/{scope}/{command.environment}", run.id)
 
     def _enter_group(self, run: Run, command: EnterGroup) -> None:
         key = f"group/{run.created.scope}/{command.group}"
@@ -214,10 +248,10 @@ class Moment:
             self.handle(each, Cancel(None, "superseded"))
 
     def _leave_group(self, run: Run, command: LeaveGroup) -> None:
-        self._release(f"group/{run.created.scope}/{command.group}", run)
+        self._release(f"group/{run.created.scope}/{command.group}", run.id)
 
-    def _release(self, key: str, run: Run) -> None:
-        self._apply(locks.release(self._transaction.read_claims(key), key, run.id, now=self._now))
+    def _release(self, key: str, run: str) -> None:
+        self._apply(locks.release(self._transaction.read_claims(key), key, run, now=self._now))
 
     def _apply(self, result: locks.LockResult) -> None:
         """Write what changed, and tell the runs of this process what they were granted."""
@@ -254,6 +288,23 @@ def find_deploys_in(reader: Journal | Transaction, scope: str) -> FindDeploy:
         return None if row is None else (row.run, row.instance)
 
     return find
+
+
+def make_lost_row(event: RunAbandoned, run: str) -> RunRow:
+    """Return the row of a run of which only its id is left, in what it held."""
+    pipeline, _, number = run.rpartition("-")
+    return RunRow(
+        run=run,
+        pipeline=pipeline,
+        number=int(number) if number.isdecimal() else 0,
+        title=pipeline,
+        actor=event.actor,
+        state="ended",
+        outcome="errored",
+        version=1,
+        created_at=event.at,
+        ended_at=event.at,
+    )
 
 
 def find_deploys(run: Run, events: list[Event]) -> Iterator[DeployRow]:

@@ -85,13 +85,39 @@ def _leave_out_damaged(settings: Settings, runs: list[str]) -> list[str]:
 def cancel_command(settings: Settings, *, run: str, no_follow: bool, form: str) -> int:
     """Abort a run; its finally stages still run.
 
-    A second time aborts the finally stages too.
+    A second time aborts the finally stages too. A run whose history is damaged is given up: it ends
+    as errored, and what it held goes to who is next.
     """
+    from gennaker.errors import GennakerError
     from gennaker_engine.cli.driving import record_and_follow
     from gennaker_engine.core.messages import Cancel
     from gennaker_engine.journal.lookup import resolve_run
 
-    row = resolve_run(settings.open_engine().journal, run)
-    return record_and_follow(
-        settings, row.run, Cancel(actor=settings.actor), form=form, follow=not no_follow
-    )
+    journal = settings.open_engine().journal
+    lost = journal.find_run(run) is None and bool(journal.read_claims_of(run))
+    name = run if lost else resolve_run(journal, run).run
+    try:
+        return record_and_follow(
+            settings, name, Cancel(actor=settings.actor), form=form, follow=not no_follow
+        )
+    except GennakerError as error:
+        if error.code in _DAMAGED and _give_up(settings, name):
+            return 0
+        raise
+
+
+_DAMAGED = ("state-corrupt", "illegal-transition", "version-conflict", "run-ended")
+"""What a cancel of a run is refused with whose history, row or places are not what they should be."""
+
+
+def _give_up(settings: Settings, run: str) -> bool:
+    """End a damaged run and what it blocks; False when there is nothing wrong with it."""
+    event = settings.open_engine().abandon_run(run, settings.actor)
+    if event is None:
+        return False
+    console = settings.console
+    console.err(f"{run} is given up as errored: {event.reason}")
+    for place in event.places:
+        console.err(f"it had {place}, which goes to who is next")
+    console.err("see for yourself what it left running, and what it left half deployed")
+    return True

@@ -107,6 +107,11 @@ def _abort(event: facts.AbortRequested) -> str:
     return f"{who} asked to abort: {event.reason}{again}"
 
 
+def _abandoned(event: facts.RunAbandoned) -> str:
+    places = f"; it gave back {', '.join(event.places)}" if event.places else ""
+    return f"{event.actor} gave the run up: {event.reason}{places}"
+
+
 def _ended(event: facts.RunEnded) -> str:
     return f"the run ended: {event.outcome}" + (" (timed out)" if event.timed_out else "")
 
@@ -202,6 +207,7 @@ _SENTENCES: Mapping[str, Callable[[Any], str]] = {
     facts.ClockMoved.type: _clock_moved,
     facts.AbortRequested.type: _abort,
     facts.RunEnded.type: _ended,
+    facts.RunAbandoned.type: _abandoned,
     facts.FinallyStarted.type: lambda event: (
         f"the finally stages begin; they have until {tell_time(event.deadline)}"
     ),

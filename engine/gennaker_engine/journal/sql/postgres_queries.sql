@@ -93,6 +93,12 @@ FROM runs JOIN events ON events.run_key = runs.key
 WHERE runs.run = %(run)s AND events.sequence > %(after)s
 ORDER BY events.sequence
 
+-- name: select_last_sequence
+SELECT max(events.sequence) FROM runs JOIN events ON events.run_key = runs.key WHERE runs.run = %(run)s
+
+-- name: insert_last_event
+INSERT INTO events (run_key, sequence, data) SELECT key, %(sequence)s::bigint, %(data)s::text FROM runs WHERE run = %(run)s
+
 -- name: select_run
 SELECT run, pipeline, number, title, actor, state, outcome, version, created_at, started_at,
     ended_at, waiting, due, sandbox, retry_of

@@ -37,6 +37,12 @@ ORDER BY events.sequence
 SELECT events.data FROM runs JOIN events ON events.run_key = runs.key
 WHERE runs.run = :run AND events.sequence = :sequence
 
+-- name: select_last_sequence
+SELECT max(events.sequence) FROM runs JOIN events ON events.run_key = runs.key WHERE runs.run = :run
+
+-- name: insert_last_event
+INSERT INTO events (run_key, sequence, data) SELECT key, :sequence, :data FROM runs WHERE run = :run
+
 -- name: select_run
 SELECT run, pipeline, number, title, actor, state, outcome, version, created_at, started_at,
     ended_at, waiting, due, sandbox, retry_of
