@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gennaker_engine.core import commands as c
 from gennaker_engine.core import events as e
 from gennaker_engine.core import messages as m
-from gennaker_engine.core.locks import Claim, Deadlock, find_deadlock, release, request
+from gennaker_engine.core.locks import Claim, Deadlock, find_deadlock, grant, release, request
 from tests.core.bench import Bench
 
 STAGING, PRODUCTION = "lock/shop/staging", "lock/shop/production"
@@ -253,3 +253,22 @@ def test_the_wait_for_a_lock_is_told() -> None:
     assert [(w["stage"], w["on"], w["environment"]) for w in waiting] == [("a", "lock", "staging")]
     assert describe_row(bench.run)["waiting"] == "lock"
     assert bench.last(e.LockRequested).environment == "staging"
+
+
+def test_a_run_that_nobody_drives_is_passed_over_and_keeps_its_place() -> None:
+    """What comes free goes to the first that is driven; the other one is next when it is again."""
+    driven = {"a", "c", "d"}
+    claims = [
+        Claim("lock/shop/x", name, place, holding=name == "a", since=float(place))
+        for place, name in enumerate("abc", 1)
+    ]
+    result = release(claims, "lock/shop/x", "a", now=9.0, drives=driven.__contains__)
+    assert [(each.run, each.holding, each.since) for each in result.changed] == [("c", True, 9.0)]
+    waiting = claims[1]
+    wanted = Claim("lock/shop/x", "d", 4, False, 5.0)
+    assert request([waiting], wanted, drives=driven.__contains__).granted
+    assert not request([waiting], wanted).granted
+    assert not request([claims[2]], wanted, drives=driven.__contains__).granted
+    assert grant([waiting], "lock/shop/x", now=9.0, drives=driven.__contains__).changed == ()
+    (granted,) = grant([waiting, claims[2]], "lock/shop/x", now=9.0).changed
+    assert (granted.run, granted.place) == ("b", 2)

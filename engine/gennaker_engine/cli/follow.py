@@ -24,12 +24,14 @@ from gennaker.errors import GennakerError
 from gennaker_engine.cli.exit_codes import INTERRUPTED, PARKED
 from gennaker_engine.cli.prompt import ApprovalPrompt
 from gennaker_engine.cli.render.console import Console
+from gennaker_engine.cli.render.holders import Held, find_held
 from gennaker_engine.cli.render.lines import LineRenderer
 from gennaker_engine.cli.render.progress import Gate, Progress
 from gennaker_engine.cli.render.screen import Screen
 from gennaker_engine.cli.render.tree import choose_marks, render_tree
 from gennaker_engine.core import events as facts
 from gennaker_engine.core.messages import Cancel, Decide, Message, Park
+from gennaker_engine.journal.errors import StateError
 
 if TYPE_CHECKING:
     from gennaker_engine.core.run import Run
@@ -39,6 +41,8 @@ __all__ = ["Follower", "Signals"]
 
 _FRAME = 0.1
 """Seconds between two drawings of the tree."""
+_LOOK = 1.0
+"""Seconds between two looks for who has what a run waits for."""
 _PLANS = 5.0
 """Seconds a prompt waits for the plans of its subject before it is shown without them."""
 _ANSWER = 10.0
@@ -97,6 +101,7 @@ class Follower:
         self._lock = threading.Lock()
         self._pending: deque[str] = deque()
         self._asked: set[tuple[str, str]] = set()
+        self._told: set[Held] = set()
         self._prompt: tuple[str, ApprovalPrompt] | None = None
         self._stdin_open = True
         self._ended = False
@@ -166,23 +171,57 @@ class Follower:
             self._send_to_all(Park(reason="the terminal failed"))
 
     def _loop(self) -> None:
-        drawn = 0.0
+        drawn = looked = 0.0
         while not self._ended:
             live = self._console.live and self._prompt is None
-            self._listen(_FRAME if live else None)
+            self._listen(_FRAME if live else _LOOK if self._blocked() else None)
             self._flush_lines()
             now = time.time()
+            if now - looked >= _LOOK:
+                self._look_at_holders(now)
+                looked = now
             if live and now - drawn >= _FRAME:
                 self._draw(now)
                 drawn = now
             self._look_after_prompts(now)
         self._finish()
 
+    def _blocked(self) -> list[Progress]:
+        """Return the runs that wait for what another run may have."""
+        return [each for each in self.progress.values() if each.locks or each.group]
+
+    def _look_at_holders(self, now: float) -> None:
+        """Say who has what a run waits for: as a line when it is news, in the tree all the time."""
+        with self._lock:
+            blocked = self._blocked()
+        for progress in blocked:
+            scope = progress.scope
+            try:
+                claims = [
+                    claim
+                    for kind in ("lock", "group")
+                    for claim in self._engine.journal.read_claims(f"{kind}/{scope}/")
+                    if claim.holding
+                ]
+                left = {claim.run for claim in claims if not self._engine.has_driver(claim.run)}
+            except StateError:
+                return  # who drives the runs will tell
+            with self._lock:
+                found = list(find_held(progress, claims, left))
+                in_tree = [h for h in found if self._console.live and h.waits != progress.run]
+                for held in in_tree:
+                    progress.find(held.waits).holder = held.tell(now)
+            for held in found:
+                if held not in self._told and held not in in_tree:
+                    self._told.add(held)
+                    self._say(f"{held.waits}: waits for {held.what}, {held.tell(now)}")
+
     def _finish(self) -> None:
         if self._prompt is not None:
             self._console.err("")
             self._prompt = None
         self._flush_lines()
+        self._look_at_holders(time.time())
         if self._console.live:
             self._draw(time.time())
             self._screen.leave()

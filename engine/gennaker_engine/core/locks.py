@@ -11,10 +11,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-__all__ = ["Claim", "Deadlock", "LockResult", "find_deadlock", "release", "request"]
+__all__ = ["Claim", "Deadlock", "LockResult", "find_deadlock", "grant", "release", "request"]
 
 
 Weigh = Callable[[str], tuple[int, float]]
+Drives = Callable[[str], bool]
+"""Whether a process drives a run: nobody else could use what it is granted."""
+
+
+def _anybody(_run: str) -> bool:
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,13 @@ class LockResult:
     deadlock: Deadlock | None = None
 
 
-def request(claims: Iterable[Claim], wanted: Claim, *, weigh: Weigh | None = None) -> LockResult:
+def request(
+    claims: Iterable[Claim],
+    wanted: Claim,
+    *,
+    weigh: Weigh | None = None,
+    drives: Drives = _anybody,
+) -> LockResult:
     """Ask for what ``wanted`` says; asking again changes nothing.
 
     Args:
@@ -85,6 +97,7 @@ def request(claims: Iterable[Claim], wanted: Claim, *, weigh: Weigh | None = Non
         wanted: a claim that does not hold, at a new place, larger than any before. Its policy is
             ``queue``, ``supersede`` (who is still queued is cancelled) or ``reject``.
         weigh: as :func:`find_deadlock` has it.
+        drives: as :func:`grant` has it.
     """
     known = list(claims)
     key, run, policy = wanted.key, wanted.run, wanted.policy
@@ -94,7 +107,8 @@ def request(claims: Iterable[Claim], wanted: Claim, *, weigh: Weigh | None = Non
     there = [each for each in known if each.key == key]
     queued = [each for each in there if not each.holding]
     holders = len(there) - len(queued)
-    free = holders < wanted.limit and (not queued or policy == "supersede")
+    first = policy == "supersede" or not any(drives(each.run) for each in queued)
+    free = holders < wanted.limit and first
     if policy == "reject" and not free:
         return LockResult(refused=True)
     claim = replace(wanted, holding=free)
@@ -103,18 +117,39 @@ def request(claims: Iterable[Claim], wanted: Claim, *, weigh: Weigh | None = Non
     return LockResult(free, (claim,), (), superseded, False, deadlock)
 
 
-def release(claims: Iterable[Claim], key: str, run: str, *, now: float) -> LockResult:
-    """Give ``key``, or the place in its queue, back; who is next in order is granted it."""
-    there = sorted((each for each in claims if each.key == key), key=lambda each: each.place)
+def release(
+    claims: Iterable[Claim], key: str, run: str, *, now: float, drives: Drives = _anybody
+) -> LockResult:
+    """Give ``key``, or the place in its queue, back; who is next in order is granted it.
+
+    Args:
+        drives: as :func:`grant` has it.
+    """
+    there = [each for each in claims if each.key == key]
     removed = tuple(each for each in there if each.run == run)
     left = [each for each in there if each.run != run]
-    holders = sum(each.holding for each in left)
+    return replace(grant(left, key, now=now, drives=drives), removed=removed)
+
+
+def grant(
+    claims: Iterable[Claim], key: str, *, now: float, drives: Drives = _anybody
+) -> LockResult:
+    """Grant what is free of ``key`` to who waits for it, in order.
+
+    A waiting run that nobody drives keeps its place but is passed over: it could not use what it got,
+    and everybody behind it would wait for a person to come back.
+
+    Args:
+        drives: says that of a run; every waiting one is driven when it is left out.
+    """
+    there = sorted((each for each in claims if each.key == key), key=lambda each: each.place)
+    holders = sum(each.holding for each in there)
     changed = []
-    for each in left:
-        if not each.holding and holders < each.limit:
+    for each in there:
+        if not each.holding and holders < each.limit and drives(each.run):
             changed.append(replace(each, holding=True, since=now))
             holders += 1
-    return LockResult(changed=tuple(changed), removed=removed)
+    return LockResult(changed=tuple(changed))
 
 
 def find_deadlock(claims: Iterable[Claim], run: str, weigh: Weigh | None = None) -> Deadlock | None:

@@ -196,6 +196,10 @@ class Driver:
         """Whether this driver drives the run."""
         return run in self._driven
 
+    def has_driver(self, run: str) -> bool:
+        """Whether any process drives the run."""
+        return run in self._driven or self._journal.find_owner(run) is not None
+
     def has_left(self, run: str) -> bool:
         """Whether this driver drove the run and does not any more."""
         return run in self._left

@@ -495,6 +495,10 @@ class Engine:
         """Return a run as it is inside the transaction."""
         return replay(transaction.load_events(run))
 
+    def has_driver(self, run: str) -> bool:
+        """Whether any process drives the run."""
+        return self.journal.find_owner(run) is not None
+
     def is_driven(self, _run: str) -> bool:
         """Nothing is driven by the engine itself: grants are noticed by their drivers."""
         return False

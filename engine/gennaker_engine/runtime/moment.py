@@ -63,6 +63,9 @@ class Book(Protocol):
     def is_driven(self, run: str) -> bool:
         """Whether this process drives the run, so that a grant can be told to it at once."""
 
+    def has_driver(self, run: str) -> bool:
+        """Whether any process drives the run."""
+
     def read_world(self, run: Run) -> World:
         """Return the world as the run may see it."""
 
@@ -117,6 +120,8 @@ class Moment:
             self._withdraw_reuse(touched, world)
         reaction = touched.run.handle(message, world=world, now=self._now)
         self._take(touched, reaction)
+        if isinstance(message, Adopt):
+            self._grant_free(run_id)
         return reaction
 
     def write(self) -> None:
@@ -206,6 +211,7 @@ class Moment:
                 deploys=run.facts.deploys,
             ),
             weigh=self._weigh,
+            drives=self._book.has_driver,
         )
         self._apply(result)
         if result.deadlock is not None:
@@ -236,6 +242,7 @@ class Moment:
                 limit=command.limit,
                 policy=command.policy,
             ),
+            drives=self._book.has_driver,
         )
         if result.refused:
             raise NotAllowed(
@@ -251,7 +258,15 @@ class Moment:
         self._release(f"group/{run.created.scope}/{command.group}", run.id)
 
     def _release(self, key: str, run: str) -> None:
-        self._apply(locks.release(self._transaction.read_claims(key), key, run, now=self._now))
+        claims, drives = self._transaction.read_claims(key), self._book.has_driver
+        self._apply(locks.release(claims, key, run, now=self._now, drives=drives))
+
+    def _grant_free(self, run: str) -> None:
+        """Grant a run that is driven again what came free while nobody drove it."""
+        for claim in self._transaction.read_claims_of(run):
+            if not claim.holding:
+                there, drives = self._transaction.read_claims(claim.key), self._book.has_driver
+                self._apply(locks.grant(there, claim.key, now=self._now, drives=drives))
 
     def _apply(self, result: locks.LockResult) -> None:
         """Write what changed, and tell the runs of this process what they were granted."""

@@ -9,8 +9,8 @@ from gennaker.suggestions import suggest
 from gennaker_engine.core.blueprint import StagePlan
 from gennaker_engine.core.environments import find_names_at_start
 from gennaker_engine.core.messages import World
+from gennaker_engine.core.reuse import APPROVAL
 from gennaker_engine.core.run import Run
-from gennaker_engine.runtime.creating import APPROVAL
 
 __all__ = ["check_environments", "check_unseen"]
 

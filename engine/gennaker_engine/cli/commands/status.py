@@ -129,7 +129,8 @@ def render_waits(
     lines: list[str] = []
     if progress.group and progress.state != "ended":
         ahead = ", ".join(
-            f"{claim.run} (started {tell_ago(claim.since, now)})"
+            f"{claim.run} (started {tell_ago(claim.since, now)}"
+            + (f"; nobody drives it: gennaker resume {claim.run})" if claim.run in left else ")")
             for claim in claims
             if claim.holding
             and claim.key.startswith("group/")

@@ -38,6 +38,7 @@ class Step:
         until: when the wait ends by itself, seconds since the epoch.
         values: the matrix values of an instance.
         tail: the last line it wrote.
+        holder: who has the lock it waits for, and how that goes on.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Step:
     values: Mapping[str, Any] = field(default_factory=dict)
     instances: dict[str, Step] = field(default_factory=dict)
     tail: str = ""
+    holder: str = ""
 
     @property
     def ignored(self) -> bool:
@@ -124,6 +126,7 @@ class Progress:
         self.timed_out = False
         self.nothing_to_do = False
         self.approved: tuple[str, ...] = ()
+        self.scope = ""
         self.aborting = ""
         self.parked = False
         self.group = ""
@@ -175,7 +178,7 @@ class Progress:
         # A pipeline without a title lends its runs its name, which their ids say already.
         self.title = event.title if event.title != event.pipeline else ""
         self.created_at, self.actor = event.at, event.actor
-        self.starters, self.approved = event.starters, event.approved
+        self.starters, self.approved, self.scope = event.starters, event.approved, event.scope
         for key, final in (("stages", False), ("finally", True)):
             for name, stage in event.definition.get(key, {}).items():
                 self.steps[name] = Step(

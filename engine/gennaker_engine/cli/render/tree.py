@@ -217,7 +217,7 @@ def _wait(step: Step, now: float) -> str:
     if step.waits in ("approved", "rejected", "expired", "withdrawn"):
         return step.waits
     if step.waits == "lock":
-        return f"waits for environment {step.note}"
+        return f"waits for environment {step.note}{f', {step.holder}' if step.holder else ''}"
     if step.waits == "retry":
         return f"tries again{f' in {tell_span(step.until - now)}' if step.until else ''}"
     if step.waits == "timer":
