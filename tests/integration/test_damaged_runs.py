@@ -11,6 +11,7 @@ import pytest
 from gennaker_engine.cli.main import main
 from gennaker_engine.journal.checking import check_journal
 from gennaker_engine.runtime import Engine
+from gennaker_engine.runtime.abandoning import abandon_run
 from tests.integration.runtime_parts import open_engine, start_run, write_project
 
 SETTINGS = "project: shop\nenvironments:\n  staging: {place: {folder: there}}\n"
@@ -82,7 +83,7 @@ def test_a_damaged_run_is_given_up_by_cancel(engine, tmp_path, capsys, sql, told
 
 def test_a_whole_run_is_not_given_up(engine, tmp_path):
     """Only what is damaged is: a run that is driven or whole is left to cancel."""
-    assert engine.abandon_run("shop-1", "local:bob") is None
+    assert abandon_run(engine, "shop-1", "local:bob") is None
     assert engine.journal.find_run("shop-1").state == "waiting"
     assert call(tmp_path, "cancel", "shop-1", "--no-follow") == 0
     assert engine.load_events("shop-1")[-1][1].type == "run.abort_requested"

@@ -11,7 +11,7 @@ from gennaker.loader import Loaded
 from gennaker.parameters import resolve_parameters
 from gennaker.plugins import Registry
 from gennaker.project import Project
-from gennaker_engine.core.events import Event, RunAbandoned
+from gennaker_engine.core.events import Event
 from gennaker_engine.core.messages import Message, World
 from gennaker_engine.core.run import Reaction, Run
 from gennaker_engine.core.state import Instance
@@ -29,7 +29,7 @@ from gennaker_engine.runtime.creating import (
 )
 from gennaker_engine.runtime.driven import replay
 from gennaker_engine.runtime.driver import Driver
-from gennaker_engine.runtime.inbox import Answer, Inbox, Letter, not_driven, run_owned
+from gennaker_engine.runtime.inbox import Answer, Inbox, Letter, not_driven
 from gennaker_engine.runtime.moment import Moment
 from gennaker_engine.runtime.observer import Observer, QuietObserver
 from gennaker_engine.runtime.refusing import check_environments, check_unseen
@@ -375,29 +375,6 @@ class Engine:
         reaction = self._transact(lambda moment, _transaction, _now: moment.handle(run_id, message))
         self._tell_drivers()
         return reaction
-
-    def abandon_run(self, run_id: str, actor: str) -> RunAbandoned | None:
-        """Give up a run whose history is damaged: it ends as errored, and blocks nobody any more.
-
-        Returns:
-            What was recorded; None when there is nothing wrong with the run, and nothing was done.
-
-        Raises:
-            NotAllowed: code ``run-owned``, naming the process that drives it.
-        """
-        ownership = self.journal.own_run(run_id)
-        if ownership is None:
-            raise run_owned(run_id, self.journal.find_owner(run_id))
-        try:
-            event = self._transact(
-                lambda moment, _transaction, _now: moment.abandon(
-                    run_id, self.journal.find_run(run_id), actor
-                )
-            )
-        finally:
-            ownership.release()
-        self._tell_drivers()
-        return event
 
     def request(self, run_id: str, message: Message) -> Answer:
         """Give a message to a run that this process drives; safe from threads and signal handlers.

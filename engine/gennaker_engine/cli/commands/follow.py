@@ -112,7 +112,9 @@ _DAMAGED = ("state-corrupt", "illegal-transition", "version-conflict", "run-ende
 
 def _give_up(settings: Settings, run: str) -> bool:
     """End a damaged run and what it blocks; False when there is nothing wrong with it."""
-    event = settings.open_engine().abandon_run(run, settings.actor)
+    from gennaker_engine.runtime.abandoning import abandon_run
+
+    event = abandon_run(settings.open_engine(), run, settings.actor)
     if event is None:
         return False
     console = settings.console
