@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gennaker_engine.runtime.clock import read_system_clock
+from gennaker_engine.runtime.clock import SystemClock
 from gennaker_engine.runtime.inbox import run_owned
 from gennaker_engine.runtime.moment import Moment
 
@@ -28,7 +28,7 @@ def abandon_run(engine: Engine, run_id: str, actor: str) -> RunAbandoned | None:
     ownership = journal.own_run(run_id)
     if ownership is None:
         raise run_owned(run_id, journal.find_owner(run_id))
-    moment = Moment(engine, read_system_clock())
+    moment = Moment(engine, SystemClock.now())
     try:
         with journal.transaction() as transaction:
             moment.enter(transaction)
