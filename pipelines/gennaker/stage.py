@@ -311,6 +311,9 @@ class Context(PlanContext, Protocol):
     def log(self, text: str, *, stream: Literal["stdout", "stderr", "system"] = "system") -> None:
         """Write text to the attempt's log; secrets are masked, lines are bounded."""
 
+    def mask(self, text: str) -> str:
+        """Return text with the run's secrets hidden: what is cut has to be masked before."""
+
     def step(self, name: str, fn: Callable[[str], T]) -> T:
         """Call ``fn(key)`` once durably and return its JSON result (at most 64 KiB).
 

@@ -352,6 +352,10 @@ def test_http_requests_give_no_secret_away(
             return Answer(body=key.encode("latin-1", "replace"))
         if asked.path == "/basic":
             return Answer(headers={"X-Back": base64.b64encode(key.encode()).decode()})
+        if asked.path == "/cut":  # at each of the places where a long answer is cut
+            return Answer(body=(("x" * 490) + key + "y" * 80_000).encode("latin-1", "replace"))
+        if asked.path == "/far":
+            return Answer(body=b"".join(b"%s%s" % (key.encode(), b"z" * 7) for _ in range(2000)))
         if asked.path == "/json":
             return Answer(body=json.dumps({"key": key}).encode())
         if asked.path == "/away":
@@ -368,6 +372,8 @@ def test_http_requests_give_no_secret_away(
         "head": ", expect: {headers: {X-Back: other}}",
         "until": ", until: {json: 'body.key == 7', every: 1s}",
         "late": "",
+        "cut": ", expect: {status: 404}",
+        "far": "",
     }
     path = {"head": "basic", "until": "json"}
     project = make_project(
@@ -403,6 +409,8 @@ def test_http_requests_give_no_secret_away(
         "head": ("failed", "failed"),
         "until": ("failed", "timeout"),
         "late": ("failed", "timeout"),
+        "cut": ("failed", "failed"),
+        "far": ("errored", "secret-in-output"),
         "header_quoted": ("succeeded", None),
         "header_lines": ("errored", "http-header"),
         "header_url": ("succeeded", None),
@@ -538,6 +546,34 @@ def test_approvals_and_other_processes_give_no_secret_away(
     assert canaries.values["plain"].encode() in kept.read_bytes()
     kept.unlink()
     search(project, canaries)
+
+
+def test_a_retry_masks_what_reused_stages_were_given(tmp_path: Path, canaries: Canaries) -> None:
+    """What they left in an artifact is shown by a stage of the new run that is given no secret."""
+    project = make_project(
+        tmp_path,
+        canaries,
+        f"""\
+  first:
+    uses: shell
+    environment: staging
+    with: {{run: 'echo "$L $P $O" > it; echo "$Q" >> it', artifacts: {{it: it}}, effect: none,
+           env: {{L: '${{{{ secrets.lines }}}}', P: '${{{{ secrets["plain"] }}}}',
+                  Q: '${{{{ secrets.quoted }}}}', O: '${{{{ secrets.own }}}}'}}}}
+  teller:
+    uses: shell
+    with: {{run: 'cat it; test -e {tmp_path}/good', files: {{it: '${{{{ stages.first.outputs.it }}}}'}}}}
+""",
+        f"environments: {{staging: {{secrets: {{own: {{file: {canaries.folder / 'split'}}}}}}}}}\n",
+    )
+    assert project.call("run", "p")[0] == 1
+    (tmp_path / "good").touch()
+    code, _, err = project.call("retry", "p-1")
+    assert code == 0, err
+    (kept,) = [each for each in (project.state / "artifacts").rglob("*") if each.is_file()]
+    assert canaries.values["split"].encode() in kept.read_bytes()
+    kept.unlink()
+    search(project, canaries, "p-2")
 
 
 @pytest.mark.parametrize("how", ["cancel", "interrupt", "terminate", "kill"])

@@ -112,6 +112,10 @@ class StageContext:
         """Write text to the attempt's log; secrets are masked, lines are bounded."""
         self._open_log().write(text, stream)
 
+    def mask(self, text: str) -> str:
+        """Return text with the run's secrets hidden."""
+        return self._services.masker.mask(text)
+
     def _open_log(self) -> LogWriter:
         with self._lock:
             if self._log is None:

@@ -385,7 +385,8 @@ class Driver:
 
     def _execute(self, driven: Driven, command: Command) -> None:
         if driven.services is None:
-            driven.services = make_run_services(self._services, driven.run)
+            world = self.read_world(driven.run)
+            driven.services = make_run_services(self._services, driven.run, world)
         services = driven.services
         if isinstance(command, Deliver):
             if driven.parking is None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 from gennaker.masking import Masker
 from gennaker.plugins import Registry
 from gennaker.stage import RunFacts
+from gennaker_engine.core.messages import World
 from gennaker_engine.core.run import Run
 from gennaker_engine.core.scope import format_moment
 from gennaker_engine.core.state import Instance
@@ -29,6 +32,7 @@ from gennaker_engine.storage.workspaces import Workspaces
 __all__ = ["LogNote", "RunServices", "Services", "describe_facts", "make_run_services"]
 
 _KEPT_NOTES = 10_000
+_SECRET = re.compile(r"\bsecrets(?:\.|\[\\?['\"])([A-Za-z_][A-Za-z0-9_-]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,8 @@ class RunServices:
     masker: Masker = field(default_factory=Masker)
     earlier: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]] = ()
     """Inputs and environment of what was delivered before this process drove the run."""
+    sources: Sequence[tuple[str, Any]] = ()
+    """Provider and setting of the secrets that stages taken over from another run were given."""
     _masking: threading.Lock = field(default_factory=threading.Lock)
     _source: Path | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -94,6 +100,11 @@ class RunServices:
         with self._masking:
             earlier, self.earlier = self.earlier, ()
             shared = self.shared
+            sources, self.sources = self.sources, ()
+            for provider, setting in sources:
+                with suppress(Exception):  # as below
+                    read = shared.registry.secret_provider(provider)().read
+                    self.masker.add(read(setting, project=shared.project))
             for inputs, environment in earlier:
                 known = {**declared, **(environment.get("secrets") or {})}
                 reader = SecretReader(known, shared.registry, shared.project, self.masker.add)
@@ -107,14 +118,16 @@ class RunServices:
         return self.masker.mask(text) != text
 
 
-def make_run_services(shared: Services, run: Run) -> RunServices:
-    """Return the services of a run that has started."""
+def make_run_services(shared: Services, run: Run, world: World) -> RunServices:
+    """Return the services of a run that has started; the world knows where its secrets are."""
     earlier = [
         (each.inputs, each.environment or {})
         for each in run.facts.instances.values()
         if each.inputs and _was_delivered(each)
     ]
-    return RunServices(shared, describe_facts(run), run.created.source, earlier=earlier)
+    sources = list(_find_reused_secrets(run, world))
+    facts = describe_facts(run)
+    return RunServices(shared, facts, run.created.source, earlier=earlier, sources=sources)
 
 
 def describe_facts(run: Run) -> RunFacts:
@@ -129,6 +142,24 @@ def describe_facts(run: Run) -> RunFacts:
         actor=created.actor,
         started_at=format_moment(created.at if started is None else started),
     )
+
+
+def _find_reused_secrets(run: Run, world: World) -> Iterator[tuple[str, Any]]:
+    """Yield where the secrets are that the definitions of reused stages mention.
+
+    Their inputs are in the journal of another run; where the environment is computed, or its secrets
+    have moved since, those of every environment that has the name are meant.
+    """
+    stages = run.created.definition.get("stages", {})
+    for name in run.created.reused:
+        written = stages.get(name, {})
+        environments = world.environments
+        if written.get("environment") in environments:
+            environments = {"": environments[written["environment"]]}
+        for secret in set(_SECRET.findall(json.dumps(written))):
+            for known in (world.secrets, *(each.secrets for each in environments.values())):
+                if secret in known:
+                    yield known[secret]
 
 
 def _was_delivered(instance: Instance) -> bool:

@@ -113,6 +113,10 @@ class FakeContext:
         """Keep the text in ``lines``."""
         self.lines += [(stream, line) for line in self._masker.mask(text).splitlines() or [""]]
 
+    def mask(self, text: str) -> str:
+        """Return text with the secrets hidden."""
+        return self._masker.mask(text)
+
     def step(self, name: str, fn: Callable[[str], T]) -> T:
         """Call ``fn(key)`` unless the attempt remembers its result."""
         self.check_cancelled()

@@ -140,7 +140,7 @@ class Container:
 
     def _log(self, ctx: Context, number: int, line: str) -> None:
         if _STREAMS[number] == "stderr" and line.strip():
-            self._errors.append(line.strip()[:_SHOWN_WIDTH])
+            self._errors.append(ctx.mask(line.strip())[:_SHOWN_WIDTH])
         ctx.log(line, stream=_STREAMS[number])
 
     def _describe_end(self, state: Mapping[str, Any]) -> str | None:

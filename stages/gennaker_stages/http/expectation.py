@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -80,8 +80,14 @@ class Until(Expectation):
     every: Duration = Field(default="5s", description="How long between two requests.")
 
 
-def find_fault(expected: Expectation, answer: Response) -> str | None:
-    """Return what is not as expected, for people; None when all is."""
+def find_fault(expected: Expectation, answer: Response, mask: Callable[[str], str]) -> str | None:
+    """Return what is not as expected, for people; None when all is.
+
+    Args:
+        expected: what the answer should be.
+        answer: what came.
+        mask: hides secrets, in what is shown cut.
+    """
     if not any(_fits(answer.status, each) for each in expected.status):
         wanted = " or ".join(str(each) for each in expected.status)
         return f"expected status {wanted}, got {answer.status}"
@@ -91,7 +97,7 @@ def find_fault(expected: Expectation, answer: Response) -> str | None:
             said = "no such header" if found is None else repr(found)
             return f"expected header {name!r} to be {value!r}, got {said}"
     for source in expected.json_:
-        fault = _find_json_fault(source, answer)
+        fault = _find_json_fault(source, answer, mask)
         if fault is not None:
             return fault
     return None
@@ -114,7 +120,7 @@ def _fits(status: int, wanted: int | str) -> bool:
     return status == wanted if isinstance(wanted, int) else str(status)[0] == wanted[0]
 
 
-def _find_json_fault(source: str, answer: Response) -> str | None:
+def _find_json_fault(source: str, answer: Response, mask: Callable[[str], str]) -> str | None:
     from gennaker.expressions import Scope, compile_expression
 
     is_json, body = read_json(answer)
@@ -131,9 +137,9 @@ def _find_json_fault(source: str, answer: Response) -> str | None:
         return f"expected {source!r}, which cannot be evaluated: {error.message}"
     if result is True:
         return None
-    return f"expected {source!r} to be true, got {_show(result)}"
+    return f"expected {source!r} to be true, got {_show(result, mask)}"
 
 
-def _show(value: Any) -> str:
-    text = repr(value) if not isinstance(value, bool) else str(value).lower()
+def _show(value: Any, mask: Callable[[str], str]) -> str:
+    text = mask(repr(value)) if not isinstance(value, bool) else str(value).lower()
     return text if len(text) <= 100 else f"{text[:100]}…"

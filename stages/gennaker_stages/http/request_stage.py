@@ -116,17 +116,17 @@ class HttpRequest(Stage):
             ctx.log(f"request {number}: {error.message}")
             return _poll(inputs.until, number)
         if inputs.until is not None:
-            fault = find_fault(inputs.until, answer)
+            fault = find_fault(inputs.until, answer, ctx.mask)
             if fault is not None:
                 ctx.log(f"request {number}: {fault}")
                 return _poll(inputs.until, number)
         expected = inputs.expect or (Expectation() if inputs.until is None else None)
-        fault = find_fault(expected, answer) if expected else None
+        fault = find_fault(expected, answer, ctx.mask) if expected else None
         if fault is not None:
-            ctx.log(f"{fault}; the answer begins: {answer.text[:500]}")
+            ctx.log(f"{fault}; the answer begins: {ctx.mask(answer.text)[:500]}")
             return Failed(fault)
         ctx.log(f"{inputs.method} answered {answer.status}")
-        return Succeeded(_find_outputs(answer))
+        return Succeeded(_find_outputs(answer, ctx))
 
 
 def _poll(until: Until, number: int) -> Waiting:
@@ -191,9 +191,18 @@ def _list_headers(answer: Any) -> dict[str, str]:
     return {name: value for name, value in answer.headers.items() if name not in _PRIVATE}
 
 
-def _find_outputs(answer: Any) -> dict[str, Any]:
-    """What later stages can use; a large body is cut, and its JSON left out."""
+def _find_outputs(answer: Any, ctx: Context) -> dict[str, Any]:
+    """What later stages can use; a large body is cut, and its JSON left out.
+
+    Raises:
+        PermanentError: code ``secret-in-output``: what is cut is not looked at whole any more.
+    """
     text = answer.text
+    if _measure(text) > _MAX_OUTPUT and ctx.mask(text) != text:
+        raise PermanentError(
+            "the answer holds the value of a secret, which would be kept in the journal",
+            code="secret-in-output",
+        )
     is_json, data = read_json(answer)
     while _measure(text) > _MAX_OUTPUT:
         text = text[: len(text) * 3 // 4]

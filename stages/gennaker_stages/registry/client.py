@@ -257,7 +257,8 @@ def _explain(body: bytes) -> str:
             f"{each.get('code', '')} {each.get('message', '')}".strip() for each in errors
         )
     except (ValueError, KeyError, TypeError, AttributeError):
-        return body[:200].decode(errors="replace").strip()
+        # Whole, though it may be long: a secret that was cut could not be masked any more.
+        return (body.decode(errors="replace").strip().splitlines() or [""])[0]
 
 
 def _is_loopback(host: str) -> bool:

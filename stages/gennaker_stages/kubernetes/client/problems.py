@@ -110,7 +110,9 @@ def explain_status(error: ApiError) -> tuple[str, list[str]]:
         message = str(body.get("message") or f"HTTP {error.status}")
         details = body.get("details") or {}
     except (TypeError, ValueError, AttributeError):
-        return f"HTTP {error.status} {error.body[:200].decode(errors='replace')}".strip(), []
+        # A whole line, though it may be long: a secret that was cut could not be masked any more.
+        said = (error.body.decode(errors="replace").splitlines() or [""])[0]
+        return f"HTTP {error.status} {said}".strip(), []
     causes = [
         f"field {each.get('field')}: {each.get('message')}"
         for each in details.get("causes") or ()
