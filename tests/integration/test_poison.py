@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures.scale import scale
 from tests.integration.canary_parts import Project, install
 from tests.integration.runtime_parts import is_alive, wait_for
 
@@ -169,11 +170,22 @@ class Poison(Stage):
         pathlib.Path(inputs.note).write_text("late")
         return Succeeded({"value": "late"})
 
+    def ignore(self, inputs, ctx):
+        pathlib.Path(inputs.note).write_text("begun")
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            try:
+                time.sleep(0.1)
+                ctx.check_cancelled()
+            except BaseException:
+                pass
+        return Succeeded({"value": "late"})
+
     def die(self, inputs, ctx):
         os._exit(3)
 
     def say(self, inputs, ctx):
-        for _ in range(20):
+        for _ in range(int(inputs.note)):
             ctx.log(("x" * 999 + "\\n") * 10_000, stream="stdout")
         ctx.log("end", stream="stdout")
         return Succeeded({"value": "said"})
@@ -351,6 +363,20 @@ def test_a_late_answer_of_a_stage_that_ignored_its_timeout_is_refused(tmp_path: 
     assert [each["type"] for each in about].count("attempt.ended") == 1
 
 
+def test_a_stage_that_ignores_a_cancel_is_left_behind(tmp_path: Path) -> None:
+    """It is given some seconds, then the run ends without it, and with it the process."""
+    note = tmp_path / "note"
+    project = make_project(tmp_path, stage("ignore", note=str(note)) + stage("well"))
+    process = project.start("run", "p")
+    wait_for(note.exists, 30)
+    started = time.monotonic()
+    assert project.call("cancel", "p-1")[0] == 0
+    code, _, err = project.finish(process)
+    assert (code, time.monotonic() - started < 45) == (3, True), err
+    found = read_stages(project)
+    assert (found["ignore"][0], found["well"][0]) == ("aborted", "succeeded")
+
+
 def test_a_stage_that_ends_the_process_three_times_is_poison(tmp_path: Path) -> None:
     """Each resume delivers it again; after three deaths it is errored, and the rest goes on."""
     project = make_project(
@@ -364,18 +390,20 @@ def test_a_stage_that_ends_the_process_three_times_is_poison(tmp_path: Path) -> 
     assert (found["die"][:2], found["well"][0]) == (("errored", "poison"), "succeeded")
 
 
+@pytest.mark.scaled
 @pytest.mark.parametrize("how", ["lines", "one_line", "stage"])
 def test_endless_output_is_bounded(tmp_path: Path, how: str) -> None:
-    """200 MB of output: the log is cut in the middle and says so, memory stays small."""
+    """Up to 1 GB of output: the log is cut in the middle and says so, memory stays small."""
+    size = scale(200, 1000) * 1_000_000
     scripts = {
-        "lines": f"set +o pipefail; yes {'x' * 999} | head -c 200000000",
-        "one_line": "head -c 200000000 /dev/zero | tr '\\\\0' x",
+        "lines": f"set +o pipefail; yes {'x' * 999} | head -c {size}",
+        "one_line": f"head -c {size} /dev/zero | tr '\\\\0' x",
     }
     project = make_project(
         tmp_path,
         stage("well")
         + (
-            stage("say")
+            stage("say", note=str(size // 10_000_000))
             if how == "stage"
             else f'  say:\n    uses: shell\n    with: {{run: "{scripts[how]}; echo; echo end"}}\n'
         ),
@@ -383,7 +411,7 @@ def test_endless_output_is_bounded(tmp_path: Path, how: str) -> None:
     process = project.start("run", "p")
     reader = threading.Thread(target=deque, args=(process.stderr, 0), daemon=True)
     reader.start()
-    code, memory = finish(process, 100)
+    code, memory = finish(process, scale(100, 1000))
     reader.join(10)
     assert code == 0
     assert memory < 300 << 20
