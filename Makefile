@@ -10,7 +10,7 @@ PINS = pyproject.toml requirements/runtime.txt requirements/build.txt
 SOURCES = pipelines engine stages
 
 .DEFAULT_GOAL = help
-.PHONY: help demo venv test nightly lint format bench bench-peers docs pins
+.PHONY: help demo venv test nightly mutants lint format bench bench-peers docs pins
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,6 +37,9 @@ nightly: $(DEV) ## the tests that take hours: large sweeps, fuzzing, soaks; ARGS
 	@scripts/install_system_packages.sh
 	@$(RUN) -m tests.fixtures.go_build
 	@GENNAKER_TEST_SCALE=nightly $(RUN) -m pytest -m "nightly or scaled" --timeout 0 $(ARGS)
+
+mutants: $(DEV) ## change the core in one place at a time; some test must fail; ARGS="--sample 100"
+	@$(RUN) -m tests.mutants $(ARGS)
 
 lint: $(DEV) ## ruff, mypy and the contracts between the packages
 	@$(VENV)/bin/ruff check
