@@ -81,7 +81,15 @@ def test_what_was_approved_is_deployed_and_what_moved_is_told(desk: Desk) -> Non
     moved = "deploy | ConfigMap/shop/settings was changed since the plan was shown, last by 'kubectl-edit'"
     assert moved in done.err
     assert client.get(path)["data"] == {"level": "debug", "x": "y"}
+    body["data"] = {"level": "theirs"}
+    assert client.call("PATCH", f"{path}?fieldManager=other&force=true", body, APPLY)[0] == 200
     client.close()
+    refused = desk.call("plan", "shop", "--sandbox")
+    assert refused.code == 1
+    assert (
+        'refuse ConfigMap/settings  field-conflict: field .data.level: conflict with "other"'
+        in refused.out
+    )
 
 
 def test_checklist_36_secrets_of_manifests_are_masked_everywhere(desk: Desk) -> None:

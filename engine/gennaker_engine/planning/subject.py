@@ -10,7 +10,7 @@ from gennaker.errors import GennakerError
 from gennaker_engine.planning.stage import plan_stage
 from gennaker_engine.runtime.services import RunServices
 
-__all__ = ["plan_subject"]
+__all__ = ["MOST_FIELDS", "plan_subject", "shorten_plan"]
 
 Json = Any
 MOST_FIELDS = 256 << 10
@@ -33,18 +33,19 @@ def plan_subject(
     plans = {}
     for entry in subject:
         planned = plan_stage(services.shared, services.facts, source, entry)
-        plans[entry["id"]] = _mask(_shorten(planned.to_data()), services)
+        plans[entry["id"]] = _mask(shorten_plan(planned.to_data()), services)
     return plans
 
 
-def _shorten(data: dict[str, Json]) -> dict[str, Json]:
+def shorten_plan(data: dict[str, Json]) -> dict[str, Json]:
     """Return a plan as it is journaled: of what is created no fields, and not more than a bound."""
     if "changes" not in data:
         return data
     kept, size = [], 0
     for change in data["changes"]:
-        size += len(json.dumps(change.get("fields", ())))
-        is_long = size > MOST_FIELDS or change["action"] == "create"
+        is_new = change["action"] == "create"
+        size += 0 if is_new else len(json.dumps(change.get("fields", ())))
+        is_long = is_new or size > MOST_FIELDS
         kept.append({key: change[key] for key in change if key != "fields" or not is_long})
     return {**data, "changes": kept}
 

@@ -121,7 +121,7 @@ class KubernetesDeploy(Stage):
         try:
             bundle = _prepare(inputs, ctx, cluster, applyset)
         except BundleError as error:
-            raise error.tell(ctx.log) from error
+            raise error.tell(ctx.log) from None
         check_shown(ctx.shown, bundle)
         deploy = Deploy(cluster, ctx, applyset, inputs.conflicts)
         deploy.look(bundle.waves)

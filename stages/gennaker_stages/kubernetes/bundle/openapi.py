@@ -129,7 +129,7 @@ def compact_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _compact_type(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
-    return {} if name.endswith(tuple(_ANYTHING)) else compact_schema(schema)
+    return {} if name.endswith(_ANYTHING) else compact_schema(schema)
 
 
 def _keep(path: Path, content: bytes) -> None:

@@ -6,13 +6,14 @@ The one door: what a plan shows and what a deploy applies both come from here, s
 from __future__ import annotations
 
 import base64
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gennaker.canonical import digest_of
-from gennaker.errors import PermanentError
+from gennaker.errors import PermanentError, Problem
 from gennaker_stages.kubernetes.bundle.checking import BundleError, Checker
 from gennaker_stages.kubernetes.bundle.masking import LAST_APPLIED, hide_secret, is_secret
 from gennaker_stages.kubernetes.bundle.objects import Object
@@ -98,7 +99,7 @@ def prepare_bundle(
     placed = checker.place()
     problems += checker.problems
     if problems:
-        raise BundleError(sorted(problems, key=lambda each: (each.location is None, each.location)))
+        raise BundleError(sorted(problems, key=_find_place))
     waves = group_waves(each.body for each in placed)
     sources = {
         id(each.body): each.origin.source
@@ -106,6 +107,12 @@ def prepare_bundle(
         if each.origin is not None and each.origin.source is not None
     }
     return Bundle(waves, sources)
+
+
+def _find_place(problem: Problem) -> tuple[int, int]:
+    """Return where a problem is, to tell problems in the order of the bundle; unplaced ones last."""
+    place = problem.location
+    return (place.line or 0, place.column or 0) if place is not None else (sys.maxsize, 0)
 
 
 def normalize_object(body: Object) -> Object:
