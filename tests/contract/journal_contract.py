@@ -153,6 +153,19 @@ class JournalContract:
         for each in journals:
             each.close()
 
+    def test_a_damaged_run_is_ended_behind_whatever_is_there(self, journal, other):
+        """The last event comes after all others, also when the row's version is not theirs."""
+        with journal.transaction() as transaction:
+            transaction.append(make_row(version=3), 0, [{"type": each} for each in "abc"])
+        row = other.find_run("shop-1")
+        with other.transaction() as transaction:
+            ended = replace(row, state="ended", outcome="errored", ended_at=9.0)
+            transaction.end_damaged(ended, {"type": "given up"})
+        assert replace(ended, version=4) == journal.find_run("shop-1")
+        (last,) = journal.load_events("shop-1", after=3)
+        assert (last.sequence, last.data) == (4, {"type": "given up"})
+        assert [change.version for change in journal.list_changes(0)] == [4]
+
     def test_a_run_is_created_once(self, journal, other):
         """A second creation of the same id is a conflict, not a second run."""
         with journal.transaction() as transaction:
