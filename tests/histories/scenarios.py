@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -23,6 +24,7 @@ from gennaker_engine.core.events import Event
 from gennaker_engine.core.messages import Cancel, Decide, Park
 from gennaker_engine.core.run import Run
 from gennaker_engine.runtime import Engine
+from gennaker_engine.runtime.abandoning import abandon_run
 from gennaker_engine.runtime.observer import QuietObserver
 from tests.fixtures.virtual_clock import VirtualClock
 from tests.integration import crash_parts, runtime_parts
@@ -279,6 +281,25 @@ def guarded(root: Path) -> Engine:
         if number == 2:
             engine.send(run_id, Cancel("local:bob", "cancel"))
         engine.drive(run_id)
+    return engine
+
+
+@scenario
+def abandoned(root: Path) -> Engine:
+    """Given up with the lock it held as it could not be read; the damage was mended afterwards."""
+    engine = open_shop(
+        root,
+        "stages:\n  it: {uses: t.deploy, environment: staging}\n  ask: {uses: approval, needs: it}\n"
+        "  more: {uses: t.deploy, environment: staging, needs: ask}\n",
+    )
+    run_id = start_run(engine)
+    engine.drive(run_id, detach_on_wait=True)
+    with sqlite3.connect(".gennaker/state.db") as connection:
+        (text,) = connection.execute("SELECT data FROM events WHERE sequence = 4").fetchone()
+        connection.execute("UPDATE events SET data = '{' WHERE sequence = 4")
+        connection.commit()
+        abandon_run(engine, run_id, "local:bob")
+        connection.execute("UPDATE events SET data = ? WHERE sequence = 4", (text,))
     return engine
 
 
