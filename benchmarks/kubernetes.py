@@ -18,6 +18,11 @@ from pathlib import Path
 
 from benchmarks.bundles import measure_memory
 from benchmarks.measuring import Measurement
+from gennaker.stage import Environment
+from gennaker.testing import FakeContext
+from gennaker_stages.kubernetes.client.cluster import Cluster
+from gennaker_stages.kubernetes.deploy_stage import KubernetesDeploy
+from gennaker_stages.kubernetes.settings import KubernetesSettings
 from tests.fixtures.control_plane import ControlPlane
 from tests.fixtures.go_build import CONTROL_PLANE, build_once
 
@@ -60,31 +65,34 @@ kind: Secret
 metadata: {{name: secret-{0}}}
 data: {{password: aHVudGVyMg==}}
 """
-DEPLOYMENT = """\
-apiVersion: apps/v1
-kind: Deployment
-metadata: {{name: web-{0}, labels: {{app: "web-{0}"}}}}
+# As large as a Deployment, but nothing happens to it: kubectl waits for nothing.
+CRON_JOB = """\
+apiVersion: batch/v1
+kind: CronJob
+metadata: {{name: job-{0}, labels: {{app: "job-{0}"}}}}
 spec:
-  replicas: 0
-  selector: {{matchLabels: {{app: "web-{0}"}}}}
-  template:
-    metadata: {{labels: {{app: "web-{0}"}}}}
+  schedule: "0 3 * * *"
+  suspend: true
+  jobTemplate:
     spec:
-      containers:
-        - name: web
-          image: r.test/web:1
-          ports: [{{containerPort: 8080}}]
-          env: [{{name: A, value: b}}]
-          resources: {{requests: {{cpu: 100m, memory: 64Mi}}}}
+      template:
+        metadata: {{labels: {{app: "job-{0}"}}}}
+        spec:
+          restartPolicy: Never
+          containers:
+            - name: job
+              image: r.test/job:1
+              env: [{{name: A, value: b}}]
+              resources: {{requests: {{cpu: 100m, memory: 64Mi}}}}
 """
 # Of ten objects: what a namespace is mostly made of.
-MIX = [CONFIG] * 5 + [SERVICE] * 2 + [SECRET] * 2 + [DEPLOYMENT]
+MIX = [CONFIG] * 5 + [SERVICE] * 2 + [SECRET] * 2 + [CRON_JOB]
 
 
 def measure() -> list[Measurement]:
     """Measure a first deploy, and deploys of the same again, of both."""
-    with tempfile.TemporaryDirectory() as name, _run_cluster(Path(name)) as cluster:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as name, _run_cluster(Path(name) / "cluster") as cluster:
+        folder = Path(name) / "project"
         files = _write_objects(folder / "chart" / "templates")
         cluster.run_kubectl("create", "namespace", "kubectl")
         applied = _time(_kubectl(cluster, "apply", files))
@@ -96,6 +104,8 @@ def measure() -> list[Measurement]:
         planned = sorted(each[2] for each in ours)[1]
         cluster.run_kubectl("create", "namespace", "large")
         memory = measure_memory(cluster.kubeconfig, "large", LARGE)
+        bundle = b"---\n".join(each.read_bytes() for each in sorted(files.iterdir()))
+        stage = sorted(_time_stage(folder, cluster, bundle, f"stage-{n}") for n in range(3))[1]
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     return [
         Measurement(
@@ -108,13 +118,24 @@ def measure() -> list[Measurement]:
             f"plan {OBJECTS} unchanged", planned, "s", 0.2 * differed, differed, "kubectl diff"
         ),
         Measurement(f"plan {LARGE} new objects: memory", memory, "MB", 200),
+        Measurement(
+            "  its stage alone, of the first",
+            stage[0],
+            "s",
+            0.3 * applied,
+            applied,
+            "kubectl apply",
+        ),
+        Measurement(
+            "  its stage alone, unchanged", stage[1], "s", 0.1 * again, again, "kubectl apply"
+        ),
         Measurement("largest process of all of these", peak, "MB"),
     ]
 
 
 @contextmanager
 def _run_cluster(folder: Path) -> Iterator[ControlPlane]:
-    cluster = ControlPlane(build_once(CONTROL_PLANE), folder / "cluster")
+    cluster = ControlPlane(build_once(CONTROL_PLANE), folder)
     try:
         cluster.start()
         yield cluster
@@ -151,7 +172,7 @@ def _time_gennaker(
     """Return the seconds of a first deploy, of the same again, and of a plan."""
     settings = f"kubernetes: {{namespace: {namespace}, create_namespace: true}}"
     (folder / "gennaker.yaml").write_text(
-        f"project: bench\nsource: {{exclude: ['cluster/**']}}\nenvironments:\n  bench:\n    {settings}\n"
+        f"project: bench\nenvironments:\n  bench:\n    {settings}\n"
     )
     (folder / "pipelines").mkdir(exist_ok=True)
     (folder / "pipelines" / "bench.yaml").write_text(PIPELINE)
@@ -162,6 +183,25 @@ def _time_gennaker(
         _time(run, folder, environment),
         _time(plan, folder, environment),
     )
+
+
+def _time_stage(
+    folder: Path, cluster: ControlPlane, bundle: bytes, namespace: str
+) -> tuple[float, float]:
+    """Return the seconds of the stage in this process, as in a worker: first, and unchanged."""
+    settings = KubernetesSettings(namespace=namespace, create_namespace=True)
+    found = []
+    for _ in range(2):
+        started = time.perf_counter()
+        connection = Cluster(cluster.kubeconfig, None, settings, project=folder)
+        environment = Environment("bench", "kubernetes")
+        context = FakeContext(
+            folder / namespace, environment=environment, connection=connection, timeout=600
+        )
+        artifact = context.artifacts.put(bundle)
+        KubernetesDeploy().run(KubernetesDeploy.Inputs(bundle=artifact), context)
+        found.append(time.perf_counter() - started)
+    return found[0], found[1]
 
 
 def _time(

@@ -406,3 +406,16 @@ class ApplyContract(DeployParts):
         self.write_as(context, "other", body)
         with pytest.raises(PermanentError, match=f"other-owner: .*ConfigMap/a belongs to {owner}"):
             self.redeploy(context, config("mine", x="1") + config("a", x="1"))
+
+    def test_reads_the_images_of_many_workloads(self, context: FakeContext) -> None:
+        """The images of more workloads than are asked one by one are those of their Pods."""
+        web = MIXED.partition("---")[0]
+        bundle = "---\n".join(
+            web.replace("name: web, labels", f"name: w{number}, labels")
+            .replace("app: web", f"app: w{number}")
+            .replace("web:1", f"web:{number}")
+            for number in range(5)
+        )
+        done = self.deploy(context, bundle)
+        assert isinstance(done, Succeeded), done
+        assert done.outputs["images"] == [f"r.test/web:{number}" for number in range(5)]

@@ -242,9 +242,6 @@ def _explain(cluster: Cluster, result: Any, within: str, ctx: Context) -> Failed
 
 
 def _read_images(cluster: Cluster, workloads: list[dict[str, Any]]) -> list[str]:
-    from gennaker_stages.kubernetes.health.explanation import collect_images, find_pods
+    from gennaker_stages.kubernetes.health.explanation import collect_images, find_pods_of
 
-    images: set[str] = set()
-    for body in workloads:
-        images |= collect_images(find_pods(cluster, body))
-    return sorted(images)
+    return sorted(collect_images(find_pods_of(cluster, workloads)))

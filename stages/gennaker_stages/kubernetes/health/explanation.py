@@ -10,9 +10,11 @@ from gennaker_stages.kubernetes.bundle.objects import name_of
 if TYPE_CHECKING:
     from gennaker_stages.kubernetes.client.cluster import Cluster
 
-__all__ = ["collect_images", "explain_workload", "find_pods"]
+__all__ = ["collect_images", "explain_workload", "find_pods", "find_pods_of"]
 
 Object = Mapping[str, Any]
+_FEW = 3
+"""So many workloads of a namespace are asked for their Pods one by one; for more all are listed."""
 
 
 def find_pods(cluster: Cluster, workload: Object) -> list[dict[str, Any]]:
@@ -27,6 +29,21 @@ def find_pods(cluster: Cluster, workload: Object) -> list[dict[str, Any]]:
         return []
     found = cluster.list_objects(pods, metadata["namespace"], labels=selector)["items"]
     return [each for each in found if not each["metadata"].get("deletionTimestamp")]
+
+
+def find_pods_of(cluster: Cluster, workloads: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the live Pods of several workloads; of many in a namespace with one request."""
+    spaces: dict[str, list[dict[str, Any]]] = {}
+    for each in workloads:
+        spaces.setdefault(str(each["metadata"]["namespace"]), []).append(each)
+    found = []
+    for namespace, here in spaces.items():
+        if len(here) <= _FEW:
+            found += [pod for each in here for pod in find_pods(cluster, each)]
+            continue
+        pods = cluster.list_objects(cluster.find_resource("v1", "Pod"), namespace)["items"]
+        found += [pod for pod in pods if any(_has_pod(each, pod) for each in here)]
+    return found
 
 
 def collect_images(pods: list[dict[str, Any]]) -> set[str]:
@@ -97,6 +114,31 @@ def _find_events(cluster: Cluster, body: Object) -> list[str]:
         f"{each.get('reason')}: {str(each.get('message')).strip()}"
         for each in warnings[-2:]
     ]
+
+
+def _has_pod(workload: Object, pod: Object) -> bool:
+    metadata = pod["metadata"]
+    if workload["kind"] == "Pod":
+        return bool(workload["metadata"]["name"] == metadata["name"])
+    selector = (workload.get("spec") or {}).get("selector") or {}
+    labels = metadata.get("labels") or {}
+    return (
+        bool(selector)
+        and not metadata.get("deletionTimestamp")
+        and all(labels.get(k) == v for k, v in (selector.get("matchLabels") or {}).items())
+        and all(_fits(each, labels) for each in selector.get("matchExpressions") or ())
+    )
+
+
+def _fits(rule: Object, labels: Object) -> bool:
+    values = rule.get("values") or ()
+    value = labels.get(rule["key"])
+    return {
+        "In": value in values,
+        "NotIn": value not in values,
+        "Exists": value is not None,
+        "DoesNotExist": value is None,
+    }[rule["operator"]]
 
 
 def _is_ready(pod: Object) -> bool:
