@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gennaker_engine.journal.opening import find_sharer, note_server
-from gennaker_engine.journal.port import DeployRow
+from gennaker_engine.journal.port import Deployment, DeployRow
 from gennaker_engine.journal.sqlite import SqliteJournal
 from gennaker_engine.runtime.retention import GRACE, Policy, Retention
 from gennaker_engine.storage.artifacts import ArtifactFolder
@@ -58,6 +58,7 @@ def add_run(
         transaction.append(row, 0, written)
         if deploys:
             transaction.record_deploy(DeployRow("shop", deploys, run, "d", NOW))
+            transaction.write_deployment(Deployment("shop", deploys, run, "d", "a", NOW))
 
 
 def remove(
@@ -116,6 +117,7 @@ def test_the_newest_deploys_of_each_environment_are_kept(journal, folder):
         connection.execute('UPDATE events SET data = \'{"effect":"deploy"\' WHERE run_key = 1')
     assert remove(journal, folder, deploys=2) == []
     assert remove(journal, folder, deploys=1) == ["a-2", "a-1"]
+    assert [each.run for each in journal.list_deployments("shop", "staging")] == ["a-3"]
 
 
 def test_a_run_that_is_retried_meanwhile_stays(journal, folder, monkeypatch):

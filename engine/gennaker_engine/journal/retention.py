@@ -55,6 +55,7 @@ class TransactionRetention:
         """
         values = {"runs": self._pass_list(runs)}
         events = self._change("delete_events", values)
+        self._change("delete_deployments", values)
         self._change("delete_runs", values)
         self._change("delete_deployments", values)
         return events

@@ -188,7 +188,10 @@ class Retention:
 
 def choose_runs(journal: Journal, policy: Policy, *, now: float) -> list[RunSummary]:
     """Return the runs that no rule keeps and no other run needs, newest first."""
-    kept = {each.run for each in journal.list_deploys()}
+    deploys = journal.list_deploys()
+    kept = {each.run for each in deploys}
+    for scope in {each.scope for each in deploys}:
+        kept |= {each.run for each in journal.list_current_deployments(scope)}
     with journal.transaction() as transaction:
         runs = transaction.list_summaries()
     places: Counter[tuple[str, bool]] = Counter()

@@ -210,6 +210,11 @@ DELETE FROM events WHERE run_key IN (
 -- name: delete_deployments
 DELETE FROM deployments WHERE run = ANY (%(runs)s::text[]) AND run NOT IN (SELECT run FROM runs)
 
+-- name: delete_deployments
+DELETE FROM deployments WHERE run IN (
+    SELECT run FROM runs WHERE run = ANY (%(runs)s::text[]) AND state = 'ended'
+)
+
 -- name: delete_runs
 DELETE FROM runs WHERE run = ANY (%(runs)s::text[]) AND state = 'ended'
 
