@@ -12,8 +12,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -29,18 +28,15 @@ from gennaker_engine.journal.port import (
     RunFilter,
     RunRow,
     StoredEvent,
-    VersionConflict,
 )
 from gennaker_engine.journal.queries import load_queries
-from gennaker_engine.journal.repair import TransactionRepair
 from gennaker_engine.journal.rows import (
-    RUN_FIELDS,
-    encode_event,
     make_prefix_range,
     read_claim,
     read_event,
     read_run,
 )
+from gennaker_engine.journal.sqlite_transaction import SqliteTransaction, explain_error
 
 __all__ = ["SqliteJournal"]
 
@@ -171,13 +167,7 @@ class SqliteJournal(JournalDeployments):
             ) from error
 
     def _explain(self, error: sqlite3.Error) -> StateError:
-        number = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        code, what, hint = _EXPLANATIONS.get(
-            number, ("state-error", f"the state {{path}} gave an error ({error})", None)
-        )
-        if number == sqlite3.SQLITE_BUSY:
-            hint = f"another process kept it locked for {self._busy:g}s; see who has it open"
-        return StateError(what.format(path=self._path), code=code, hint=hint)
+        return explain_error(error, self._path, busy=self._busy)
 
     # Writing ------------------------------------------------------------------------------------
 
@@ -196,7 +186,7 @@ class SqliteJournal(JournalDeployments):
     @contextlib.contextmanager
     def _begun(self) -> Iterator[SqliteTransaction]:
         with self._write_lock, self._translated():
-            transaction = SqliteTransaction(self._writer, self._queries)
+            transaction = SqliteTransaction(self._writer, self._queries, self._explain)
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
                 yield transaction
@@ -351,141 +341,6 @@ class SqliteJournal(JournalDeployments):
             self._writer.close()
             if self._reader is not None:
                 self._reader.close()
-
-
-class SqliteTransaction(TransactionRepair):
-    """Reads and writes that become durable together; made by :meth:`SqliteJournal.transaction`.
-
-    Attributes:
-        appended: run, sequence and text of the first event of each append.
-    """
-
-    def __init__(self, connection: sqlite3.Connection, queries: Mapping[str, str]) -> None:
-        self.appended: list[tuple[str, int, str]] = []
-        self._connection = connection
-        self._queries = queries
-        self._before = connection.total_changes
-
-    @property
-    def wrote(self) -> bool:
-        """Whether there is anything to keep."""
-        return self._connection.total_changes != self._before
-
-    def _count_up(self, name: str) -> int:
-        (row,) = self._connection.execute(self._queries["count_up"], {"name": name}).fetchall()
-        value: int = row[0]
-        return value
-
-    def allocate_number(self, pipeline: str) -> int:
-        """Return the pipeline's next run number."""
-        return self._count_up(f"number/{pipeline}")
-
-    def next_place(self) -> int:
-        """Return a new, larger place."""
-        return self._count_up("place")
-
-    def append(self, row: RunRow, expected_version: int, events: Sequence[dict[str, Json]]) -> None:
-        """Add events to a run (``row.version`` is the version after them) and project its row.
-
-        Raises:
-            VersionConflict: when the run's version is not ``expected_version`` (0: a new run).
-        """
-        if row.version != expected_version + len(events):
-            raise ValueError(f"{len(events)} events do not lead to version {row.version}")
-        values = {name: getattr(row, name) for name in RUN_FIELDS}
-        values |= {"expected": expected_version, "change": self._count_up("change")}
-        query = self._queries["update_run" if expected_version else "insert_run"]
-        found = self._connection.execute(query, values).fetchall()
-        if not found:
-            raise VersionConflict(
-                f"run {row.run!r} is not at version {expected_version} any more",
-                hint="load its newest events and decide again",
-            )
-        key = found[0][0]
-        texts = [encode_event(data) for data in events]
-        self._connection.executemany(
-            self._queries["insert_event"],
-            [(key, sequence, text) for sequence, text in enumerate(texts, expected_version + 1)],
-        )
-        self.appended += [(row.run, expected_version + 1, text) for text in texts[:1]]
-
-    def load_events(self, run: str, *, after: int = 0) -> list[StoredEvent]:
-        """As :meth:`SqliteJournal.load_events`, seen from inside."""
-        rows = self._ask("select_events", {"run": run, "after": after})
-        return [read_event(row) for row in rows]
-
-    def list_changes(self, after: int) -> list[Change]:
-        """As :meth:`SqliteJournal.list_changes`, seen from inside."""
-        return [Change(*row) for row in self._ask("select_changes", {"after": after})]
-
-    def read_claims(self, scope_prefix: str = "") -> list[Claim]:
-        """Return the claims whose key starts with the prefix, in order of place."""
-        rows = self._ask("select_claims", make_prefix_range(scope_prefix))
-        return [read_claim(row) for row in rows]
-
-    def read_claims_of(self, run: str) -> list[Claim]:
-        """Return the run's own claims, in order of place."""
-        return [read_claim(row) for row in self._ask("select_claims_of_run", {"run": run})]
-
-    def write_claim(self, claim: Claim) -> None:
-        """Insert or replace the claim of (key, run)."""
-        values = asdict(claim)
-        values["slots"] = values.pop("limit")
-        self._connection.execute(self._queries["write_claim"], values)
-
-    def delete_claim(self, key: str, run: str) -> None:
-        """Remove it; nothing happens when there is none."""
-        self._connection.execute(self._queries["delete_claim"], {"key": key, "run": run})
-
-    def last_deploy(self, scope: str, environment: str) -> DeployRow | None:
-        """Return the last deploy of the environment that began."""
-        rows = self._ask("select_last_deploy", {"scope": scope, "environment": environment})
-        return DeployRow(*rows[0]) if rows else None
-
-    def record_deploy(self, row: DeployRow) -> None:
-        """Make this the environment's last deploy."""
-        self._connection.execute(self._queries["record_deploy"], asdict(row))
-
-    def _ask(self, name: str, parameters: Mapping[str, Json]) -> list[tuple[Any, ...]]:
-        return self._connection.execute(self._queries[name], parameters).fetchall()
-
-    def _change(self, name: str, parameters: Mapping[str, Json]) -> int:
-        return self._connection.execute(self._queries[name], parameters).rowcount
-
-    def _pass_list(self, values: Sequence[str]) -> str:
-        return json.dumps(values)
-
-
-_UNWRITABLE = (
-    "state-unwritable",
-    "the state {path} cannot be written",
-    "make it and its folder writable, or choose another with --state",
-)
-_CORRUPT = (
-    "state-corrupt",
-    "the state {path} is damaged or no journal",
-    "restore it from a copy, or choose another file as state",
-)
-_EXPLANATIONS: dict[int, tuple[str, str, str | None]] = {
-    sqlite3.SQLITE_BUSY: ("state-busy", "the state {path} is locked", None),
-    sqlite3.SQLITE_LOCKED: ("state-busy", "the state {path} is locked", None),
-    sqlite3.SQLITE_READONLY: _UNWRITABLE,
-    sqlite3.SQLITE_CANTOPEN: _UNWRITABLE,
-    sqlite3.SQLITE_PERM: _UNWRITABLE,
-    sqlite3.SQLITE_IOERR: (
-        "state-unwritable",
-        "the disk of the state {path} fails",
-        "see what the system's log says of it; runs go on with 'gennaker resume'",
-    ),
-    sqlite3.SQLITE_FULL: (
-        "state-full",
-        "the disk of the state {path} is full",
-        "make room; the run goes on with 'gennaker resume'",
-    ),
-    sqlite3.SQLITE_CORRUPT: _CORRUPT,
-    sqlite3.SQLITE_NOTADB: _CORRUPT,
-    sqlite3.SQLITE_ERROR: _CORRUPT,
-}
 
 
 def _make_private_file(path: Path) -> None:
