@@ -7,6 +7,7 @@ entry-point group ``gennaker.targets``.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,13 +15,28 @@ from pydantic import BaseModel, ConfigDict
 
 from gennaker.stage import API_VERSION
 
-__all__ = ["Target", "TargetSettings"]
+__all__ = ["RunningSandbox", "Target", "TargetSettings"]
 
 
 class TargetSettings(BaseModel):
     """Base of a target's settings in ``gennaker.yaml``; unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class RunningSandbox:
+    """A target's sandbox that runs for a state folder.
+
+    Attributes:
+        url: where it listens, without its secret.
+        pid: its process.
+        access: what the target's own tools need to reach it, by name (``kubeconfig``: a file).
+    """
+
+    url: str
+    pid: int
+    access: Mapping[str, str]
 
 
 class Target:
@@ -54,3 +70,20 @@ class Target:
             code="no-sandbox",
             hint=f"run without --sandbox, or give environment {environment!r} another target",
         )
+
+    def find_sandbox(
+        self, environments: Mapping[str, Any], *, state: Path, start: bool = False
+    ) -> RunningSandbox | None:
+        """Return the sandbox that runs for this state folder, None when none does.
+
+        Args:
+            environments: the settings of each environment it has a place for, by name.
+            state: the state folder.
+            start: start it when it does not run; it then stays until :meth:`stop_sandbox`. A target
+                without a sandbox still returns None.
+        """
+        return None
+
+    def stop_sandbox(self, *, state: Path) -> bool:
+        """End this state folder's sandbox, its content stays; return whether one ran."""
+        return False

@@ -77,7 +77,10 @@ COMMANDS: dict[str, CommandEntry] = {
             ("events", "events", "Print a run's journal as an audit trail."),
             ("artifacts", "artifacts", "List or fetch what a run made."),
         ),
-        _KEEP: (("gc", "gc", "Remove old runs and what only they need."),),
+        _KEEP: (
+            ("gc", "gc", "Remove old runs and what only they need."),
+            ("sandbox", "sandbox", "Start, stop or show the sandbox of this state folder."),
+        ),
         _HELP: (
             ("stages", "stages", "List the stage types, or describe one."),
             ("plugins", "plugins", "List every plugin found, also the broken ones."),

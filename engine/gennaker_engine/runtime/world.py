@@ -12,9 +12,10 @@ from gennaker.durations import parse_duration
 from gennaker.errors import GennakerError, InvalidInput
 from gennaker.plugins import Registry
 from gennaker.project import EnvironmentSettings, Project, ProjectSettings
+from gennaker.target import Target
 from gennaker_engine.core.messages import EnvironmentFacts, World
 
-__all__ = ["WorldReader", "lock_scope"]
+__all__ = ["WorldReader", "lock_scope", "validate_target"]
 
 Json = Any
 
@@ -82,7 +83,7 @@ class WorldReader:
             if settings.target is not None and key not in self._sandboxes:
                 target = self._registry.target(settings.target)
                 self._sandboxes[key] = target().sandbox(
-                    _validate(target, name, settings), environment=name, state=self._state
+                    validate_target(target, name, settings), environment=name, state=self._state
                 )
         self._worlds.pop(True, None)
 
@@ -147,7 +148,12 @@ class WorldReader:
             return ()
 
 
-def _validate(target: Any, name: str, written: EnvironmentSettings) -> Any:
+def validate_target(target: type[Target], name: str, written: EnvironmentSettings) -> Any:
+    """Return the target's settings of the environment called ``name``.
+
+    Raises:
+        InvalidInput: code ``invalid-environment``, when they are wrong.
+    """
     try:
         return target.Settings.model_validate(dict(written.settings))
     except ValidationError as error:

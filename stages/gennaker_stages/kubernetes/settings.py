@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from gennaker.target import Target, TargetSettings
+from gennaker.target import RunningSandbox, Target, TargetSettings
 
 if TYPE_CHECKING:
     from gennaker_stages.kubernetes.client.cluster import Cluster
@@ -96,3 +96,24 @@ class KubernetesTarget(Target):
             **settings.model_dump(mode="json", exclude_defaults=True, by_alias=True),
             "sandbox": str(state),
         }
+
+    def find_sandbox(
+        self, environments: Mapping[str, KubernetesSettings], *, state: Path, start: bool = False
+    ) -> RunningSandbox | None:
+        """Return the helper process and a kubeconfig with a context for every environment."""
+        from gennaker_stages.kubernetes.sandbox import process
+
+        address = (
+            process.ensure_sandbox(state, pinned=True) if start else process.read_sandbox(state)
+        )
+        if address is None:
+            return None
+        namespaces = {name: each.namespace for name, each in environments.items()}
+        path = address.write_contexts(namespaces)
+        return RunningSandbox(address.url, address.pid, {"kubeconfig": str(path)})
+
+    def stop_sandbox(self, *, state: Path) -> bool:
+        """End the helper process."""
+        from gennaker_stages.kubernetes.sandbox.process import stop_sandbox
+
+        return stop_sandbox(state)

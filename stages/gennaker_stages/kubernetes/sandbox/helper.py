@@ -19,7 +19,7 @@ from typing import Any
 
 from .api import Api
 from .cluster import Cluster
-from .kubeconfig import make_kubeconfig, write_private
+from .kubeconfig import move_kubeconfig, write_private
 from .server import Server
 
 __all__ = ["ENVIRONMENT_NAME", "Helper", "serve"]
@@ -79,10 +79,8 @@ def serve(folder: Path, *, grace: float = GRACE_SECONDS) -> int:
     server.start()
     # Kept so that kubeconfigs stay good over a restart.
     write_private(folder / "address.json", {"port": server.port, "token": token})
-    for path in folder.glob("*/kubeconfig"):
-        name = path.parent.name
-        config = make_kubeconfig(server.url, token, path=f"/environments/{name}", name=name)
-        write_private(path, config)
+    for path in (*folder.glob("kubeconfig"), *folder.glob("*/kubeconfig")):
+        move_kubeconfig(path, server.url, token)
     content = {"url": server.url, "token": token, "pid": os.getpid()}
     os.pwrite(lock, json.dumps(content).encode(), 0)
     users = _wait_for_end(folder, ended, grace)

@@ -4,31 +4,69 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["make_kubeconfig", "write_private"]
+__all__ = [
+    "Context",
+    "make_environment_contexts",
+    "make_kubeconfig",
+    "move_kubeconfig",
+    "write_private",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One entry: a cluster's ``path`` on the server, and the namespace meant when none is said."""
+
+    path: str = ""
+    namespace: str | None = None
 
 
 def make_kubeconfig(
-    url: str, token: str, *, path: str = "", name: str = "sandbox"
+    url: str, token: str, contexts: Mapping[str, Context] | None = None
 ) -> dict[str, Any]:
-    """Return a kubeconfig with one context, called ``name``.
+    """Return a kubeconfig; the first of its contexts is the current one.
 
     Args:
         url: of the server, without a path.
         token: its secret; it becomes part of the address, for kubectl sends none over plain HTTP.
-        path: of the cluster on the server (``/environments/staging``).
-        name: of the context.
+        contexts: what each context points at, by name; ``sandbox`` alone unless given.
     """
+    given = contexts or {"sandbox": Context()}
+    clusters = [
+        {"name": name, "cluster": {"server": f"{url}/{token}{each.path}"}}
+        for name, each in given.items()
+    ]
+    entries = []
+    for name, each in given.items():
+        place = {"namespace": each.namespace} if each.namespace else {}
+        entries.append({"name": name, "context": {"cluster": name, "user": name, **place}})
     return {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": name, "cluster": {"server": f"{url}/{token}{path}"}}],
-        "users": [{"name": name, "user": {}}],
-        "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
-        "current-context": name,
+        "clusters": clusters,
+        "users": [{"name": name, "user": {}} for name in given],
+        "contexts": entries,
+        "current-context": next(iter(given)),
     }
+
+
+def make_environment_contexts(namespaces: Mapping[str, str | None]) -> dict[str, Context]:
+    """Return a context for every environment of a helper process, with its default namespace."""
+    return {
+        name: Context(f"/environments/{name}", namespace) for name, namespace in namespaces.items()
+    }
+
+
+def move_kubeconfig(path: Path, url: str, token: str) -> None:
+    """Point a kubeconfig of a helper process at where it listens now; the contexts stay."""
+    config = json.loads(path.read_text("utf-8"))
+    namespaces = {each["name"]: each["context"].get("namespace") for each in config["contexts"]}
+    write_private(path, make_kubeconfig(url, token, make_environment_contexts(namespaces)))
 
 
 def write_private(path: Path, content: Any) -> None:

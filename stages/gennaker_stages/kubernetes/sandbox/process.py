@@ -13,13 +13,13 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from gennaker.errors import GennakerError, InvalidInput
 
-from .kubeconfig import make_kubeconfig, write_private
+from .kubeconfig import make_environment_contexts, make_kubeconfig, write_private
 
 __all__ = [
     "SandboxAddress",
@@ -50,16 +50,28 @@ class SandboxAddress:
         Raises:
             InvalidInput: when the name cannot be a folder.
         """
-        if not _ENVIRONMENT.fullmatch(environment):
-            raise InvalidInput(
-                f"environment {environment!r} cannot have a sandbox cluster",
-                code="invalid-name",
-                hint="use letters, digits, '-', '_' and '.', at most 63, a letter or digit first",
-            )
-        path = self.folder / environment / "kubeconfig"
-        config = make_kubeconfig(
-            self.url, self.token, path=f"/environments/{environment}", name=environment
-        )
+        return self._write(self.folder / environment / "kubeconfig", {environment: None})
+
+    def write_contexts(self, namespaces: Mapping[str, str | None]) -> Path:
+        """Return one kubeconfig file with a context for every environment; the first is the current.
+
+        Args:
+            namespaces: by environment, the namespace that is meant when none is said.
+
+        Raises:
+            InvalidInput: when the name cannot be a folder.
+        """
+        return self._write(self.folder / "kubeconfig", namespaces)
+
+    def _write(self, path: Path, namespaces: Mapping[str, str | None]) -> Path:
+        for environment in namespaces:
+            if not _ENVIRONMENT.fullmatch(environment):
+                raise InvalidInput(
+                    f"environment {environment!r} cannot have a sandbox cluster",
+                    code="invalid-name",
+                    hint="use letters, digits, '-', '_' and '.', at most 63, a letter or digit first",
+                )
+        config = make_kubeconfig(self.url, self.token, make_environment_contexts(namespaces))
         text = json.dumps(config, indent=2) + "\n"
         if not path.exists() or path.read_text("utf-8") != text:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
