@@ -13,7 +13,7 @@ import pytest
 from gennaker.errors import PermanentError
 from gennaker.stage import Succeeded
 from gennaker.yamltext import compose_all
-from gennaker_stages.helm.rendering import LIMITS, RenderRequest, render_chart
+from gennaker_stages.helm.rendering import RenderRequest, render_chart
 from gennaker_stages.helm.template_stage import KUBE_VERSION, HelmTemplate
 from gennaker_stages.helm.versions import is_compatible, parse_version
 from tests.fixtures.stage_context import StageContext
@@ -318,7 +318,7 @@ def test_real_helm_as_fallback_tells_its_errors(
     )
     request = RenderRequest(context.source / "chart", "chart", {}, "shop", "default", KUBE_VERSION)
     with pytest.raises(PermanentError, match="renders to more than 10 MiB"):
-        render_chart(request, LIMITS)
+        render_chart(request)
 
 
 CONSTRAINTS = (

@@ -11,9 +11,9 @@ import pytest
 from gennaker.errors import PermanentError
 from gennaker.stage import Artifact, Environment, Succeeded
 from gennaker.testing import StageContract
-from gennaker_stages.helm import rendering
-from gennaker_stages.helm.rendering import RenderLimits
 from gennaker_stages.helm.template_stage import HelmTemplate
+from gennaker_stages.kubernetes.bundle import bounded
+from gennaker_stages.kubernetes.bundle.bounded import RenderLimits
 from tests.fixtures.stage_context import StageContext
 
 CHART = "apiVersion: v2\nname: web\nversion: 0.1.0\n"
@@ -132,7 +132,7 @@ def test_a_chart_may_render_nothing(context: StageContext) -> None:
         {"chart/templates/config.yaml": "{{ if .Values.on }}a: b{{ end }}\n# only this\n"}
     )
     assert render(context) == ("", [])
-    assert context.log_text == "chart 'chart' renders no object with these values"
+    assert context.log_text == "render chart: no object"
 
 
 def test_kube_version_and_api_versions_are_what_charts_see(context: StageContext) -> None:
@@ -246,7 +246,7 @@ def test_checklist_33_an_endless_template_is_ended(
     context: StageContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worker's CPU is bounded, and the run goes on."""
-    monkeypatch.setattr(rendering, "LIMITS", RenderLimits(cpu=1, wall=5))
+    monkeypatch.setattr(bounded, "LIMITS", RenderLimits(cpu=1, wall=5))
     loop = "{{ range until 100000 }}{{ range until 100000 }}{{ end }}{{ end }}"
     context.write({"chart/templates/config.yaml": loop})
     error = refuse(context)
@@ -267,7 +267,7 @@ def test_checklist_37_a_memory_bomb_ends_only_the_worker(
     context: StageContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Memory is bounded; Go's runtime ends the worker, not the run."""
-    monkeypatch.setattr(rendering, "LIMITS", RenderLimits(memory=2 << 30))
+    monkeypatch.setattr(bounded, "LIMITS", RenderLimits(memory=2 << 30))
     context.write(
         {"chart/templates/config.yaml": '{{ $x := repeat 1000000000 "x" }}{{ $y := cat $x $x $x }}'}
     )

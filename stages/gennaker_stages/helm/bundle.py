@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from gennaker.errors import PermanentError
 from gennaker.yamltext import compose
+from gennaker_stages.kubernetes.bundle.writing import Document
 
-__all__ = ["BUNDLE_MEDIA_TYPE", "Manifest", "join_manifests", "split_templates"]
-
-BUNDLE_MEDIA_TYPE = "application/vnd.gennaker.bundle.v1+yaml"
+__all__ = ["split_templates"]
 
 # The order of Helm v4's install sorter (helm/helm, pkg/release/v1/util/kind_sorter.go).
 _ORDER = (
@@ -29,29 +27,8 @@ _SEPARATOR = re.compile(r"(?:\A|\s*\n)---\s*")
 _TESTS = frozenset({"test", "test-success", "test-failure"})
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """One rendered object: its text as rendered, its data, the template it came from."""
-
-    source: str
-    text: str
-    data: Mapping[str, Any]
-
-    @property
-    def name(self) -> str:
-        """``Kind/name``, for people."""
-        return f"{self.data.get('kind')}/{self.data.get('metadata', {}).get('name')}"
-
-    @property
-    def hooks(self) -> frozenset[str]:
-        """The Helm hooks the object is for; empty for an ordinary one."""
-        metadata = self.data.get("metadata") or {}
-        found = (metadata.get("annotations") or {}).get("helm.sh/hook", "")
-        return frozenset(each.strip() for each in str(found).split(",") if each.strip())
-
-
-def split_templates(rendered: Mapping[str, str]) -> list[Manifest]:
-    """Return the objects of all templates in install order; tests and notes are left out.
+def split_templates(rendered: Mapping[str, str], *, include_tests: bool = False) -> list[Document]:
+    """Return the objects of all templates in install order; notes are left out, tests unless asked for.
 
     Ordinary objects come first, then the hooks, as ``helm template --skip-tests`` prints them.
 
@@ -63,18 +40,13 @@ def split_templates(rendered: Mapping[str, str]) -> list[Manifest]:
         if source.endswith("NOTES.txt") or source.rpartition("/")[2].startswith("_"):
             continue
         for text in _SEPARATOR.split(rendered[source]):
-            manifest = _read(source, text.strip("\n"))
-            if manifest is not None and not manifest.hooks & _TESTS:
-                found.append(manifest)
+            document = _read(source, text.strip("\n"))
+            if document is not None and (include_tests or not _list_hooks(document) & _TESTS):
+                found.append(document)
     return sorted(found, key=_sort_key)
 
 
-def join_manifests(manifests: Iterable[Manifest]) -> bytes:
-    """Return the bundle's bytes: one document an object, each with its source."""
-    return "".join(f"---\n# Source: {each.source}\n{each.text}\n" for each in manifests).encode()
-
-
-def _read(source: str, text: str) -> Manifest | None:
+def _read(source: str, text: str) -> Document | None:
     from gennaker.errors import InvalidInput
     from gennaker.yamltext import MANIFEST_LIMITS
 
@@ -93,11 +65,20 @@ def _read(source: str, text: str) -> Manifest | None:
             f"the output of template {source!r} is no object with apiVersion and kind",
             code="helm-output",
         )
-    return Manifest(source, text, data)
+    return Document(source, text, [data])
 
 
-def _sort_key(manifest: Manifest) -> tuple[Any, ...]:
-    kind = str(manifest.data["kind"])
+def _list_hooks(document: Document) -> frozenset[str]:
+    """The Helm hooks an object is for; empty for an ordinary one."""
+    metadata = document.objects[0].get("metadata") or {}
+    found = (metadata.get("annotations") or {}).get("helm.sh/hook", "")
+    return frozenset(each.strip() for each in str(found).split(",") if each.strip())
+
+
+def _sort_key(document: Document) -> tuple[Any, ...]:
+    (body,) = document.objects
+    kind = str(body["kind"])
     rank = _RANK.get(kind, len(_RANK))
-    name = str((manifest.data.get("metadata") or {}).get("name", ""))
-    return (bool(manifest.hooks), rank, kind if rank == len(_RANK) else "", name, manifest.source)
+    name = str((body.get("metadata") or {}).get("name", ""))
+    is_hook = bool(_list_hooks(document))
+    return (is_hook, rank, kind if rank == len(_RANK) else "", name, document.source)

@@ -12,24 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from gennaker.errors import PermanentError, StageError
+from gennaker_stages.kubernetes.bundle import bounded
+from gennaker_stages.kubernetes.bundle.bounded import RenderLimits
 
-__all__ = ["LIMITS", "RenderLimits", "RenderRequest", "render_chart"]
+__all__ = ["RenderRequest", "render_chart"]
 
 _SOURCE = re.compile(r"\A(?:---\n)?# Source: (\S+)\n")
 _DOCUMENT = re.compile(r"^---\n(?=# Source: )", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class RenderLimits:
-    """What one rendering may cost: seconds of CPU and of time, bytes of memory and of output."""
-
-    cpu: int = 10
-    wall: int = 30
-    memory: int = 4 << 30
-    output: int = 10 << 20
-
-
-LIMITS = RenderLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +48,7 @@ def render_chart(request: RenderRequest, limits: RenderLimits | None = None) -> 
         PermanentError: code ``helm-render`` with Helm's words, or which limit was met;
             ``helm-output`` when there is too much; ``helm-missing`` without Helm.
     """
-    bounds = limits or LIMITS
+    bounds = limits or bounded.LIMITS
     if importlib.util.find_spec("helm_python") is not None:
         return _render_in_worker(request, bounds)
     return _render_by_command(request, bounds)
@@ -145,10 +134,9 @@ def _run(
 
 
 def _refuse_costs(request: RenderRequest, limits: RenderLimits, said: str) -> PermanentError:
-    memory = f"{limits.memory >> 30} GiB" if limits.memory >> 30 else f"{limits.memory >> 20} MiB"
     return PermanentError(
         f"rendering chart {request.shown!r} crashed or went past its limits "
-        f"({limits.cpu} s of CPU, {limits.wall} s, {memory}): {said}",
+        f"({limits.describe()}): {said}",
         code="helm-render",
         hint="look for an endless loop or a very large repeat in its templates",
     )

@@ -10,24 +10,9 @@ from pydantic import Field
 
 from gennaker.errors import PermanentError
 from gennaker.paths import join_inside
-from gennaker.stage import (
-    Artifact,
-    Change,
-    Context,
-    Outcome,
-    Plan,
-    PlanContext,
-    Stage,
-    StageInputs,
-    StageOutputs,
-    Succeeded,
-)
-from gennaker_stages.helm.bundle import (
-    BUNDLE_MEDIA_TYPE,
-    Manifest,
-    join_manifests,
-    split_templates,
-)
+from gennaker.stage import PlanContext, StageInputs
+from gennaker_stages.helm.bundle import split_templates
+from gennaker_stages.kubernetes.bundle.writing import BundleStage, Document, Rendered
 
 __all__ = ["HelmTemplate"]
 
@@ -37,7 +22,7 @@ MAX_RELEASE = 53
 _RELEASE = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
-class HelmTemplate(Stage):
+class HelmTemplate(BundleStage):
     """Render a Helm chart to a bundle of Kubernetes objects."""
 
     name = "helm.template"
@@ -71,42 +56,20 @@ class HelmTemplate(Stage):
             default=(), description="API versions charts see as offered by the cluster"
         )
 
-    class Outputs(StageOutputs):
-        """What was rendered."""
-
-        bundle: Artifact = Field(
-            description="The objects, in the order in which Helm installs them"
-        )
-        objects: list[str] = Field(description="Kind/name of each object")
-
     def list_sources(self, inputs: Inputs) -> list[str]:
         """The chart and the files of values."""
         return [inputs.chart, *(each for each in inputs.values if isinstance(each, str))]
 
-    def plan(self, inputs: Inputs, ctx: PlanContext) -> Plan:
-        """Render without keeping anything but the bundle, which later plans read."""
-        manifests = _render(inputs, ctx)
-        bundle = ctx.artifacts.put(join_manifests(manifests), media_type=BUNDLE_MEDIA_TYPE)
-        names = [each.name for each in manifests]
-        return Plan(
-            changes=(Change("run", f"render {inputs.chart}", ", ".join(names)),),
-            desired={"objects": [dict(each.data) for each in manifests]},
-            outputs={"bundle": bundle.model_dump(mode="json"), "objects": names},
-        )
+    def describe(self, inputs: Inputs) -> str:
+        """Name what is rendered."""
+        return f"render {inputs.chart}"
 
-    def run(self, inputs: Inputs, ctx: Context) -> Outcome:
-        """Render in a worker process and store the bundle."""
-        manifests = _render(inputs, ctx)
-        content = join_manifests(manifests)
-        bundle = ctx.artifacts.put(content, media_type=BUNDLE_MEDIA_TYPE)
-        if not manifests:
-            ctx.log(f"chart {inputs.chart!r} renders no object with these values")
-        for each in manifests:
-            ctx.log(f"{each.name}  ({each.source})")
-        return Succeeded({"bundle": bundle, "objects": [each.name for each in manifests]})
+    def render(self, inputs: Inputs, ctx: PlanContext) -> Rendered:
+        """Render in a worker process."""
+        return Rendered(_render(inputs, ctx))
 
 
-def _render(inputs: HelmTemplate.Inputs, ctx: PlanContext) -> list[Manifest]:
+def _render(inputs: HelmTemplate.Inputs, ctx: PlanContext) -> list[Document]:
     from gennaker_stages.helm.chart import check_chart
     from gennaker_stages.helm.rendering import RenderRequest, render_chart
 
