@@ -55,6 +55,11 @@ def call(root: Path, *words: str) -> int:
             "WHERE run_key = 1",
             "has not the fields of its type",
         ),
+        (
+            "UPDATE events SET data = CAST(replace(data, '}', x'ff7d') AS TEXT) "
+            "WHERE run_key = 1 AND sequence = 4",
+            "event 4 of run 'shop-1'",
+        ),
         ("DELETE FROM runs WHERE key = 1", "the row of run 'shop-1' is lost"),
     ],
 )
@@ -79,6 +84,18 @@ def test_a_damaged_run_is_given_up_by_cancel(engine, tmp_path, capsys, sql, told
     assert check_journal(engine.journal) == []
     run = engine.drive("shop-2", detach_on_wait=True)
     assert run.facts.locks["staging"].state == "held"
+
+
+def test_a_row_that_is_not_utf_8_concerns_its_run_alone(engine, tmp_path, capsys):
+    """A title with a broken byte is shown as such in the list; no other run is concerned."""
+    with sqlite3.connect(tmp_path / ".gennaker" / "state.db") as connection:
+        connection.execute("UPDATE runs SET title = CAST(x'61ff62' AS TEXT) WHERE key = 1")
+    connection.close()
+    assert call(tmp_path, "runs") == 0
+    said = capsys.readouterr().out
+    assert r"not UTF-8: a\xffb" in said
+    assert "shop-2" in said
+    assert call(tmp_path, "cancel", "shop-2", "--no-follow") == 0
 
 
 def test_a_whole_run_is_not_given_up(engine, tmp_path):

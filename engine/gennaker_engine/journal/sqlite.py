@@ -36,7 +36,11 @@ from gennaker_engine.journal.rows import (
     read_event,
     read_run,
 )
-from gennaker_engine.journal.sqlite_transaction import SqliteTransaction, explain_error
+from gennaker_engine.journal.sqlite_transaction import (
+    SqliteTransaction,
+    explain_error,
+    read_rows,
+)
 
 __all__ = ["SqliteJournal"]
 
@@ -220,7 +224,7 @@ class SqliteJournal(JournalDeployments):
             if self._reader is None:
                 self._reader = self._connect()
                 self._reader.execute("PRAGMA query_only = ON")
-            return self._reader.execute(query, parameters).fetchall()
+            return read_rows(self._reader, query, parameters)
 
     def load_events(self, run: str, *, after: int = 0) -> list[StoredEvent]:
         """Return the run's events with a sequence above ``after``, in order."""

@@ -27,7 +27,7 @@ from gennaker_engine.journal.rows import (
     read_event,
 )
 
-__all__ = ["SqliteTransaction", "explain_error"]
+__all__ = ["SqliteTransaction", "explain_error", "read_rows"]
 
 Json = Any
 Explain = Callable[[sqlite3.Error], StateError]
@@ -129,7 +129,7 @@ class SqliteTransaction(TransactionRepair):
 
     def _ask(self, name: str, parameters: Mapping[str, Json]) -> list[tuple[Any, ...]]:
         with self._translated():
-            return self._connection.execute(self._queries[name], parameters).fetchall()
+            return read_rows(self._connection, self._queries[name], parameters)
 
     def _change(self, name: str, parameters: Mapping[str, Json]) -> int:
         with self._translated():
@@ -145,6 +145,34 @@ class SqliteTransaction(TransactionRepair):
 
     def _pass_list(self, values: Sequence[str]) -> str:
         return json.dumps(values)
+
+
+def read_rows(
+    connection: sqlite3.Connection, query: str, parameters: Mapping[str, Json]
+) -> list[tuple[Any, ...]]:
+    """Return the rows of a query; a damaged text among them concerns nobody who reads the others.
+
+    A text that is not UTF-8, which Python refuses together with all rows, begins with words that are
+    in no event, so that this one is told as damaged. The query is made again for it: it may write
+    only when it returns no text.
+    """
+    try:
+        return connection.execute(query, parameters).fetchall()
+    except sqlite3.OperationalError as error:
+        if not str(error).startswith("Could not decode to UTF-8"):
+            raise
+    connection.text_factory = _decode_damaged
+    try:
+        return connection.execute(query, parameters).fetchall()
+    finally:
+        connection.text_factory = str
+
+
+def _decode_damaged(text: bytes) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return f"not UTF-8: {text.decode(errors='backslashreplace')}"
 
 
 _UNWRITABLE = (
