@@ -193,12 +193,8 @@ class _CodeMutator:
                     self.names[name] += 1
                     if self.names[name] > 1:
                         name += f" #{self.names[name]}"
-                    lines = (
-                        getattr(node, "lineno", function.lineno),
-                        getattr(node, "end_lineno", function.lineno),
-                    )
                     apply = self._replacing((*owner, function.name), change, undo)
-                    yield Mutant(name, kind, self.file, lines, apply)
+                    yield Mutant(name, kind, self.file, _find_lines(node), apply)
 
     def _compile(self, path: tuple[str, ...]) -> CodeType:
         code = compile(ast.fix_missing_locations(self.tree), self.file, "exec", dont_inherit=True)
@@ -255,6 +251,12 @@ def _list_changes(node: ast.AST) -> Iterator[Edit]:
         for number, test in enumerate(node.ifs):
             if not isinstance(test, ast.Compare):
                 yield "condition", *_swap(node.ifs, number, _negate(test), test)
+
+
+def _find_lines(node: ast.AST) -> tuple[int, int]:
+    """Return first and last line; of what has no place itself, a comprehension or operator, by its parts."""
+    placed = [each for each in ast.walk(node) if isinstance(each, ast.expr | ast.stmt)]
+    return min(each.lineno for each in placed), max(each.end_lineno or 0 for each in placed)
 
 
 def _tell(node: ast.AST) -> str:
