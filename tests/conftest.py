@@ -1,6 +1,12 @@
 """What every test may use: the real parts in tests/fixtures, and the rules all tests keep."""
 
-# A plugin stands before those that import it: pytest rewrites assertions only while it loads one.
+import pytest
+
+# Assertions of what tests share tell what they compared, like those of the tests themselves.
+pytest.register_assert_rewrite(
+    *(f"tests.{name}" for name in ("checklist", "contract", "core", "e2e", "fixtures")),
+    *(f"tests.{name}" for name in ("fuzz", "histories", "integration")),
+)
 pytest_plugins = [
     "pytester",
     "tests.fixtures.house_rules",

@@ -363,6 +363,8 @@ class JournalContract:
         for row in (old, new):
             with journal.transaction() as transaction:
                 transaction.record_deploy(row)
+                assert row == transaction.last_deploy("shop", "staging")
+                assert None is transaction.last_deploy("shop", "production")
         assert new == other.last_deploy("shop", "staging")
         assert None is other.last_deploy("shop+sandbox", "staging")
         with other.transaction() as transaction:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gennaker.errors import NotAllowed
+from gennaker.loader import load_file
 from gennaker_engine.core.run import Run
 from gennaker_engine.core.view import describe_run
 from gennaker_engine.runtime import Engine
@@ -176,6 +177,22 @@ def test_a_failed_deploy_is_nothing_to_bring_an_environment_back_to(engine):
     )
     with pytest.raises(NotAllowed, match="it deployed nothing there"):
         engine.find_rollback("shop-1", environment="production", again=True)
+
+
+def test_a_rollback_is_retried_as_it_was(engine, tmp_path):
+    """Its definition is in no file: with a current one it is refused, and the command says what to do."""
+    deploy(engine, "one")
+    deploy(engine, "two")
+    run = roll_back(engine, "shop-2")
+    (current,) = load_file(tmp_path / "pipelines" / "p.yaml", project=engine.project)
+    with pytest.raises(NotAllowed) as caught:
+        engine.plan_retry(run.id, actor="local:eve", current=current, parameters={"content": "x"})
+    assert caught.value.code == "retry-rollback"
+    assert caught.value.message == "run 'shop-3' is a rollback, which has no current definition"
+    assert caught.value.hint == "retry it as it was: 'gennaker retry shop-3'"
+    again = engine.drive(engine.create_retry(run.id, actor="local:eve"))
+    assert again.outcome == "succeeded"
+    assert read(tmp_path) == {"database": "db one", "web": "one"}
 
 
 def test_a_run_that_goes_on_is_not_rolled_back(engine):
