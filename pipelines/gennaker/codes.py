@@ -109,6 +109,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "image-digest": "an image is not pinned by its digest although the environment demands it",
         "image-missing": "there is no such image",
         "image-reference": "an image's name is not of the form that registries take",
+        "image-unused": "no container of a bundle runs the image that is to be put into it",
         "internal": "a fault of Gennaker itself",
         "invalid": "something written is wrong",
         "invalid-environment": "the settings of an environment are not those of its target",

@@ -17,7 +17,7 @@ from gennaker_stages.kubernetes.applying.fields import (
 from gennaker_stages.kubernetes.applying.rules import ConflictRules
 from gennaker_stages.kubernetes.inventory.applyset import ApplySet, make_id
 from gennaker_stages.kubernetes.inventory.owners import find_owner
-from gennaker_stages.kubernetes.inventory.prune import find_prunable
+from gennaker_stages.kubernetes.inventory.prune import PruneRules, find_prunable
 from gennaker_stages.kubernetes.planning.quantities import is_quantity, same_quantity
 
 WEB: dict[str, Any] = {
@@ -199,7 +199,7 @@ def test_a_prune_is_old_minus_new() -> None:
         member("odd", **{"gennaker.dev/prune": "perhaps", "helm.sh/resource-policy": "x"}),
         home,
     ]
-    found = find_prunable(applyset, members, [member("kept")])
+    found = find_prunable(applyset, members, [member("kept")], PruneRules())
     assert [each["metadata"]["name"] for each in found.delete] == ["job", "gone", "odd"]
     assert [(each["metadata"]["name"], why) for each, why in found.keep] == [
         ("marked", "gennaker.dev/prune: false"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -24,14 +25,16 @@ from gennaker.stage import (
     Succeeded,
 )
 from gennaker_stages.kubernetes.applying.rules import ConflictRules, Conflicts
+from gennaker_stages.kubernetes.bundle.binding import list_bound
 from gennaker_stages.kubernetes.bundle.checking import BundleError
 from gennaker_stages.kubernetes.bundle.objects import Object, name_of
-from gennaker_stages.kubernetes.bundle.preparing import Bundle, prepare_bundle
+from gennaker_stages.kubernetes.bundle.preparing import Bundle, Shape, prepare_bundle
 from gennaker_stages.kubernetes.client.cluster import Cluster
 
 if TYPE_CHECKING:
     from gennaker_stages.kubernetes.health.rollout import RolloutResult
     from gennaker_stages.kubernetes.inventory.applyset import ApplySet
+    from gennaker_stages.kubernetes.inventory.prune import PruneRules
 
 __all__ = ["KubernetesDeploy"]
 
@@ -66,6 +69,17 @@ class KubernetesDeploy(Stage):
         allow_empty: bool = Field(
             default=False, description="Whether the bundle may be empty: with prune, all is deleted"
         )
+        images: dict[str, str] = Field(
+            default_factory=dict,
+            description="Images that were built, put into every container that runs one of the name: "
+            "name without tag, then reference; a name that nothing runs is an error",
+        )
+        config_versions: int | None = Field(
+            default=None,
+            ge=1,
+            description="Give the ConfigMaps and Secrets of the bundle that something refers to names "
+            "with their content in them, and keep so many versions of each",
+        )
         set: str | None = Field(
             default=None,
             pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$",
@@ -82,6 +96,9 @@ class KubernetesDeploy(Stage):
         objects: list[str] = Field(description="Kind/name of each object that was applied")
         images: list[str] = Field(
             description="Images in the specs of the live Pods, once all is ready"
+        )
+        bound: dict[str, list[str]] = Field(
+            description="Each reference of the input images, and the objects it was put into"
         )
 
     def list_sources(self, inputs: Inputs) -> tuple[str, ...]:
@@ -102,11 +119,17 @@ class KubernetesDeploy(Stage):
             cluster, bundle.objects, rules=inputs.conflicts, unread=inputs.secrets
         )
         check_owners(cluster, applyset, planned.live.objects.values())
-        pruned = plan_prune(cluster, applyset, bundle.objects) if inputs.prune else []
+        rules = _find_rules(inputs)
+        if rules is not None:
+            rules = replace(rules, used=planned.live.list_used())
+        pruned = plan_prune(cluster, applyset, bundle.objects, rules) if rules else []
         return Plan(
             changes=[*planned.changes, *pruned],
             desired={"objects": bundle.desired()},
-            outputs={"objects": [name_of(each) for each in bundle.objects]},
+            outputs={
+                "objects": [name_of(each) for each in bundle.objects],
+                "bound": list_bound(bundle.objects),
+            },
             observed=note_shown(bundle, planned.live),
         )
 
@@ -134,12 +157,14 @@ class KubernetesDeploy(Stage):
                 return _explain(cluster, result, inputs.ready_within, ctx)
             workloads += result.objects.values()
         deploy.record()
-        if inputs.prune:
-            deploy.prune(bundle.objects)
+        rules = _find_rules(inputs)
+        if rules is not None:
+            deploy.prune(bundle.objects, rules)
         return Succeeded(
             {
                 "objects": [name_of(each) for each in bundle.objects],
                 "images": _read_images(cluster, workloads),
+                "bound": list_bound(bundle.objects),
             }
         )
 
@@ -179,7 +204,8 @@ def _prepare(
         content = stream.read()
     secrets = [_make_secret(name, values) for name, values in inputs.secrets.items()]
     try:
-        bundle = prepare_bundle(content, cluster, cache=ctx.cache, more=secrets)
+        shape = Shape(secrets, inputs.images, versions=inputs.config_versions is not None)
+        bundle = prepare_bundle(content, cluster, cache=ctx.cache, shape=shape)
     except PermanentError as error:
         if error.code != "bundle-empty":
             raise
@@ -190,6 +216,15 @@ def _prepare(
         bundle = Bundle(())
     refuse_claims(bundle.objects)
     return bundle.replace_objects(applyset.label)
+
+
+def _find_rules(inputs: KubernetesDeploy.Inputs) -> PruneRules | None:
+    """Return what may be deleted; None when nothing may."""
+    from gennaker_stages.kubernetes.inventory.prune import PruneRules
+
+    if not inputs.prune and inputs.config_versions is None:
+        return None
+    return PruneRules(others=inputs.prune, versions=inputs.config_versions)
 
 
 def _make_secret(name: str, values: Mapping[str, Secret]) -> Object:

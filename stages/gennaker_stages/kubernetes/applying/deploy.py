@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gennaker_stages.kubernetes.applying.apply import Applier, Item, describe_object, make_items
+from gennaker_stages.kubernetes.applying.provenance import carry_run, stamp_run
 from gennaker_stages.kubernetes.bundle.objects import Object, key_of, name_of
 from gennaker_stages.kubernetes.inventory.owners import check_owners
 from gennaker_stages.kubernetes.inventory.prune import (
+    PruneRules,
     find_prunable,
     list_members,
     wait_until_gone,
@@ -45,6 +48,7 @@ class Deploy:
         self._rules = rules
         self._applier = Applier(cluster, ctx, rules)
         self._waves: list[list[Item]] = []
+        self._used: frozenset[tuple[str, str, str]] = frozenset()
 
     @property
     def items(self) -> list[Item]:
@@ -62,6 +66,7 @@ class Deploy:
         for error in live.errors.values():
             raise error
         check_owners(self._cluster, self._applyset, live.objects.values())
+        self._used = live.list_used()
         again = (self._ctx.attempt, self._ctx.delivery) != (1, 1)
         for line in find_moved(self._ctx.shown, live, again=again):
             self._ctx.log(line)
@@ -69,7 +74,11 @@ class Deploy:
         def find(body: Object) -> Object | None:
             return live.objects.get(key_of(body))
 
-        self._waves = [make_items(wave, find, self._rules) for wave in waves]
+        fitted = [[carry_run(each, find(each)) for each in wave] for wave in waves]
+        self._waves = [make_items(wave, find, self._rules) for wave in fitted]
+        for item in self.items:
+            if item.result == "not-tried":
+                item.body = stamp_run(item.body, self._ctx.run.id)
         self._applier.check_conflicts([each for each in self.items if each.result == "not-tried"])
 
     def apply_waves(self) -> Iterator[list[Object]]:
@@ -93,13 +102,15 @@ class Deploy:
         """
         self._applier.finish(self.items)
 
-    def prune(self, desired: Sequence[Object]) -> None:
+    def prune(self, desired: Sequence[Object], rules: PruneRules) -> None:
         """Delete what belongs to the set and is not desired, and wait until it is gone.
 
         Raises:
             StageError: code ``delete-stuck``.
         """
-        found = find_prunable(self._applyset, list_members(self._cluster, self._applyset), desired)
+        rules = replace(rules, used=self._used)
+        members = list_members(self._cluster, self._applyset, rules)
+        found = find_prunable(self._applyset, members, desired, rules)
         for body, reason in found.keep:
             self._ctx.log(f"kept {name_of(body)}, no longer in the bundle: {reason}")
         for body in found.delete:
@@ -113,6 +124,8 @@ class Deploy:
             wait=self._ctx.wait_cancelled,
         )
         self._ctx.check_cancelled()
+        if not rules.others:
+            return  # there may be more members than were looked at
         smaller = self._applyset.cover([*desired, *(body for body, _ in found.keep)])
         if smaller != self._applyset:
             self._applyset = smaller.save(self._cluster)

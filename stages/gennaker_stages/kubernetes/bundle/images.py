@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["find_images", "is_pinned"]
+__all__ = ["Path", "find_images", "find_pods", "is_pinned"]
 
 Path = tuple[str | int, ...]
 _CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
@@ -19,17 +19,21 @@ _PODS: Mapping[str, Path] = {
 _OTHERS: Path = ("spec", "template", "spec")
 
 
+def find_pods(body: Mapping[str, Any]) -> tuple[Path, Mapping[str, Any]]:
+    """Return the path and the spec of an object's Pods, an empty one when it has none."""
+    path = _PODS.get(str(body.get("kind")), _OTHERS)
+    pods: Any = body
+    for part in path:
+        pods = pods.get(part) if isinstance(pods, Mapping) else None
+    return path, pods if isinstance(pods, Mapping) else {}
+
+
 def find_images(body: Mapping[str, Any]) -> Iterator[tuple[Path, str, str]]:
     """Yield ``(path, container, image)`` of each container, and of each volume that is an image.
 
     Custom kinds count when they have a Pod template where the built-in workloads have it.
     """
-    path = _PODS.get(str(body.get("kind")), _OTHERS)
-    pods: Any = body
-    for part in path:
-        pods = pods.get(part) if isinstance(pods, Mapping) else None
-    if not isinstance(pods, Mapping):
-        return
+    path, pods = find_pods(body)
     for kind in _CONTAINERS:
         for index, each in _each(pods.get(kind)):
             image = each.get("image")

@@ -7,25 +7,27 @@ from __future__ import annotations
 
 import base64
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gennaker.canonical import digest_of
 from gennaker.errors import PermanentError, Problem
+from gennaker_stages.kubernetes.bundle.binding import bind_images
 from gennaker_stages.kubernetes.bundle.checking import BundleError, Checker
 from gennaker_stages.kubernetes.bundle.masking import LAST_APPLIED, hide_secret, is_secret
 from gennaker_stages.kubernetes.bundle.objects import Object
 from gennaker_stages.kubernetes.bundle.openapi import Schemas
 from gennaker_stages.kubernetes.bundle.ordering import group_waves
 from gennaker_stages.kubernetes.bundle.reading import Item, read_items
+from gennaker_stages.kubernetes.bundle.versions import name_versions
 from gennaker_stages.kubernetes.client.connection import Request
 
 if TYPE_CHECKING:
     from gennaker_stages.kubernetes.client.cluster import Cluster
 
-__all__ = ["Bundle", "normalize_object", "prepare_bundle"]
+__all__ = ["Bundle", "Shape", "normalize_object", "prepare_bundle"]
 
 # What a server writes and nobody may: manifests that were read from a cluster have it.
 _OF_THE_SERVER = frozenset(
@@ -69,8 +71,23 @@ class Bundle:
         return digest_of({"objects": self.desired()})
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a deploy makes of a bundle's objects.
+
+    Attributes:
+        more: objects that the stage itself adds.
+        images: names of images, to the references that take their places.
+        versions: whether ConfigMaps and Secrets get their content into their names.
+    """
+
+    more: Sequence[Object] = ()
+    images: Mapping[str, str] = field(default_factory=dict)
+    versions: bool = False
+
+
 def prepare_bundle(
-    content: bytes, cluster: Cluster, *, cache: Path, more: Iterable[Object] = ()
+    content: bytes, cluster: Cluster, *, cache: Path, shape: Shape | None = None
 ) -> Bundle:
     """Read, check and order a bundle; nothing is changed anywhere.
 
@@ -78,14 +95,15 @@ def prepare_bundle(
         content: a multi-document YAML.
         cluster: where it is to go.
         cache: a folder to keep the cluster's schemas in.
-        more: objects that the stage itself adds.
+        shape: what is made of the objects; nothing unless given.
 
     Raises:
         BundleError: with every problem of the bundle.
         StageError: when the cluster cannot be asked.
     """
+    shape = shape or Shape()
     items, problems = read_items(content, "bundle")
-    items += [Item(each) for each in more]
+    items += [Item(each) for each in shape.more]
     if not items and not problems:
         raise PermanentError("the bundle has no objects", code="bundle-empty")
 
@@ -95,11 +113,16 @@ def prepare_bundle(
 
     schemas = Schemas(fetch, cache / "openapi")
     items = [replace(each, body=normalize_object(each.body)) for each in items]
+    if shape.images:
+        items, wrong = bind_images(items, shape.images)
+        problems += wrong
     checker = Checker(cluster, schemas, items)
     placed = checker.place()
     problems += checker.problems
     if problems:
         raise BundleError(sorted(problems, key=_find_place))
+    if shape.versions:
+        placed = name_versions(placed)
     waves = group_waves(each.body for each in placed)
     sources = {
         id(each.body): each.origin.source

@@ -11,6 +11,7 @@ from gennaker.errors import PermanentError, StageError
 from gennaker.stage import Change
 from gennaker_stages.kubernetes.bundle.objects import key_of, name_of
 from gennaker_stages.kubernetes.bundle.ordering import rank_of
+from gennaker_stages.kubernetes.bundle.versions import VERSION_OF
 from gennaker_stages.kubernetes.client.parallel import work_in_parallel
 from gennaker_stages.kubernetes.client.problems import has_status
 from gennaker_stages.kubernetes.inventory.applyset import PART_OF_LABEL
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Prunable",
+    "PruneRules",
     "find_prunable",
     "list_members",
     "plan_prune",
@@ -30,6 +32,7 @@ __all__ = [
 
 Object = Mapping[str, Any]
 _POLL = 0.25
+_VERSIONED = frozenset({("", "ConfigMap"), ("", "Secret")})
 # What takes longer waits for somebody: its name is worth more than the rest of the attempt's hour.
 GONE_SECONDS = 60.0
 
@@ -47,11 +50,65 @@ class Prunable:
     keep: tuple[tuple[dict[str, Any], str], ...] = ()
 
 
-def list_members(cluster: Cluster, applyset: ApplySet) -> list[dict[str, Any]]:
-    """Return the live objects of a set; what a controller made of one (it may copy labels) is none."""
+@dataclass(frozen=True, slots=True)
+class PruneRules:
+    """What of a set's members may be deleted.
+
+    Attributes:
+        others: whether members that are not desired go.
+        versions: how many versions of a desired ConfigMap or Secret stay; None when it has none.
+        used: kind, namespace and name of those that live objects referred to before the deploy: an
+            undo needs them.
+    """
+
+    others: bool = True
+    versions: int | None = None
+    used: frozenset[tuple[str, str, str]] = frozenset()
+
+    def choose(
+        self, members: Iterable[dict[str, Any]], desired: Iterable[Object]
+    ) -> list[dict[str, Any]]:
+        """Return the members that may go unless something protects them; pure."""
+        wanted = {key_of(each): each for each in desired}
+        families = {_family(each) for each in wanted.values()} - {None}
+        older: dict[Any, list[dict[str, Any]]] = {}
+        chosen = []
+        for each in members:
+            if key_of(each) in wanted:
+                continue
+            family = _family(each)
+            if self.versions is not None and family in families:
+                older.setdefault(family, []).append(each)
+            elif self.others:
+                chosen.append(each)
+        for found in older.values():
+            found.sort(key=self._rank, reverse=True)
+            # The desired one counts.
+            left = found[(self.versions or 1) - 1 :]
+            chosen += [each for each in left if _place(each) not in self.used]
+        return chosen
+
+    def _rank(self, body: Object) -> tuple[bool, str]:
+        """Return how much an old version is worth: what was in use, then the newest."""
+        return _place(body) in self.used, str(body["metadata"].get("creationTimestamp"))
+
+
+def list_members(
+    cluster: Cluster, applyset: ApplySet, rules: PruneRules | None = None
+) -> list[dict[str, Any]]:
+    """Return the live objects of a set; what a controller made of one (it may copy labels) is none.
+
+    Args:
+        cluster: where.
+        applyset: the set.
+        rules: what the members are wanted for: versions have two kinds only.
+    """
     places = [applyset.namespace, *sorted(applyset.namespaces)]
+    kinds = applyset.group_kinds
+    if rules is not None and not rules.others:
+        kinds &= _VERSIONED
     wanted = []
-    for group, kind in sorted(applyset.group_kinds):
+    for group, kind in sorted(kinds):
         resource = cluster.discovery.find_kind(group, kind)
         if resource is not None:
             wanted += [(resource, each) for each in (places if resource.namespaced else [None])]
@@ -78,14 +135,14 @@ def list_members(cluster: Cluster, applyset: ApplySet) -> list[dict[str, Any]]:
 
 
 def find_prunable(
-    applyset: ApplySet, members: Iterable[dict[str, Any]], desired: Iterable[Object]
+    applyset: ApplySet,
+    members: Iterable[dict[str, Any]],
+    desired: Iterable[Object],
+    rules: PruneRules,
 ) -> Prunable:
     """Return what of the members is not desired; pure."""
-    wanted = {key_of(each) for each in desired}
     delete, keep = [], []
-    for body in members:
-        if key_of(body) in wanted:
-            continue
+    for body in rules.choose(members, desired):
         reason = _find_protection(body, applyset)
         if reason is None:
             delete.append(body)
@@ -94,12 +151,20 @@ def find_prunable(
     return Prunable(tuple(sorted(delete, key=rank_of, reverse=True)), tuple(keep))
 
 
-def plan_prune(cluster: Cluster, applyset: ApplySet, desired: Iterable[Object]) -> list[Change]:
+def plan_prune(
+    cluster: Cluster, applyset: ApplySet, desired: Sequence[Object], rules: PruneRules
+) -> list[Change]:
     """Return what a prune would delete, and what it would keep and why."""
-    found = find_prunable(applyset, list_members(cluster, applyset), desired)
-    return [Change("prune", name_of(each), "no longer in the bundle") for each in found.delete] + [
-        Change("leave", name_of(each), f"no longer in the bundle, but {reason}")
-        for each, reason in found.keep
+    found = find_prunable(applyset, list_members(cluster, applyset, rules), desired, rules)
+    families = {_family(each) for each in desired} - {None}
+
+    def tell(body: Object) -> str:
+        if _family(body) in families:
+            return f"an old version; {rules.versions} are kept"
+        return "no longer in the bundle"
+
+    return [Change("prune", name_of(each), tell(each)) for each in found.delete] + [
+        Change("leave", name_of(each), f"{tell(each)}, but {reason}") for each, reason in found.keep
     ]
 
 
@@ -157,6 +222,20 @@ def wait_until_gone(
                 code="delete-stuck",
                 hint="look why the controller of that finalizer does not finish",
             )
+
+
+def _family(body: Object) -> tuple[str, str, str] | None:
+    """Return what the versions of a ConfigMap or a Secret have in common; None for what has none."""
+    metadata = body["metadata"]
+    written = (metadata.get("annotations") or {}).get(VERSION_OF)
+    if written is None or ("", body["kind"]) not in _VERSIONED:
+        return None
+    return body["kind"], metadata.get("namespace") or "", written
+
+
+def _place(body: Object) -> tuple[str, str, str]:
+    metadata = body["metadata"]
+    return body["kind"], metadata.get("namespace") or "", metadata["name"]
 
 
 def _describe_stuck(body: Object) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gennaker.errors import PermanentError, StageError
 from gennaker_stages.kubernetes.bundle.objects import Object, key_of
+from gennaker_stages.kubernetes.bundle.versions import list_used
 
 if TYPE_CHECKING:
     from gennaker_stages.kubernetes.client.cluster import Cluster, Resource
@@ -35,6 +36,10 @@ class Live:
     objects: dict[Key, dict[str, Any] | None] = field(default_factory=dict)
     unknown: set[Key] = field(default_factory=set)
     errors: dict[Key, StageError] = field(default_factory=dict)
+
+    def list_used(self) -> frozenset[tuple[str, str, str]]:
+        """Return kind, namespace and name of each ConfigMap and Secret that the objects refer to."""
+        return frozenset(list_used(each for each in self.objects.values() if each is not None))
 
 
 def read_live(cluster: Cluster, objects: Iterable[Object], *, workers: int = 8) -> Live:

@@ -1,0 +1,18 @@
+"""Versions of configuration and images put into bundles, on a real control plane."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.contract.config_contract import ConfigContract
+from tests.fixtures.control_plane import ControlPlane
+
+
+class TestRealCluster(ConfigContract):
+    """etcd, API server, controllers, scheduler and kwok nodes."""
+
+    @pytest.fixture(name="kubeconfig")
+    def find_kubeconfig(self, control_plane: ControlPlane) -> Path:
+        return Path(control_plane.kubeconfig)
