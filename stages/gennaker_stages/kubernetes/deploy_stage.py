@@ -32,7 +32,7 @@ from gennaker_stages.kubernetes.bundle.preparing import Bundle, Shape, prepare_b
 from gennaker_stages.kubernetes.client.cluster import Cluster
 
 if TYPE_CHECKING:
-    from gennaker_stages.kubernetes.health.rollout import RolloutResult
+    from gennaker_stages.kubernetes.health.waiting import WaitResult
     from gennaker_stages.kubernetes.inventory.applyset import ApplySet
     from gennaker_stages.kubernetes.inventory.prune import PruneRules
 
@@ -54,7 +54,17 @@ class KubernetesDeploy(Stage):
             description="Secret objects to apply: name, then key to secret value",
         )
         ready_within: Annotated[str, BeforeValidator(normalize_duration)] = Field(
-            default="10m", description="How long the workloads of a wave may take to get ready"
+            default="10m", description="How long the objects of a wave may take to get ready"
+        )
+        wait: bool = Field(
+            default=True,
+            description="Whether the stage waits until what it applied is ready; without, waves are "
+            "applied one after the other and 'images' is empty",
+        )
+        fail_early: bool = Field(
+            default=False,
+            description="Whether a crash loop, an image that cannot be pulled, a quota and the like "
+            "fail the stage after 15 seconds instead of being waited for",
         )
         conflicts: Conflicts = Field(
             default=ConflictRules(),
@@ -151,11 +161,13 @@ class KubernetesDeploy(Stage):
         _ensure_namespace(cluster, ctx)
         workloads: list[dict[str, Any]] = []
         for wave in deploy.apply_waves():
+            if not inputs.wait:
+                continue
             result = _wait_ready(cluster, wave, inputs, ctx)
-            if result.unready():
+            if result.unready:
                 deploy.record()
                 return _explain(cluster, result, inputs.ready_within, ctx)
-            workloads += result.objects.values()
+            workloads += result.workloads
         deploy.record()
         rules = _find_rules(inputs)
         if rules is not None:
@@ -247,36 +259,38 @@ def _ensure_namespace(cluster: Cluster, ctx: Context) -> None:
 
 def _wait_ready(
     cluster: Cluster, wave: Sequence[Object], inputs: KubernetesDeploy.Inputs, ctx: Context
-) -> RolloutResult:
-    from gennaker_stages.kubernetes.health.rollout import wait_for_rollouts
+) -> WaitResult:
+    from gennaker_stages.kubernetes.health.waiting import wait_until_ready
 
-    result = wait_for_rollouts(
+    result = wait_until_ready(
         cluster,
         wave,
+        ctx,
         seconds=min(parse_duration(inputs.ready_within), ctx.remaining),
-        should_stop=lambda: ctx.cancelled,
-        tell=ctx.log,
+        fail_early=inputs.fail_early,
     )
     ctx.check_cancelled()
     return result
 
 
-def _explain(cluster: Cluster, result: Any, within: str, ctx: Context) -> Failed:
-    from gennaker_stages.kubernetes.health.explanation import explain_workload
+def _explain(cluster: Cluster, result: WaitResult, within: str, ctx: Context) -> Failed:
+    from gennaker_stages.kubernetes.health.explanation import Explainer
 
-    parts = []
-    for key, rollout in result.unready():
-        body = result.objects.get(key)
-        reasons = explain_workload(cluster, body) if body is not None else []
+    explainer, parts = Explainer(cluster), []
+    for key, waited in result.unready:
+        name = f"{key[1]}/{key[3]}"
+        reasons = explainer.explain(waited.body) if waited.body is not None else []
+        reasons = [ctx.mask(each) for each in reasons]
         for each in reasons:
-            ctx.log(f"{key[0]}/{key[2]}: {each}")
-        parts.append(f"{key[0]}/{key[2]}: {'; '.join([rollout.message, *reasons][:5])}")
+            ctx.log(f"{name}: {each}")
+        told = dict.fromkeys(filter(None, [waited.health.message, waited.trouble, *reasons]))
+        parts.append(f"{name}: {'; '.join(list(told)[:5])}")
     code = "rollout-failed" if result.failed else "rollout-timeout"
     late = "" if result.failed else f" within {within}"
-    return Failed(f"not ready{late}: {' | '.join(parts)}", code=code)
+    return Failed(ctx.mask(f"not ready{late}: {' | '.join(parts)}"), code=code)
 
 
 def _read_images(cluster: Cluster, workloads: list[dict[str, Any]]) -> list[str]:
-    from gennaker_stages.kubernetes.health.explanation import collect_images, find_pods_of
+    from gennaker_stages.kubernetes.health.pods import collect_images, find_pods_of
 
     return sorted(collect_images(find_pods_of(cluster, workloads)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -9,11 +10,14 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from gennaker.target import RunningSandbox, Target, TargetSettings
+from gennaker_stages.kubernetes.health.custom import HealthRule
 
 if TYPE_CHECKING:
     from gennaker_stages.kubernetes.client.cluster import Cluster
 
 __all__ = ["KubernetesSettings", "KubernetesTarget"]
+
+_KIND = re.compile(r"(?:[a-z0-9][-a-z0-9.]*/)?[A-Z][A-Za-z0-9]*")
 
 
 class KubernetesSettings(TargetSettings):
@@ -34,6 +38,10 @@ class KubernetesSettings(TargetSettings):
     )
     require_digests: bool = Field(
         default=False, description="Whether images have to be pinned by their digests"
+    )
+    health: dict[str, HealthRule] = Field(
+        default_factory=dict,
+        description="When objects of a kind are ready: 'GROUP/Kind' to expressions",
     )
     kubeconfig: str | None = Field(
         default=None, description="Kubeconfig file; KUBECONFIG or ~/.kube/config unless given"
@@ -61,6 +69,11 @@ class KubernetesSettings(TargetSettings):
             raise ValueError("'as_groups' needs 'as'")
         if self.in_cluster and (self.context or self.kubeconfig):
             raise ValueError("'in_cluster' needs neither 'context' nor 'kubeconfig'")
+        wrong = [each for each in self.health if not _KIND.fullmatch(each)]
+        if wrong:
+            raise ValueError(
+                f"'health' names a kind like 'example.com/Widget' or 'Service', not {wrong[0]!r}"
+            )
         return self
 
 
