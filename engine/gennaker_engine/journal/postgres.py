@@ -16,21 +16,15 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import psycopg
 
-from gennaker_engine.journal.deployments import JournalDeployments
 from gennaker_engine.journal.errors import StateError
 from gennaker_engine.journal.migrations import Migrations
 from gennaker_engine.journal.port import (
-    Change,
-    Claim,
-    DeployRow,
     RunFilter,
     RunRow,
-    StoredEvent,
     VersionConflict,
 )
 from gennaker_engine.journal.postgres_link import (
@@ -47,15 +41,12 @@ from gennaker_engine.journal.postgres_owners import (
     make_lock_key,
 )
 from gennaker_engine.journal.queries import load_queries
-from gennaker_engine.journal.repair import TransactionRepair
 from gennaker_engine.journal.rows import (
     RUN_FIELDS,
     encode_event,
-    make_prefix_range,
-    read_claim,
-    read_event,
     read_run,
 )
+from gennaker_engine.journal.shared import SharedJournal, SharedTransaction
 
 __all__ = ["PostgresJournal"]
 
@@ -65,7 +56,7 @@ _PAUSE = 0.05
 Json = Any
 
 
-class PostgresJournal(JournalDeployments):
+class PostgresJournal(SharedJournal):
     """A journal in the database of ``url``; its schema is made when it is not there.
 
     Args:
@@ -255,16 +246,6 @@ class PostgresJournal(JournalDeployments):
         with self._read_lock:
             return self._reader.query(self._queries[name], parameters)
 
-    def load_events(self, run: str, *, after: int = 0) -> list[StoredEvent]:
-        """Return the run's events with a sequence above ``after``, in order."""
-        rows = self._read("select_events", {"run": run, "after": after})
-        return [read_event(row) for row in rows]
-
-    def find_run(self, run: str) -> RunRow | None:
-        """Return a run's row by its exact id."""
-        rows = self._read("select_run", {"run": run})
-        return read_run(rows[0]) if rows else None
-
     def list_runs(self, which: RunFilter) -> list[RunRow]:
         """Return rows, newest first."""
         conditions = ["true"]
@@ -287,29 +268,6 @@ class PostgresJournal(JournalDeployments):
             rows = self._reader.query(query, values)
         return [read_run(row) for row in rows]
 
-    def find_runs_by_prefix(self, prefix: str, *, limit: int = 10) -> list[RunRow]:
-        """Return rows whose id starts with the prefix, newest first."""
-        values = {**make_prefix_range(prefix), "limit": limit}
-        return [read_run(row) for row in self._read("select_runs_by_prefix", values)]
-
-    def read_claims(self, scope_prefix: str = "") -> list[Claim]:
-        """Return claims without a write transaction, in order of place."""
-        rows = self._read("select_claims", make_prefix_range(scope_prefix))
-        return [read_claim(row) for row in rows]
-
-    def read_claims_of(self, run: str) -> list[Claim]:
-        """Return the run's own claims, in order of place."""
-        return [read_claim(row) for row in self._read("select_claims_of_run", {"run": run})]
-
-    def last_deploy(self, scope: str, environment: str) -> DeployRow | None:
-        """Return the last deploy of the environment that began."""
-        rows = self._read("select_last_deploy", {"scope": scope, "environment": environment})
-        return DeployRow(*rows[0]) if rows else None
-
-    def list_deploys(self) -> list[DeployRow]:
-        """Return the last deploy of every environment that has one, by scope and name."""
-        return [DeployRow(*row) for row in self._read("select_deploys", {})]
-
     def change_token(self) -> object:
         """Return a value that differs soon after anyone but this object committed; cheap to ask.
 
@@ -320,15 +278,6 @@ class PostgresJournal(JournalDeployments):
             if not self._writer.look():
                 self._writer.require()
             return self._noticed
-
-    def list_changes(self, after: int) -> list[Change]:
-        """Return the last append of each run whose order is above ``after``, in order."""
-        return [Change(*row) for row in self._read("select_changes", {"after": after})]
-
-    def last_change(self) -> int:
-        """Return the order of the newest append of all, 0 in an empty journal."""
-        found: int = self._read("select_last_change", {})[0][0]
-        return found
 
     # Retention ----------------------------------------------------------------------------------
 
@@ -358,7 +307,7 @@ class PostgresJournal(JournalDeployments):
             self._reader.close()
 
 
-class PostgresTransaction(TransactionRepair):
+class PostgresTransaction(SharedTransaction):
     """Reads and writes that become durable together; made by :meth:`PostgresJournal.transaction`.
 
     Attributes:
@@ -403,14 +352,6 @@ class PostgresTransaction(TransactionRepair):
         value: int = self._read("count_up", {"name": name})[0][0]
         return value
 
-    def allocate_number(self, pipeline: str) -> int:
-        """Return the pipeline's next run number."""
-        return self._count_up(f"number/{pipeline}")
-
-    def next_place(self) -> int:
-        """Return a new, larger place."""
-        return self._count_up("place")
-
     def append(self, row: RunRow, expected_version: int, events: Sequence[dict[str, Json]]) -> None:
         """Add events to a run (``row.version`` is the version after them) and project its row.
 
@@ -443,43 +384,6 @@ class PostgresTransaction(TransactionRepair):
             rows = self._read("select_token", {"run": run})
             if rows and rows[0][0] != token:
                 raise self._owners.explain_loss(run, rows[0][1])
-
-    def load_events(self, run: str, *, after: int = 0) -> list[StoredEvent]:
-        """As :meth:`PostgresJournal.load_events`, seen from inside."""
-        rows = self._read("select_events", {"run": run, "after": after})
-        return [read_event(row) for row in rows]
-
-    def list_changes(self, after: int) -> list[Change]:
-        """As :meth:`PostgresJournal.list_changes`, seen from inside."""
-        return [Change(*row) for row in self._read("select_changes", {"after": after})]
-
-    def read_claims(self, scope_prefix: str = "") -> list[Claim]:
-        """Return the claims whose key starts with the prefix, in order of place."""
-        rows = self._read("select_claims", make_prefix_range(scope_prefix))
-        return [read_claim(row) for row in rows]
-
-    def read_claims_of(self, run: str) -> list[Claim]:
-        """Return the run's own claims, in order of place."""
-        return [read_claim(row) for row in self._read("select_claims_of_run", {"run": run})]
-
-    def write_claim(self, claim: Claim) -> None:
-        """Insert or replace the claim of (key, run)."""
-        values = asdict(claim)
-        values["slots"] = values.pop("limit")
-        self._write("write_claim", values)
-
-    def delete_claim(self, key: str, run: str) -> None:
-        """Remove it; nothing happens when there is none."""
-        self._write("delete_claim", {"key": key, "run": run})
-
-    def last_deploy(self, scope: str, environment: str) -> DeployRow | None:
-        """Return the last deploy of the environment that began."""
-        rows = self._read("select_last_deploy", {"scope": scope, "environment": environment})
-        return DeployRow(*rows[0]) if rows else None
-
-    def record_deploy(self, row: DeployRow) -> None:
-        """Make this the environment's last deploy."""
-        self._write("record_deploy", asdict(row))
 
     def _ask(self, name: str, parameters: Mapping[str, Json]) -> list[tuple[Any, ...]]:
         return self._read(name, parameters)

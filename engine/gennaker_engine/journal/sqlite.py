@@ -16,26 +16,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from gennaker_engine.journal.deployments import JournalDeployments
 from gennaker_engine.journal.errors import StateError
 from gennaker_engine.journal.filesystem import refuse_network_folder
 from gennaker_engine.journal.migrations import Migrations
 from gennaker_engine.journal.ownership import FileOwnership, find_owner, own_run
 from gennaker_engine.journal.port import (
-    Change,
-    Claim,
-    DeployRow,
     RunFilter,
     RunRow,
-    StoredEvent,
 )
 from gennaker_engine.journal.queries import load_queries
 from gennaker_engine.journal.rows import (
-    make_prefix_range,
-    read_claim,
-    read_event,
     read_run,
 )
+from gennaker_engine.journal.shared import SharedJournal
 from gennaker_engine.journal.sqlite_transaction import (
     SqliteTransaction,
     explain_error,
@@ -52,7 +45,7 @@ _SLACK = 1 << 20
 Json = Any
 
 
-class SqliteJournal(JournalDeployments):
+class SqliteJournal(SharedJournal):
     """A journal in the SQLite file ``path``; made, with its folder, when it is not there.
 
     Args:
@@ -226,16 +219,6 @@ class SqliteJournal(JournalDeployments):
                 self._reader.execute("PRAGMA query_only = ON")
             return read_rows(self._reader, query, parameters)
 
-    def load_events(self, run: str, *, after: int = 0) -> list[StoredEvent]:
-        """Return the run's events with a sequence above ``after``, in order."""
-        rows = self._read(self._queries["select_events"], {"run": run, "after": after})
-        return [read_event(row) for row in rows]
-
-    def find_run(self, run: str) -> RunRow | None:
-        """Return a run's row by its exact id."""
-        rows = self._read(self._queries["select_run"], {"run": run})
-        return read_run(rows[0]) if rows else None
-
     def list_runs(self, which: RunFilter) -> list[RunRow]:
         """Return rows, newest first."""
         conditions = ["1"]
@@ -258,49 +241,10 @@ class SqliteJournal(JournalDeployments):
         )
         return [read_run(row) for row in rows]
 
-    def find_runs_by_prefix(self, prefix: str, *, limit: int = 10) -> list[RunRow]:
-        """Return rows whose id starts with the prefix, newest first."""
-        rows = self._read(
-            self._queries["select_runs_by_prefix"], {**make_prefix_range(prefix), "limit": limit}
-        )
-        return [read_run(row) for row in rows]
-
-    def read_claims(self, scope_prefix: str = "") -> list[Claim]:
-        """Return claims without a write transaction, in order of place."""
-        rows = self._read(self._queries["select_claims"], make_prefix_range(scope_prefix))
-        return [read_claim(row) for row in rows]
-
-    def read_claims_of(self, run: str) -> list[Claim]:
-        """Return the run's own claims, in order of place."""
-        rows = self._read(self._queries["select_claims_of_run"], {"run": run})
-        return [read_claim(row) for row in rows]
-
-    def last_deploy(self, scope: str, environment: str) -> DeployRow | None:
-        """Return the last deploy of the environment that began."""
-        rows = self._read(
-            self._queries["select_last_deploy"], {"scope": scope, "environment": environment}
-        )
-        return DeployRow(*rows[0]) if rows else None
-
-    def list_deploys(self) -> list[DeployRow]:
-        """Return the last deploy of every environment that has one, by scope and name."""
-        return [DeployRow(*row) for row in self._read(self._queries["select_deploys"], {})]
-
     def change_token(self) -> object:
         """Return a value that differs after anyone but this object committed; cheap to ask."""
         with self._write_lock, self._translated():
             return self._writer.execute("PRAGMA data_version").fetchone()[0]
-
-    def list_changes(self, after: int) -> list[Change]:
-        """Return the last append of each run whose order is above ``after``, in order."""
-        return [
-            Change(*row) for row in self._read(self._queries["select_changes"], {"after": after})
-        ]
-
-    def last_change(self) -> int:
-        """Return the order of the newest append of all, 0 in an empty journal."""
-        found: int = self._read(self._queries["select_last_change"], {})[0][0]
-        return found
 
     # Retention ----------------------------------------------------------------------------------
 

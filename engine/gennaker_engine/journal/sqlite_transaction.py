@@ -6,26 +6,18 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from gennaker_engine.journal.errors import StateError
 from gennaker_engine.journal.port import (
-    Change,
-    Claim,
-    DeployRow,
     RunRow,
-    StoredEvent,
     VersionConflict,
 )
-from gennaker_engine.journal.repair import TransactionRepair
 from gennaker_engine.journal.rows import (
     RUN_FIELDS,
     encode_event,
-    make_prefix_range,
-    read_claim,
-    read_event,
 )
+from gennaker_engine.journal.shared import SharedTransaction
 
 __all__ = ["SqliteTransaction", "explain_error", "read_rows"]
 
@@ -33,7 +25,7 @@ Json = Any
 Explain = Callable[[sqlite3.Error], StateError]
 
 
-class SqliteTransaction(TransactionRepair):
+class SqliteTransaction(SharedTransaction):
     """Reads and writes that become durable together; made by :meth:`SqliteJournal.transaction`.
 
     Attributes:
@@ -59,14 +51,6 @@ class SqliteTransaction(TransactionRepair):
         assert isinstance(value, int)
         return value
 
-    def allocate_number(self, pipeline: str) -> int:
-        """Return the pipeline's next run number."""
-        return self._count_up(f"number/{pipeline}")
-
-    def next_place(self) -> int:
-        """Return a new, larger place."""
-        return self._count_up("place")
-
     def append(self, row: RunRow, expected_version: int, events: Sequence[dict[str, Json]]) -> None:
         """Add events to a run (``row.version`` is the version after them) and project its row.
 
@@ -89,43 +73,6 @@ class SqliteTransaction(TransactionRepair):
         with self._translated():
             self._connection.executemany(self._queries["insert_event"], rows)
         self.appended += [(row.run, expected_version + 1, text) for text in texts[:1]]
-
-    def load_events(self, run: str, *, after: int = 0) -> list[StoredEvent]:
-        """As :meth:`SqliteJournal.load_events`, seen from inside."""
-        rows = self._ask("select_events", {"run": run, "after": after})
-        return [read_event(row) for row in rows]
-
-    def list_changes(self, after: int) -> list[Change]:
-        """As :meth:`SqliteJournal.list_changes`, seen from inside."""
-        return [Change(*row) for row in self._ask("select_changes", {"after": after})]
-
-    def read_claims(self, scope_prefix: str = "") -> list[Claim]:
-        """Return the claims whose key starts with the prefix, in order of place."""
-        rows = self._ask("select_claims", make_prefix_range(scope_prefix))
-        return [read_claim(row) for row in rows]
-
-    def read_claims_of(self, run: str) -> list[Claim]:
-        """Return the run's own claims, in order of place."""
-        return [read_claim(row) for row in self._ask("select_claims_of_run", {"run": run})]
-
-    def write_claim(self, claim: Claim) -> None:
-        """Insert or replace the claim of (key, run)."""
-        values = asdict(claim)
-        values["slots"] = values.pop("limit")
-        self._change("write_claim", values)
-
-    def delete_claim(self, key: str, run: str) -> None:
-        """Remove it; nothing happens when there is none."""
-        self._change("delete_claim", {"key": key, "run": run})
-
-    def last_deploy(self, scope: str, environment: str) -> DeployRow | None:
-        """Return the last deploy of the environment that began."""
-        rows = self._ask("select_last_deploy", {"scope": scope, "environment": environment})
-        return DeployRow(*rows[0]) if rows else None
-
-    def record_deploy(self, row: DeployRow) -> None:
-        """Make this the environment's last deploy."""
-        self._change("record_deploy", asdict(row))
 
     def _ask(self, name: str, parameters: Mapping[str, Json]) -> list[tuple[Any, ...]]:
         with self._translated():
