@@ -1,4 +1,4 @@
-"""Versions of configuration and images put into bundles, on a real control plane."""
+"""Configuration, images and hooks as they are brought from other tools, on a real control plane."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.contract.config_contract import ConfigContract
+from tests.contract.hooks_contract import HooksContract
 from tests.fixtures.control_plane import ControlPlane
 
 
-class TestRealCluster(ConfigContract):
+class TestRealCluster(ConfigContract, HooksContract):
     """etcd, API server, controllers, scheduler and kwok nodes."""
 
     @pytest.fixture(name="kubeconfig")

@@ -1,4 +1,4 @@
-"""Versions of configuration and images put into bundles, on the sandbox."""
+"""Configuration, images and hooks as they are brought from other tools, on the sandbox."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from gennaker_stages.kubernetes.sandbox import Sandbox
 from tests.contract.config_contract import ConfigContract
+from tests.contract.hooks_contract import HooksContract
 
 
 @pytest.fixture(name="sandbox", scope="module")
@@ -18,7 +19,7 @@ def start_sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
-class TestSandbox(ConfigContract):
+class TestSandbox(ConfigContract, HooksContract):
     """The sandbox passes what the real control plane passes."""
 
     @pytest.fixture(name="kubeconfig")

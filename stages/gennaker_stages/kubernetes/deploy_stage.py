@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from gennaker.durations import normalize_duration, parse_duration
-from gennaker.errors import PermanentError
+from gennaker.errors import PermanentError, StageError
 from gennaker.stage import (
     Artifact,
     Context,
@@ -28,10 +28,14 @@ from gennaker_stages.kubernetes.applying.rules import ConflictRules, Conflicts
 from gennaker_stages.kubernetes.bundle.binding import list_bound
 from gennaker_stages.kubernetes.bundle.checking import BundleError
 from gennaker_stages.kubernetes.bundle.objects import Object, name_of
+from gennaker_stages.kubernetes.bundle.ordering import read_wave
 from gennaker_stages.kubernetes.bundle.preparing import Bundle, Shape, prepare_bundle
 from gennaker_stages.kubernetes.client.cluster import Cluster
 
 if TYPE_CHECKING:
+    from gennaker_stages.kubernetes.applying.deploy import Deploy
+    from gennaker_stages.kubernetes.applying.hooks import Hooks
+    from gennaker_stages.kubernetes.bundle.hooks import Hook
     from gennaker_stages.kubernetes.health.waiting import WaitResult
     from gennaker_stages.kubernetes.inventory.applyset import ApplySet
     from gennaker_stages.kubernetes.inventory.prune import PruneRules
@@ -117,6 +121,7 @@ class KubernetesDeploy(Stage):
 
     def plan(self, inputs: Inputs, ctx: PlanContext) -> Plan:
         """List the objects that would be created, changed and left, by a server-side dry run."""
+        from gennaker_stages.kubernetes.applying.hooks import plan_hooks
         from gennaker_stages.kubernetes.inventory.owners import check_owners
         from gennaker_stages.kubernetes.inventory.prune import plan_prune
         from gennaker_stages.kubernetes.planning.planner import plan_objects
@@ -134,11 +139,15 @@ class KubernetesDeploy(Stage):
             rules = replace(rules, used=planned.live.list_used())
         pruned = plan_prune(cluster, applyset, bundle.objects, rules) if rules else []
         return Plan(
-            changes=[*planned.changes, *pruned],
+            changes=[
+                *planned.changes,
+                *pruned,
+                *plan_hooks(bundle.hooks, first=not applyset.exists),
+            ],
             desired={"objects": bundle.desired()},
             outputs={
                 "objects": [name_of(each) for each in bundle.objects],
-                "bound": list_bound(bundle.objects),
+                "bound": list_bound(bundle.everything),
             },
             observed=note_shown(bundle, planned.live),
         )
@@ -146,6 +155,7 @@ class KubernetesDeploy(Stage):
     def run(self, inputs: Inputs, ctx: Context) -> Outcome:
         """Apply every object, then wait; a workload that does not get ready is explained."""
         from gennaker_stages.kubernetes.applying.deploy import Deploy
+        from gennaker_stages.kubernetes.applying.hooks import HookFailed
         from gennaker_stages.kubernetes.planning.shown import check_shown
 
         cluster = _connect(ctx)
@@ -158,9 +168,29 @@ class KubernetesDeploy(Stage):
         check_shown(ctx.shown, bundle)
         deploy = Deploy(cluster, ctx, applyset, inputs.conflicts)
         deploy.look(bundle.waves)
+        hooks = _open_hooks(inputs, ctx, cluster, bundle.hooks, first=not applyset.exists)
+        hooks.check(applyset)
+        try:
+            outcome = self._deploy(inputs, ctx, bundle, deploy, hooks)
+        except HookFailed as error:
+            outcome = Failed(error.message, code=error.code)
+        except StageError:
+            hooks.run_failure()
+            raise
+        if isinstance(outcome, Failed):
+            hooks.run_failure()
+        return outcome
+
+    def _deploy(
+        self, inputs: Inputs, ctx: Context, bundle: Bundle, deploy: Deploy, hooks: Hooks
+    ) -> Outcome:
+        cluster = _connect(ctx)
         _ensure_namespace(cluster, ctx)
+        deploy.apply_home()
+        hooks.run("before")
         workloads: list[dict[str, Any]] = []
         for wave in deploy.apply_waves():
+            hooks.run("during", wave=min(map(read_wave, wave)))
             if not inputs.wait:
                 continue
             result = _wait_ready(cluster, wave, inputs, ctx)
@@ -168,15 +198,17 @@ class KubernetesDeploy(Stage):
                 deploy.record()
                 return _explain(cluster, result, inputs.ready_within, ctx)
             workloads += result.workloads
+        hooks.run("during")
         deploy.record()
         rules = _find_rules(inputs)
         if rules is not None:
             deploy.prune(bundle.objects, rules)
+        hooks.run("after")
         return Succeeded(
             {
                 "objects": [name_of(each) for each in bundle.objects],
                 "images": _read_images(cluster, workloads),
-                "bound": list_bound(bundle.objects),
+                "bound": list_bound(bundle.everything),
             }
         )
 
@@ -255,6 +287,20 @@ def _ensure_namespace(cluster: Cluster, ctx: Context) -> None:
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": settings.namespace}}
         cluster.apply(resource, body)
         ctx.log(f"created Namespace/{settings.namespace}")
+
+
+def _open_hooks(
+    inputs: KubernetesDeploy.Inputs,
+    ctx: Context,
+    cluster: Cluster,
+    hooks: Sequence[Hook],
+    *,
+    first: bool,
+) -> Hooks:
+    from gennaker_stages.kubernetes.applying.hooks import Hooks
+
+    seconds = parse_duration(inputs.ready_within)
+    return Hooks(cluster, ctx, hooks, first=first, seconds=seconds)
 
 
 def _wait_ready(

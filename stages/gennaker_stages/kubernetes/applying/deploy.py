@@ -81,17 +81,20 @@ class Deploy:
                 item.body = stamp_run(item.body, self._ctx.run.id)
         self._applier.check_conflicts([each for each in self.items if each.result == "not-tried"])
 
+    def apply_home(self) -> None:
+        """Apply the environment's namespace when the bundle has it: what comes first goes there."""
+        self._apply([each for each in self.items if self._is_home(each)])
+
     def apply_waves(self) -> Iterator[list[Object]]:
         """Apply wave after wave; yields the objects of each, for the caller to wait for.
 
         Raises:
             StageError: when an object could not be applied; all of it is recorded.
         """
-        first = [each for each in self.items if self._is_home(each)]
-        self._apply(first)  # the inventory is kept in it
+        self.apply_home()
         self._save_inventory(each.body for each in self.items)
         for wave in self._waves:
-            self._apply([each for each in wave if each not in first])
+            self._apply(wave)
             yield [each.body for each in wave]
 
     def record(self) -> None:

@@ -16,6 +16,7 @@ from gennaker.canonical import digest_of
 from gennaker.errors import PermanentError, Problem
 from gennaker_stages.kubernetes.bundle.binding import bind_images
 from gennaker_stages.kubernetes.bundle.checking import BundleError, Checker
+from gennaker_stages.kubernetes.bundle.hooks import Hook, split_hooks
 from gennaker_stages.kubernetes.bundle.masking import LAST_APPLIED, hide_secret, is_secret
 from gennaker_stages.kubernetes.bundle.objects import Object
 from gennaker_stages.kubernetes.bundle.openapi import Schemas
@@ -42,15 +43,22 @@ class Bundle:
     Attributes:
         waves: in the order in which they are applied, each wave in order, too.
         sources: the template or file of each object that has one, by ``id`` of the object.
+        hooks: what is applied around them, and is none of them.
     """
 
     waves: Sequence[Sequence[Object]]
     sources: dict[int, str] = field(default_factory=dict)
+    hooks: Sequence[Hook] = ()
 
     @property
     def objects(self) -> list[Object]:
         """All of them, in order."""
         return [each for wave in self.waves for each in wave]
+
+    @property
+    def everything(self) -> list[Object]:
+        """The objects, then those of the hooks."""
+        return [*self.objects, *(each.body for each in self.hooks)]
 
     def replace_objects(self, make: Callable[[Object], Object]) -> Bundle:
         """Return the bundle with what ``make`` returns for each object in its place."""
@@ -60,11 +68,11 @@ class Bundle:
             made = [(id(each), make(each)) for each in wave]
             sources |= {id(new): self.sources[old] for old, new in made if old in self.sources}
             waves.append([new for _, new in made])
-        return Bundle(waves, sources)
+        return replace(self, waves=waves, sources=sources)
 
     def desired(self) -> list[Object]:
         """Return the objects as they count in a plan's digest: a Secret's values by their keys."""
-        return [hide_secret(each) for each in self.objects]
+        return [hide_secret(each) for each in self.everything]
 
     def digest(self) -> str:
         """Return the digest of :meth:`desired`."""
@@ -119,17 +127,19 @@ def prepare_bundle(
     checker = Checker(cluster, schemas, items)
     placed = checker.place()
     problems += checker.problems
+    if shape.versions and not problems:
+        placed = name_versions(placed)
+    placed, hooks, wrong = split_hooks(placed)
+    problems += wrong
     if problems:
         raise BundleError(sorted(problems, key=_find_place))
-    if shape.versions:
-        placed = name_versions(placed)
     waves = group_waves(each.body for each in placed)
     sources = {
         id(each.body): each.origin.source
         for each in placed
         if each.origin is not None and each.origin.source is not None
     }
-    return Bundle(waves, sources)
+    return Bundle(waves, sources, hooks)
 
 
 def _find_place(problem: Problem) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from gennaker.canonical import canonical_json
+from gennaker_stages.kubernetes.bundle.hooks import is_hook
 from gennaker_stages.kubernetes.bundle.objects import Object
 from gennaker_stages.kubernetes.bundle.reading import Item
 from gennaker_stages.kubernetes.bundle.references import find_references, rename_references
@@ -81,6 +82,8 @@ def _varies(body: Object) -> bool:
     if body["kind"] not in _KINDS or body["apiVersion"] != "v1" or body.get("type") == _TOKEN:
         return False
     annotations = body["metadata"].get("annotations") or {}
+    if is_hook(body):
+        return False  # it comes and goes with its phase
     mark = next((annotations[each] for each in _MARKS if each in annotations), "true")
     return mark != "false" and any(body.get(each) for each in ("data", "binaryData"))
 

@@ -1,0 +1,211 @@
+"""Running the hooks of a deploy: made in their phase, waited for, deleted as their policies say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from gennaker.errors import PermanentError, StageError
+from gennaker.stage import Change
+from gennaker_stages.kubernetes.applying.apply import describe_object
+from gennaker_stages.kubernetes.applying.completion import wait_until_ended
+from gennaker_stages.kubernetes.bundle.hooks import Hook, Phase, group_hooks
+from gennaker_stages.kubernetes.bundle.objects import Object, name_of
+from gennaker_stages.kubernetes.bundle.ordering import read_wave
+from gennaker_stages.kubernetes.inventory.owners import check_owners
+from gennaker_stages.kubernetes.inventory.prune import wait_until_gone
+
+if TYPE_CHECKING:
+    from gennaker.stage import Context
+    from gennaker_stages.kubernetes.client.cluster import Cluster
+    from gennaker_stages.kubernetes.inventory.applyset import ApplySet
+
+__all__ = ["HookFailed", "Hooks", "plan_hooks"]
+
+ATTEMPT = "gennaker.dev/attempt"
+"""An annotation: the attempt that made a hook's object, so that a repeated delivery finds its own."""
+_WORDS: dict[Phase, str] = {
+    "before": "before the deploy",
+    "during": "with its wave",
+    "after": "after the deploy",
+    "failure": "if the deploy fails",
+}
+
+
+class HookFailed(StageError):
+    """A hook's Job or Pod has failed: the deploy has, too."""
+
+    code = "hook-failed"
+
+
+class Hooks:
+    """The hooks of one deploy.
+
+    Args:
+        cluster: where.
+        ctx: the attempt.
+        hooks: those of the bundle.
+        first: whether nothing was deployed before; decided once for an attempt.
+        seconds: how long each group may take.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        ctx: Context,
+        hooks: Sequence[Hook],
+        *,
+        first: bool,
+        seconds: float,
+    ) -> None:
+        self._cluster = cluster
+        self._ctx = ctx
+        self._hooks = hooks
+        self._first = first
+        if any(each.first != each.later for each in hooks):
+            # What the first delivery made must not change the mind of the second.
+            self._first = ctx.step("first deploy", lambda _key: first)
+        self._seconds = seconds
+        self._done: set[int] = set()
+
+    def check(self, applyset: ApplySet) -> None:
+        """Refuse to replace objects that somebody else has.
+
+        Raises:
+            PermanentError: code ``other-owner``.
+        """
+        check_owners(self._cluster, applyset, (self._read(each.body) for each in self._hooks))
+
+    def run(self, phase: Phase, *, wave: int | None = None) -> None:
+        """Run the hooks of a phase, in their order.
+
+        Args:
+            phase: which.
+            wave: only those up to this wave that did not run yet; all when None.
+
+        Raises:
+            HookFailed: one of them failed.
+            StageError: code ``hook-timeout``.
+        """
+        chosen = [
+            each
+            for each in self._hooks
+            if phase in each.phases(first=self._first)
+            and (wave is None or read_wave(each.body) <= wave)
+            and (phase != "during" or id(each) not in self._done)
+        ]
+        self._done |= {id(each) for each in chosen}
+        succeeded: list[tuple[Hook, Object]] = []
+        try:
+            for group in group_hooks(chosen):
+                succeeded += self._run_group(phase, group)
+        finally:
+            for hook, live in reversed(succeeded):
+                if "hook-succeeded" in hook.policies:
+                    self._delete(live)
+
+    def run_failure(self) -> None:
+        """Run the hooks that a failed deploy has; what becomes of them is told, no more."""
+        try:
+            self.run("failure")
+        except StageError as error:
+            self._ctx.log(f"{error.code}: {error.message}")
+
+    def _run_group(self, phase: Phase, group: Sequence[Hook]) -> list[tuple[Hook, Object]]:
+        made = []
+        for hook in group:
+            self._ctx.check_cancelled()
+            live = self._ctx.step(
+                f"hook {phase} {describe_object(hook.body)}", partial(self._make, hook)
+            )
+            made.append((hook, {**hook.body, "metadata": {**hook.body["metadata"], **live}}))
+        waited = {live["metadata"]["uid"]: (hook, live) for hook, live in made if hook.ends}
+        if waited:
+            names = ", ".join(describe_object(live) for _, live in waited.values())
+            self._ctx.step(f"hook {phase} ended: {names}", lambda _key: self._wait(waited))
+        return made
+
+    def _wait(self, waited: Mapping[str, tuple[Hook, Object]]) -> int:
+        ended = wait_until_ended(
+            self._cluster,
+            [live for _, live in waited.values()],
+            seconds=min(self._seconds, self._ctx.remaining),
+            ctx=self._ctx,
+        )
+        for each in ended:
+            if each.fault is None:
+                self._ctx.log(f"hook {name_of(each.body)} has succeeded")
+                continue
+            hook, _ = waited[each.body["metadata"]["uid"]]
+            reasons = self._explain(each.body)
+            if "hook-failed" in hook.policies:
+                self._delete(each.body)
+            told = "; ".join(dict.fromkeys([each.fault, *reasons]))
+            raise HookFailed(f"hook {name_of(each.body)} ({hook.words}) failed: {told}")
+        return len(waited)
+
+    def _make(self, hook: Hook, _key: str) -> dict[str, Any]:
+        """Make the object of a hook anew; one that this attempt made is it."""
+        body, ctx = hook.body, self._ctx
+        live = self._read(body)
+        if live is not None and (live["metadata"].get("annotations") or {}).get(ATTEMPT) == ctx.key:
+            return {"uid": live["metadata"]["uid"]}
+        # A Job or a Pod that is there ran already, and does not run again.
+        if live is not None and (hook.ends or "before-hook-creation" in hook.policies):
+            self._delete(live)
+        metadata = body["metadata"]
+        annotations = {**(metadata.get("annotations") or {}), ATTEMPT: ctx.key}
+        resource = self._cluster.find_resource(body["apiVersion"], body["kind"])
+        found = self._cluster.apply(
+            resource, {**body, "metadata": {**metadata, "annotations": annotations}}
+        )
+        ctx.log(f"hook {name_of(body)} ({hook.words})")
+        return {"uid": found["metadata"]["uid"]}
+
+    def _read(self, body: Object) -> dict[str, Any] | None:
+        try:
+            resource = self._cluster.find_resource(body["apiVersion"], body["kind"])
+        except PermanentError as error:
+            if error.code != "unknown-kind":
+                raise
+            return None  # the bundle defines it
+        metadata = body["metadata"]
+        return self._cluster.read(resource, metadata.get("namespace"), metadata["name"])
+
+    def _delete(self, live: Object) -> None:
+        metadata = live["metadata"]
+        resource = self._cluster.find_resource(live["apiVersion"], live["kind"])
+        self._cluster.delete(
+            resource, metadata.get("namespace"), metadata["name"], uid=metadata["uid"]
+        )
+        wait_until_gone(
+            self._cluster,
+            [live],
+            seconds=self._ctx.remaining,
+            wait=self._ctx.wait_cancelled,
+        )
+
+    def _explain(self, body: Object) -> list[str]:
+        from gennaker_stages.kubernetes.health.explanation import Explainer
+
+        try:
+            return [self._ctx.mask(each) for each in Explainer(self._cluster).explain(body)]
+        except StageError:
+            return []  # that it failed is known; why is told when it can be
+
+
+def plan_hooks(hooks: Iterable[Hook], *, first: bool) -> list[Change]:
+    """Return what a plan tells of hooks: when each runs, or that it does not."""
+    told = []
+    for each in hooks:
+        phases = [words for phase, words in _WORDS.items() if phase in each.phases(first=first)]
+        if phases:
+            detail = f"hook {each.words}: {' and '.join(phases)}"
+            told.append(Change("run", name_of(each.body), detail))
+        else:
+            other = each.later if first else each.first
+            when = "not in the first deploy" if first else "in the first deploy only"
+            detail = f"hook {each.words}: {when if other else 'a deploy does not run it'}"
+            told.append(Change("leave", name_of(each.body), detail))
+    return told
