@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal
 
+from gennaker.fields import Owner
+
 __all__ = ["ABSENT", "Change", "FieldChange", "Plan"]
 
 Json = Any
@@ -34,12 +36,14 @@ class FieldChange:
         before: its value now, :data:`ABSENT` when it is not there.
         after: its value then.
         hidden: whether the values stand for secret ones, so that only the change itself is told.
+        owner: who else set it to what it is now; None when nobody else did, or it is not known.
     """
 
     path: str
     before: Json = ABSENT
     after: Json = ABSENT
     hidden: bool = False
+    owner: Owner | None = None
 
     def to_data(self) -> dict[str, Json]:
         """Return it as JSON: a value that is not there has no key."""
@@ -49,7 +53,11 @@ class FieldChange:
             for name, value in (("before", self.before), ("after", self.after))
             if value is not ABSENT
         }
-        return data | {"hidden": True} if self.hidden else data
+        if self.hidden:
+            data["hidden"] = True
+        if self.owner is not None:
+            data["owner"] = self.owner.to_data()
+        return data
 
 
 Action = Literal[

@@ -34,6 +34,7 @@ from pydantic_core import core_schema
 
 from gennaker.changes import ABSENT, Change, FieldChange, Plan
 from gennaker.errors import PermanentError, StageError, TemporaryError
+from gennaker.fields import Declared, LiveField, LiveThing, Owner
 
 __all__ = [
     "ABSENT",
@@ -42,12 +43,16 @@ __all__ = [
     "Change",
     "Context",
     "Decision",
+    "Declared",
     "Effect",
     "Environment",
     "Failed",
     "FieldChange",
+    "LiveField",
+    "LiveThing",
     "Outcome",
     "OutputType",
+    "Owner",
     "PermanentError",
     "Plan",
     "PlanContext",
@@ -402,6 +407,22 @@ class Stage:
     def plan(self, inputs: Any, ctx: PlanContext) -> Plan:
         """Say what ``run`` would do; no side effect. Without one, a plan names the stage only."""
         return Plan()
+
+    def describe(self, inputs: Any, ctx: PlanContext) -> Sequence[Declared] | None:
+        """Return the things that ``run`` with these inputs declares, without asking the target.
+
+        Called for deploys of the past, and many of them: it reads ``inputs`` and artifacts only. None
+        when the type does not tell.
+        """
+        return None
+
+    def compare(self, inputs: Any, ctx: PlanContext) -> Sequence[Change] | None:
+        """Return what of the things that ``run`` made is not any more as it made them; no side effect.
+
+        Each change is what it takes to have it so again; ``leave`` is one that did not move. By
+        default what ``plan`` says. None when the type does not look at what is there.
+        """
+        return self.plan(inputs, ctx).changes or None
 
     def run(self, inputs: Any, ctx: Context) -> Outcome:
         """Do the work."""

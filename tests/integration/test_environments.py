@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from gennaker_engine.environments.comparison import compare_environments
 from gennaker_engine.environments.deployed import list_current, list_history
-from gennaker_engine.environments.drift import compare_environments, find_drift
+from gennaker_engine.environments.drift import find_drift
 from gennaker_engine.journal.checking import check_journal
 from gennaker_engine.runtime import Engine
 from tests.integration.runtime_parts import open_engine, start_run, write_project
@@ -106,13 +107,27 @@ def test_what_has_moved_is_found(engine, tmp_path):
     assert drift.to_data()["run"] == "shop-1"
 
 
+def test_what_was_put_back_is_compared_with_what_was_before(engine, tmp_path):
+    """After a failed deploy that was put back, the one before it is what is to be there."""
+    deploy(engine, "bad")
+    (drift,) = find_drift(engine, "staging", sandbox=False)
+    assert drift.unseen == "put back by shop-1, and none of the last deploys stands before it"
+    deploy(engine, "one")
+    deploy(engine, "bad")
+    (drift,) = find_drift(engine, "staging", sandbox=False)
+    assert (drift.deployed.row.run, drift.changes) == ("shop-2", ())
+    (tmp_path / "staging").write_text("by hand")
+    (drift,) = find_drift(engine, "staging", sandbox=False)
+    assert [each["detail"] for each in drift.changes] == ["to 'one'"]
+
+
 def test_two_environments_are_compared(engine):
     """What is declared in one and not in the other, and values that differ."""
     deploy(engine, "one")
     differences, problems = compare_environments(engine, "staging", "production", sandbox=False)
     assert problems == []
     assert [each.to_data() for each in differences] == [
-        {"stage": "web", "path": "", "left": "there"}
+        {"what": "web", "path": "", "left": "there"}
     ]
 
 

@@ -13,8 +13,9 @@ from gennaker_engine.core.scope import format_moment
 from gennaker_engine.core.state import Instance
 from gennaker_engine.journal.port import Deployment
 from gennaker_engine.runtime.engine import Engine
+from gennaker_engine.runtime.rollback import name_in_rollback
 
-__all__ = ["Deployed", "list_current", "list_history", "read_deployed"]
+__all__ = ["Deployed", "list_current", "list_history", "list_standing", "read_deployed"]
 
 Json = Any
 
@@ -104,6 +105,26 @@ def list_current(engine: Engine, *, sandbox: bool) -> list[Deployed]:
         if known is None or row.started_at >= known.started_at:
             newest[key] = row
     return read_deployed(engine, [newest[key] for key in sorted(newest)])
+
+
+def list_standing(
+    engine: Engine, environment: str, *, sandbox: bool, limit: int = 50
+) -> list[Deployed]:
+    """Return the deploys of an environment without those that were put back, newest first.
+
+    What put them back is left out, too: with both gone, what is there is what was deployed before.
+    Of the last ``limit`` deploys.
+    """
+    undone: set[tuple[str, str]] = set()
+    found = []
+    for each in list_history(engine, environment, sandbox=sandbox, limit=limit):
+        if each.is_undo:
+            if each.row.outcome == "succeeded" and each.run is not None:
+                run = each.run.created.rollback_of or each.row.run
+                undone.add((run, name_in_rollback(each.stage)))
+        elif (each.row.run, name_in_rollback(each.stage)) not in undone:
+            found.append(each)
+    return found
 
 
 def read_deployed(engine: Engine, rows: Iterable[Deployment]) -> list[Deployed]:

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from gennaker.errors import GennakerError, PermanentError
 from gennaker.expressions import SecretText, Unknown, UnknownText, from_json, to_json
-from gennaker.stage import Artifact, ArtifactStore, Environment, Plan, RunFacts, Secret, Stage
+from gennaker.stage import (
+    Artifact,
+    ArtifactStore,
+    Environment,
+    Plan,
+    PlanContext,
+    RunFacts,
+    Secret,
+    Stage,
+    StageInputs,
+)
 from gennaker_engine.runtime.context import connect_target, read_environment
 from gennaker_engine.runtime.outputs import describe_validation
 from gennaker_engine.runtime.services import Services
 
-__all__ = ["StagePlanContext", "StagePlanned", "list_unknown", "plan_stage"]
+__all__ = ["StagePlanContext", "StagePlanned", "ask_stage", "list_unknown", "plan_stage"]
 
 Json = Any
+T = TypeVar("T")
+Ask = Callable[[Stage, Any, PlanContext], T]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,21 +110,19 @@ def plan_stage(
         entry: ``{id, uses, inputs, environment}`` as in an approval's subject, secrets and unknown
             values as marks; with ``before``, the artifact of what it would put back.
     """
-    uses, name, inputs = entry["uses"], entry["id"], entry["inputs"]
+    name, inputs = entry["id"], entry["inputs"]
     outputs: Mapping[str, Json] = {}
     try:
-        kind = services.registry.stage(uses)
+        kind = services.registry.stage(entry["uses"])
         outputs = {each: Unknown(f"{name}.{each}") for each in kind.declare_outputs(inputs)}
-        where = read_environment(entry["environment"])
-        context = StagePlanContext(services, run, where, uses=uses, instance=name, source=source)
-        values = {key: _hide(from_json(value)) for key, value in inputs.items()}
+        context = _make_context(services, run, source, entry)
         try:
-            valid = kind.Inputs.model_validate(values)
-        except ValidationError as error:
+            valid = _read_inputs(kind, inputs)
+        except PermanentError:
             unknown = list_unknown(inputs)
             if unknown:
                 return StagePlanned(outputs=outputs, depends_on=unknown)
-            raise PermanentError(describe_validation(error), code="invalid-inputs") from None
+            raise
         if entry.get("before") is not None:
             plan = kind().plan_undo(valid, Artifact(**entry["before"]), context)
         else:
@@ -121,8 +131,53 @@ def plan_stage(
     except GennakerError as error:
         return StagePlanned(outputs=outputs, error=str(error))
     except Exception as error:  # noqa: BLE001 - a plugin's code: its fault is told, the plan goes on
-        said = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-        return StagePlanned(outputs=outputs, error=f"stage-raised: {said}")
+        return StagePlanned(outputs=outputs, error=str(_tell_fault(error)))
+
+
+def ask_stage(
+    services: Services, run: RunFacts, source: Path, entry: Mapping[str, Json], ask: Ask[T]
+) -> T:
+    """Return what a stage type answers about inputs that it ran with.
+
+    Args:
+        services: what stages work with.
+        run: the run it was of.
+        source: the tree it may look at.
+        entry: as for :func:`plan_stage`.
+        ask: calls a method of the type with the inputs and what it may look at.
+
+    Raises:
+        GennakerError: why it does not; a fault of the plugin's own code, too.
+    """
+    kind = services.registry.stage(entry["uses"])
+    context = _make_context(services, run, source, entry)
+    try:
+        return ask(kind(), _read_inputs(kind, entry["inputs"]), context)
+    except GennakerError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a plugin's code: its fault is told
+        raise _tell_fault(error) from None
+
+
+def _make_context(
+    services: Services, run: RunFacts, source: Path, entry: Mapping[str, Json]
+) -> StagePlanContext:
+    where = read_environment(entry["environment"])
+    uses, name = entry["uses"], entry["id"]
+    return StagePlanContext(services, run, where, uses=uses, instance=name, source=source)
+
+
+def _read_inputs(kind: type[Stage], inputs: Mapping[str, Json]) -> StageInputs:
+    values = {key: _hide(from_json(value)) for key, value in inputs.items()}
+    try:
+        return kind.Inputs.model_validate(values)
+    except ValidationError as error:
+        raise PermanentError(describe_validation(error), code="invalid-inputs") from None
+
+
+def _tell_fault(error: Exception) -> PermanentError:
+    said = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+    return PermanentError(said, code="stage-raised")
 
 
 def list_unknown(data: Json) -> tuple[str, ...]:

@@ -14,7 +14,6 @@ from gennaker.project import Project
 from gennaker_engine.core.events import Event
 from gennaker_engine.core.messages import Message, World
 from gennaker_engine.core.run import Reaction, Run
-from gennaker_engine.core.state import Instance
 from gennaker_engine.journal.decoding import decode_stored
 from gennaker_engine.journal.lookup import resolve_run
 from gennaker_engine.journal.opening import find_state_folder, note_server, open_journal
@@ -40,7 +39,7 @@ from gennaker_engine.runtime.retrying import (
     plan_retry,
 )
 from gennaker_engine.runtime.rollback import Rollback, find_again, find_undo, pin_rollback
-from gennaker_engine.runtime.services import Services, describe_facts
+from gennaker_engine.runtime.services import Services
 from gennaker_engine.runtime.threads import ThreadPool
 from gennaker_engine.runtime.world import WorldReader, lock_scope
 from gennaker_engine.storage.artifacts import ArtifactFolder
@@ -52,7 +51,6 @@ from gennaker_engine.storage.workspaces import Workspaces
 
 if TYPE_CHECKING:
     from gennaker_engine.planning import PipelinePlan
-    from gennaker_engine.planning.stage import StagePlanned
 
 __all__ = ["Engine"]
 
@@ -249,24 +247,24 @@ class Engine:
         created = pin_rollback(rollback, actor=find_actor(), number=0, now=self._clock.now())
         return plan_pipeline(
             created,
-            self._make_services(),
+            self.make_services(),
             world=self._world.read(sandbox=sandbox),
             project=self.project,
         )
 
-    def plan_again(self, run: Run, instance: Instance) -> StagePlanned:
-        """Return what it would do to deploy the same again: with the inputs, where it was deployed."""
-        from gennaker_engine.planning.stage import plan_stage
-
-        plan = run.facts.stages[instance.stage].plan
-        entry = {
-            "id": instance.id,
-            "uses": plan.uses,
-            "inputs": instance.inputs or {},
-            "environment": instance.environment,
-        }
-        facts = describe_facts(run)
-        return plan_stage(self._make_services(), facts, self.project.root, entry)
+    def make_services(self) -> Services:
+        """Return what stage types are called with; each call makes an inbox of its own."""
+        return Services(
+            registry=self.registry,
+            project=self.project.root,
+            state=self.state_folder,
+            artifacts=self.artifacts,
+            logs=self.logs,
+            workspaces=Workspaces(self.state_folder.workspaces),
+            inbox=Inbox(),
+            pool=self._pool,
+            clock=self._clock,
+        )
 
     def find_scope(self, *, sandbox: bool) -> str:
         """Return the scope of the project's locks and deploys, those on the sandbox apart."""
@@ -359,7 +357,7 @@ class Engine:
         start = Start(actor=find_actor(), sandbox=sandbox)
         return plan_pipeline(
             pin_run(pinned, start, number=0, now=self._clock.now()),
-            self._make_services(),
+            self.make_services(),
             world=self._world.read(sandbox=sandbox),
             project=self.project,
         )
@@ -434,7 +432,7 @@ class Engine:
         wanted = [runs] if isinstance(runs, str) else list(runs)
         driver = Driver(
             self.journal,
-            self._make_services(),
+            self.make_services(),
             world=self._world,
             observer=observer or QuietObserver(),
             tell_siblings=self._tell_drivers,
@@ -448,19 +446,6 @@ class Engine:
             self._drivers.remove(driver)
         found = [left[each] for each in wanted]
         return found[0] if isinstance(runs, str) else found
-
-    def _make_services(self) -> Services:
-        return Services(
-            registry=self.registry,
-            project=self.project.root,
-            state=self.state_folder,
-            artifacts=self.artifacts,
-            logs=self.logs,
-            workspaces=Workspaces(self.state_folder.workspaces),
-            inbox=Inbox(),
-            pool=self._pool,
-            clock=self._clock,
-        )
 
     def _tell_drivers(self) -> None:
         for driver in tuple(self._drivers):

@@ -17,7 +17,7 @@ from gennaker_engine.core.run import Run
 from gennaker_engine.core.state import Instance, StageState
 from gennaker_engine.journal.port import Journal
 
-__all__ = ["Rollback", "find_again", "find_undo", "pin_rollback"]
+__all__ = ["Rollback", "find_again", "find_undo", "name_in_rollback", "pin_rollback"]
 
 Json = Any
 
@@ -155,7 +155,7 @@ def _check_last(run: Run, journal: Journal, chosen: Iterable[Instance]) -> None:
 
 def _make(run: Run, title: str, chosen: list[Instance], *, undo: bool) -> Rollback:
     blueprint = run.facts.blueprint
-    names = {each.id: _name(each) for each in chosen}
+    names = {each.id: name_in_rollback(each.id) for each in chosen}
     after = {each.id: set(blueprint.downstream_of(each.stage)) for each in chosen}
     stages, preset = {}, {}
     for each in chosen:
@@ -179,6 +179,6 @@ def _make(run: Run, title: str, chosen: list[Instance], *, undo: bool) -> Rollba
     return Rollback(run, title, definition, preset)
 
 
-def _name(instance: Instance) -> str:
-    """Return the id of the stage that stands for an instance."""
-    return instance.id.replace("[", "-i").replace("]", "")
+def name_in_rollback(instance: str) -> str:
+    """Return the id of the stage of a rollback that stands for an instance."""
+    return instance.replace("[", "-i").replace("]", "")

@@ -13,7 +13,9 @@ from gennaker.durations import normalize_duration, parse_duration
 from gennaker.errors import PermanentError, StageError
 from gennaker.stage import (
     Artifact,
+    Change,
     Context,
+    Declared,
     Failed,
     Outcome,
     Plan,
@@ -31,6 +33,7 @@ from gennaker_stages.kubernetes.bundle.objects import Object, name_of
 from gennaker_stages.kubernetes.bundle.ordering import read_wave
 from gennaker_stages.kubernetes.bundle.preparing import Bundle, Shape, prepare_bundle
 from gennaker_stages.kubernetes.client.cluster import Cluster
+from gennaker_stages.kubernetes.settings import KubernetesSettings
 
 if TYPE_CHECKING:
     from gennaker_stages.kubernetes.applying.deploy import Deploy
@@ -152,6 +155,24 @@ class KubernetesDeploy(Stage):
             observed=note_shown(bundle, planned.live),
         )
 
+    def describe(self, inputs: Inputs, ctx: PlanContext) -> list[Declared]:
+        """Return the objects of the bundle, and those of ``secrets`` by their keys."""
+        from gennaker_stages.kubernetes.planning.declared import describe_bundle
+
+        with ctx.artifacts.open(inputs.bundle) as stream:
+            return describe_bundle(stream.read(), inputs.secrets, _find_namespace(ctx))
+
+    def compare(self, inputs: Inputs, ctx: PlanContext) -> list[Change]:
+        """List what it takes to have the objects again as they were deployed, and nothing else."""
+        from gennaker_stages.kubernetes.planning.drift import compare_objects
+
+        cluster = _connect(ctx)
+        applyset = _open_set(inputs, ctx, cluster)
+        bundle = _prepare(inputs, ctx, cluster, applyset)
+        shared = not inputs.prune and (inputs.set is not None or ctx.instance != ctx.stage)
+        whole = None if shared else applyset
+        return compare_objects(cluster, bundle, inputs.conflicts, inputs.secrets, whole)
+
     def run(self, inputs: Inputs, ctx: Context) -> Outcome:
         """Apply every object, then wait; a workload that does not get ready is explained."""
         from gennaker_stages.kubernetes.applying.deploy import Deploy
@@ -223,6 +244,11 @@ def _connect(ctx: PlanContext) -> Cluster:
     cluster = ctx.connect()
     assert isinstance(cluster, Cluster)  # the kubernetes target connects to nothing else
     return cluster
+
+
+def _find_namespace(ctx: PlanContext) -> str:
+    settings = ctx.environment.settings if ctx.environment is not None else {}
+    return KubernetesSettings.model_validate(dict(settings)).namespace
 
 
 def _open_set(inputs: KubernetesDeploy.Inputs, ctx: PlanContext, cluster: Cluster) -> ApplySet:

@@ -15,7 +15,9 @@ from gennaker_engine.cli.settings import Settings, pass_settings
 
 if TYPE_CHECKING:
     from gennaker_engine.cli.render.console import Console
+    from gennaker_engine.environments.comparison import Difference
     from gennaker_engine.environments.deployed import Deployed
+    from gennaker_engine.environments.drift import StageDrift
 
 __all__ = ["diff_command", "environments_command", "history_command"]
 
@@ -99,8 +101,8 @@ def diff_command(settings: Settings, *, environment: str, sandbox: bool, form: s
     return FAILED if any(each.changes for each in drift) else SUCCEEDED
 
 
-def _tell_drift(console: Console, drift: Sequence[Any]) -> None:
-    from gennaker_engine.cli.render.changes import tell_change
+def _tell_drift(console: Console, drift: Sequence[StageDrift]) -> None:
+    from gennaker_engine.cli.render.changes import render_changes
     from gennaker_engine.cli.render.text import clean
 
     for each in drift:
@@ -109,14 +111,14 @@ def _tell_drift(console: Console, drift: Sequence[Any]) -> None:
             console.out(
                 f"{head}  {console.paint('cannot be compared', 'red')}: {clean(each.error)}"
             )
-        elif not each.compared:
-            console.out(f"{head}  its type does not look at what is there")
+        elif each.unseen is not None:
+            console.out(f"{head}  {clean(each.unseen)}")
         elif not each.changes:
             console.out(f"{head}  as deployed")
         else:
             console.out(head)
-            for change in each.changes:
-                console.out(f"    {change['action']} {tell_change(change)}")
+            for line in render_changes(each.changes, paint=console.paint):
+                console.out(f"    {line}")
 
 
 def _list(settings: Settings, *, sandbox: bool, form: str) -> int:
@@ -179,7 +181,8 @@ def _tell_version(item: Mapping[str, Any]) -> str:
 
 def _compare(settings: Settings, left: str, right: str, *, sandbox: bool, form: str) -> int:
     from gennaker_engine.cli.render.data import print_data
-    from gennaker_engine.environments.drift import compare_environments, find_drift
+    from gennaker_engine.environments.comparison import compare_environments
+    from gennaker_engine.environments.drift import find_drift
 
     for name in (left, right):
         _check(settings, name)
@@ -196,31 +199,36 @@ def _compare(settings: Settings, left: str, right: str, *, sandbox: bool, form: 
         print_data(console, form, "EnvironmentsDiff", data)
     else:
         for each in differences:
-            console.out(_tell_difference(each.to_data(), left, right))
+            console.out(_tell_difference(each, left, right))
         for name, stages in drift.items():
             moved = [each for each in stages if each.changes]
             if moved:
                 console.out(console.paint(f"{name} has moved since its last deploys:", "bold"))
                 _tell_drift(console, moved)
-    for problem in problems:
-        console.err(problem)
+    for name, stages in drift.items():
+        problems += [
+            f"{name}: {each.deployed.stage}: {each.error}" for each in stages if each.error
+        ]
+    for problem in dict.fromkeys(problems):
+        console.err(f"cannot be compared: {problem}")
     if problems:
         return ERRORED
     moved_at_all = any(each.changes for stages in drift.values() for each in stages)
     return FAILED if differences or moved_at_all else SUCCEEDED
 
 
-def _tell_difference(difference: Mapping[str, Any], left: str, right: str) -> str:
+def _tell_difference(difference: Difference, left: str, right: str) -> str:
     from gennaker_engine.cli.render.text import clean
     from gennaker_engine.cli.render.wording import tell_value
 
-    what = clean(f"{difference['stage']} {difference['path']}".strip())
-    if "left" not in difference and not difference["path"]:
-        return f"{what}: only in {right}"
-    if "right" not in difference and not difference["path"]:
-        return f"{what}: only in {left}"
+    data = difference.to_data()
+    what = clean(f"{difference.what} {difference.path}".strip())
+    if not difference.path:
+        return f"{what}: only in {left if 'left' in data else right}"
+    if data.get("hidden") and "left" in data and "right" in data:
+        return f"{what}  another value (secret)"
     sides = [
-        f"{name}: {tell_value(difference[side]) if side in difference else '(not set)'}"
+        f"{name}: {tell_value(data[side]) if side in data else '(not set)'}"
         for side, name in (("left", left), ("right", right))
     ]
     return f"{what}  {clean('  '.join(sides))}"

@@ -7,7 +7,7 @@ from typing import Any
 
 from gennaker_engine.cli.render.console import PLAIN, Palette
 from gennaker_engine.cli.render.text import clean
-from gennaker_engine.cli.render.wording import tell_value
+from gennaker_engine.cli.render.wording import tell_owner, tell_value
 
 __all__ = [
     "TONES",
@@ -115,12 +115,12 @@ def is_text(field: Change) -> bool:
 def _render_field(field: Change, paint: Palette) -> Iterator[str]:
     path = clean(str(field["path"]))
     if is_text(field):
-        yield f"  {path}:"
+        yield f"  {path}:{_tell_owner(field, paint)}"
         tones = {"-": ["red"], "+": ["green"]}
         for mark, line in compare_lines(*_values(field)):
             yield f"    {paint(f'{mark} {line}'.rstrip(), *tones.get(mark, ['dim']))}"
         return
-    yield f"  {path}: {_tell_field(field, paint)}"
+    yield f"  {path}: {_tell_field(field, paint)}{_tell_owner(field, paint)}"
 
 
 def _tell_field(field: Change, paint: Palette) -> str:
@@ -133,6 +133,14 @@ def _tell_field(field: Change, paint: Palette) -> str:
     before = paint(_show(field["before"]), "red")
     after = paint(_show(field["after"]), "green") if "after" in field else "nothing"
     return f"{before} → {after}"
+
+
+def _tell_owner(field: Change, paint: Palette) -> str:
+    """Return who else set what is there now, and when."""
+    owner = field.get("owner")
+    if owner is None:
+        return ""
+    return paint(f"  (set by {clean(tell_owner(owner))})", "dim")
 
 
 def _show(value: Any) -> str:

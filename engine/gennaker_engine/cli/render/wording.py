@@ -8,7 +8,7 @@ from typing import Any
 from gennaker_engine.cli.render.text import clean, tell_span, tell_time
 from gennaker_engine.core import events as facts
 
-__all__ = ["tell_cause", "tell_event", "tell_source", "tell_value"]
+__all__ = ["tell_cause", "tell_event", "tell_owner", "tell_source", "tell_value"]
 
 _LONGEST = 60
 
@@ -44,6 +44,11 @@ def tell_value(value: Any) -> str:
 
     text = json.dumps(_simplify(value), ensure_ascii=False)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def tell_owner(owner: Mapping[str, Any]) -> str:
+    """Return who set a field of a thing outside, with the time as the target tells it."""
+    return f"{owner['name']} at {owner['at']}" if owner.get("at") else str(owner["name"])
 
 
 def tell_source(source: Mapping[str, Any]) -> str:

@@ -61,6 +61,15 @@ class ConflictRules(BaseModel):
                 return rule.policy
         return self.policy
 
+    def take_rather_than_fail(self) -> ConflictRules:
+        """Return rules that take the fields for which these fail, to see what they would become."""
+        taken = {"policy": "take"}
+        fields = tuple(
+            each.model_copy(update=taken) if each.policy == "fail" else each for each in self.fields
+        )
+        policy = "take" if self.policy == "fail" else self.policy
+        return ConflictRules(policy=policy, fields=fields)
+
 
 def _read_short(value: Any) -> Any:
     return {"policy": value} if isinstance(value, str) else value

@@ -13,7 +13,7 @@ from typing import Any
 from gennaker.stage import ABSENT, FieldChange
 from gennaker_stages.kubernetes.bundle.masking import LAST_APPLIED, SECRET_FIELDS, is_secret
 
-__all__ = ["find_differences", "strip_object"]
+__all__ = ["find_differences", "join_path", "name_items", "strip_object"]
 
 # What names an item of a list, the first that fits; the merge keys of Kubernetes' own types, whose
 # ports may have one number twice, for two protocols.
@@ -79,7 +79,7 @@ def strip_object(body: Object) -> dict[str, Any]:
 def _compare(path: str, before: Any, after: Any) -> Iterator[FieldChange]:
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for name in sorted({*before, *after}):
-            inner = _join(path, name)
+            inner = join_path(path, name)
             yield from _compare(inner, before.get(name, ABSENT), after.get(name, ABSENT))
     elif isinstance(before, list) and isinstance(after, list):
         yield from _compare_lists(path, before, after)
@@ -139,7 +139,16 @@ def _name(item: Object, names: tuple[str, ...]) -> str:
     return "/".join(str(each) for each in parts)
 
 
-def _join(path: str, name: str) -> str:
+def name_items(items: Sequence[Any]) -> list[str]:
+    """Return what each item of a list is called in a path; its place when nothing names them all."""
+    names = _find_names(items, ()) if all(isinstance(each, Mapping) for each in items) else None
+    if names is None:
+        return [str(place) for place in range(len(items))]
+    return [_name(each, names) for each in items]
+
+
+def join_path(path: str, name: str) -> str:
+    """Return the path of a field of a mapping; a name that has dots or slashes stands in brackets."""
     if not name or not name.replace("-", "").replace("_", "").isalnum():
         return f"{path}[{name}]"
     return f"{path}.{name}" if path else name
@@ -157,7 +166,7 @@ def _hide(change: FieldChange) -> Iterator[FieldChange]:
         value if isinstance(value, Mapping) else {} for value in (change.before, change.after)
     )
     for key in sorted({*before, *after}):
-        each = FieldChange(_join(name, key), before.get(key, ABSENT), after.get(key, ABSENT))
+        each = FieldChange(join_path(name, key), before.get(key, ABSENT), after.get(key, ABSENT))
         yield _mask(each)
 
 

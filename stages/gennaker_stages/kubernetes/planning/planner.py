@@ -20,6 +20,7 @@ from gennaker_stages.kubernetes.bundle.objects import Object, key_of, name_of
 from gennaker_stages.kubernetes.client.cluster import FIELD_MANAGER
 from gennaker_stages.kubernetes.planning.difference import find_differences
 from gennaker_stages.kubernetes.planning.live import Live, read_live
+from gennaker_stages.kubernetes.planning.ownership import name_owners
 from gennaker_stages.kubernetes.planning.refusal import explain_refusal
 from gennaker_stages.kubernetes.planning.unchanged import is_unchanged
 
@@ -125,7 +126,7 @@ class _Planner:
         detail = self._tell_yielded(body, now) if found.yielded else ""
         differences = find_differences(now, found.body)
         if differences:
-            return Change("change", name_of(body), detail, differences)
+            return Change("change", name_of(body), detail, name_owners(differences, now))
         return Change("leave", name_of(body), detail or _tell_ownership(now, found.body))
 
     def _tell_yielded(self, body: Object, now: Mapping[str, Any]) -> str:

@@ -1,0 +1,28 @@
+"""Questions about environments, on the sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gennaker_stages.kubernetes.sandbox import Sandbox
+from tests.contract.questions_contract import QuestionsContract
+
+
+@pytest.fixture(name="sandbox", scope="module")
+def start_sandbox() -> Iterator[Sandbox]:
+    """One sandbox for the module; every test has namespaces of its own."""
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+class TestSandboxQuestions(QuestionsContract):
+    """The sandbox answers as the real control plane does."""
+
+    @pytest.fixture(name="kubeconfig")
+    def write_kubeconfig(self, sandbox: Sandbox, tmp_path: Path) -> Path:
+        path = tmp_path / "kubeconfig"
+        sandbox.write_kubeconfig(path)
+        return path
