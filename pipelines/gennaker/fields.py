@@ -1,6 +1,6 @@
 """Things field by field: what a deploy declares, and what is there and whose each field is.
 
-Answers of :meth:`gennaker.stage.Stage.describe` and :meth:`gennaker.target.Target.read_fields`. Both name
+Answers of :meth:`gennaker.stage.Stage.list_declared` and :meth:`gennaker.target.Target.read_fields`. Both name
 a thing and a field in the same way, so that the engine can look one up in the other without knowing
 what they are. A value that is secret is a :class:`gennaker.stage.Secret`: it compares, and never shows.
 """

@@ -408,7 +408,7 @@ class Stage:
         """Say what ``run`` would do; no side effect. Without one, a plan names the stage only."""
         return Plan()
 
-    def describe(self, inputs: Any, ctx: PlanContext) -> Sequence[Declared] | None:
+    def list_declared(self, inputs: Any, ctx: PlanContext) -> Sequence[Declared] | None:
         """Return the things that ``run`` with these inputs declares, without asking the target.
 
         Called for deploys of the past, and many of them: it reads ``inputs`` and artifacts only. None

@@ -67,7 +67,7 @@ def compare_environments(
             if deployed is None:
                 continue
             try:
-                declared = ask_stage(engine, deployed, _describe)
+                declared = ask_stage(engine, deployed, _list_declared)
             except GennakerError as error:
                 problems.append(f"{environment}: {deployed.stage}: {error}")
                 continue
@@ -77,9 +77,9 @@ def compare_environments(
     return list(_compare_sides(*sides)), problems
 
 
-def _describe(kind: Stage, inputs: Any, ctx: PlanContext) -> Sequence[Declared]:
+def _list_declared(kind: Stage, inputs: Any, ctx: PlanContext) -> Sequence[Declared]:
     """Return what a deploy declared; of a type that does not describe it, what its plan desires."""
-    declared = kind.describe(inputs, ctx)
+    declared = kind.list_declared(inputs, ctx)
     if declared is not None:
         return declared
     desired = to_json(kind.plan(inputs, ctx).desired)

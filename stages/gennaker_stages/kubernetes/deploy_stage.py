@@ -155,23 +155,40 @@ class KubernetesDeploy(Stage):
             observed=note_shown(bundle, planned.live),
         )
 
-    def describe(self, inputs: Inputs, ctx: PlanContext) -> list[Declared]:
-        """Return the objects of the bundle, and those of ``secrets`` by their keys."""
+    def list_declared(self, inputs: Inputs, ctx: PlanContext) -> list[Declared]:
+        """Return the objects as they are applied, and those of ``secrets`` by their keys."""
         from gennaker_stages.kubernetes.planning.declared import describe_bundle
 
         with ctx.artifacts.open(inputs.bundle) as stream:
-            return describe_bundle(stream.read(), inputs.secrets, _find_namespace(ctx))
+            content = stream.read()
+        versions = inputs.config_versions is not None
+        shape = Shape(images=inputs.images, versions=versions)
+        return describe_bundle(content, shape, inputs.secrets, _find_namespace(ctx))
 
     def compare(self, inputs: Inputs, ctx: PlanContext) -> list[Change]:
-        """List what it takes to have the objects again as they were deployed, and nothing else."""
-        from gennaker_stages.kubernetes.planning.drift import compare_objects
+        """List what it takes to have the objects again as they were deployed, and nothing else.
+
+        A field that somebody else took is told with its values, although a deploy might fail for it.
+        """
+        from gennaker_stages.kubernetes.inventory.prune import PruneRules
+        from gennaker_stages.kubernetes.planning.drift import find_extra, tell_missing
+        from gennaker_stages.kubernetes.planning.planner import plan_objects
 
         cluster = _connect(ctx)
         applyset = _open_set(inputs, ctx, cluster)
         bundle = _prepare(inputs, ctx, cluster, applyset)
-        shared = not inputs.prune and (inputs.set is not None or ctx.instance != ctx.stage)
-        whole = None if shared else applyset
-        return compare_objects(cluster, bundle, inputs.conflicts, inputs.secrets, whole)
+        planned = plan_objects(
+            cluster,
+            bundle.objects,
+            rules=inputs.conflicts.take_rather_than_fail(),
+            unread=inputs.secrets,
+        )
+        changes = tell_missing(planned.changes)
+        if not inputs.prune and (inputs.set is not None or ctx.instance != ctx.stage):
+            return changes  # others have objects in the set
+        used = planned.live.list_used()
+        rules = PruneRules(versions=inputs.config_versions, used=used)
+        return changes + find_extra(cluster, applyset, bundle.objects, rules)
 
     def run(self, inputs: Inputs, ctx: Context) -> Outcome:
         """Apply every object, then wait; a workload that does not get ready is explained."""

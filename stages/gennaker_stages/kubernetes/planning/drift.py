@@ -1,58 +1,44 @@
-"""What of a deploy is not any more as it was applied."""
+"""What of a deploy is not any more as it was applied; what of it a plan does not say."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gennaker.stage import Change
 from gennaker_stages.kubernetes.bundle.objects import name_of
-from gennaker_stages.kubernetes.inventory.prune import find_prunable, list_members
-from gennaker_stages.kubernetes.planning.planner import plan_objects
+from gennaker_stages.kubernetes.inventory.prune import PruneRules, find_prunable, list_members
 
 if TYPE_CHECKING:
-    from gennaker_stages.kubernetes.applying.rules import ConflictRules
-    from gennaker_stages.kubernetes.bundle.preparing import Bundle
     from gennaker_stages.kubernetes.client.cluster import Cluster
     from gennaker_stages.kubernetes.inventory.applyset import ApplySet
 
-__all__ = ["compare_objects"]
+__all__ = ["find_extra", "tell_missing"]
 
 
-def compare_objects(
+def tell_missing(changes: Iterable[Change]) -> list[Change]:
+    """Return the changes of a plan; what would be created is not there any more."""
+    return [
+        replace(each, detail="it is not there") if each.action == "create" else each
+        for each in changes
+    ]
+
+
+def find_extra(
     cluster: Cluster,
-    bundle: Bundle,
-    rules: ConflictRules,
-    unread: Collection[str],
-    applyset: ApplySet | None,
+    applyset: ApplySet,
+    desired: Sequence[Mapping[str, Any]],
+    rules: PruneRules,
 ) -> list[Change]:
-    """Return what it takes to have the objects of a bundle as they were applied.
-
-    A field that somebody else took is told with its values, although a deploy might fail for it; one
-    that the rules leave to others is no difference. Objects of the set that are not of the bundle are
-    told, whether or not the deploy prunes.
+    """Return the objects of the set that the deploy did not apply, whether or not it pruned.
 
     Args:
-        cluster: where they were applied.
-        bundle: as it was applied.
-        rules: what the deploy does about fields of other managers.
-        unread: names of Secrets whose values are not known here.
-        applyset: what the objects belong to, None when others have objects in it.
-
-    Raises:
-        StageError: when the cluster cannot be reached.
+        cluster: where.
+        applyset: what the objects of the deploy belong to.
+        desired: these objects.
+        rules: what of the others may be there: earlier versions of a ConfigMap.
     """
-    taking = rules.take_rather_than_fail()
-    planned = plan_objects(cluster, bundle.objects, rules=taking, unread=unread)
-    changes = [
-        replace(each, detail="it is not there") if each.action == "create" else each
-        for each in planned.changes
-    ]
-    if applyset is None:
-        return changes
-    extra = find_prunable(applyset, list_members(cluster, applyset), bundle.objects)
-    others = [*extra.delete, *(body for body, _ in extra.keep)]
-    return changes + [
-        Change("prune", name_of(each), "not of this deploy, but of its set") for each in others
-    ]
+    found = find_prunable(applyset, list_members(cluster, applyset), desired, rules)
+    others = [*found.delete, *(body for body, _ in found.keep)]
+    return [Change("prune", name_of(each), "not of this deploy, but of its set") for each in others]

@@ -14,6 +14,7 @@ from typing import Any
 from gennaker.stage import Declared, FieldChange, LiveField, LiveThing, Owner, Secret
 from gennaker_stages.kubernetes.bundle.masking import SECRET_FIELDS, is_secret
 from gennaker_stages.kubernetes.bundle.objects import key_of, name_of
+from gennaker_stages.kubernetes.bundle.versions import VERSION_OF
 from gennaker_stages.kubernetes.client.cluster import FIELD_MANAGER
 from gennaker_stages.kubernetes.inventory.applyset import PART_OF_LABEL
 from gennaker_stages.kubernetes.planning.difference import join_path, name_items, strip_object
@@ -71,6 +72,8 @@ def _find_other(path: str, fields: Iterable[LiveField]) -> Owner | None:
 
 def _make_key(body: Object, namespace: str) -> str:
     group, kind, place, name = key_of(body)
+    # All versions of a ConfigMap are one.
+    name = (body["metadata"].get("annotations") or {}).get(VERSION_OF, name)
     if kind == "Namespace" and name == namespace:
         name = "."
     return "/".join((group, kind, "" if place == namespace else place, name))
