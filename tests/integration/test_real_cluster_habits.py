@@ -8,10 +8,11 @@ import pytest
 
 from tests.contract.config_contract import ConfigContract
 from tests.contract.hooks_contract import HooksContract
+from tests.contract.ignore_contract import IgnoreContract
 from tests.fixtures.control_plane import ControlPlane
 
 
-class TestRealCluster(ConfigContract, HooksContract):
+class TestRealCluster(ConfigContract, HooksContract, IgnoreContract):
     """etcd, API server, controllers, scheduler and kwok nodes."""
 
     @pytest.fixture(name="kubeconfig")

@@ -10,6 +10,7 @@ import pytest
 from gennaker_stages.kubernetes.sandbox import Sandbox
 from tests.contract.config_contract import ConfigContract
 from tests.contract.hooks_contract import HooksContract
+from tests.contract.ignore_contract import IgnoreContract
 
 
 @pytest.fixture(name="sandbox", scope="module")
@@ -19,7 +20,7 @@ def start_sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
-class TestSandbox(ConfigContract, HooksContract):
+class TestSandbox(ConfigContract, HooksContract, IgnoreContract):
     """The sandbox passes what the real control plane passes."""
 
     @pytest.fixture(name="kubeconfig")

@@ -124,6 +124,7 @@ class KubernetesDeploy(Stage):
 
     def plan(self, inputs: Inputs, ctx: PlanContext) -> Plan:
         """List the objects that would be created, changed and left, by a server-side dry run."""
+        from gennaker_stages.kubernetes.applying.home import plan_home
         from gennaker_stages.kubernetes.applying.hooks import plan_hooks
         from gennaker_stages.kubernetes.inventory.owners import check_owners
         from gennaker_stages.kubernetes.inventory.prune import plan_prune
@@ -143,6 +144,7 @@ class KubernetesDeploy(Stage):
         pruned = plan_prune(cluster, applyset, bundle.objects, rules) if rules else []
         return Plan(
             changes=[
+                *plan_home(cluster, bundle.objects),
                 *planned.changes,
                 *pruned,
                 *plan_hooks(bundle.hooks, first=not applyset.exists),
@@ -222,8 +224,10 @@ class KubernetesDeploy(Stage):
     def _deploy(
         self, inputs: Inputs, ctx: Context, bundle: Bundle, deploy: Deploy, hooks: Hooks
     ) -> Outcome:
+        from gennaker_stages.kubernetes.applying.home import ensure_home
+
         cluster = _connect(ctx)
-        _ensure_namespace(cluster, ctx)
+        ensure_home(cluster, ctx, bundle.objects)
         deploy.apply_home()
         hooks.run("before")
         workloads: list[dict[str, Any]] = []
@@ -319,17 +323,6 @@ def _make_secret(name: str, values: Mapping[str, Secret]) -> Object:
         key: base64.b64encode(value.reveal().encode()).decode() for key, value in values.items()
     }
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data}
-
-
-def _ensure_namespace(cluster: Cluster, ctx: Context) -> None:
-    settings = cluster.settings
-    if not settings.create_namespace:
-        return
-    resource = cluster.find_resource("v1", "Namespace")
-    if cluster.read(resource, None, settings.namespace) is None:
-        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": settings.namespace}}
-        cluster.apply(resource, body)
-        ctx.log(f"created Namespace/{settings.namespace}")
 
 
 def _open_hooks(

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gennaker.target import RunningSandbox, Target, TargetSettings
+from gennaker_stages.kubernetes.applying.rules import IgnoreRule
 from gennaker_stages.kubernetes.health.custom import HealthRule
 
 if TYPE_CHECKING:
@@ -18,6 +19,17 @@ if TYPE_CHECKING:
 __all__ = ["KubernetesSettings", "KubernetesTarget"]
 
 _KIND = re.compile(r"(?:[a-z0-9][-a-z0-9.]*/)?[A-Z][A-Za-z0-9]*")
+
+
+class NamespaceMarks(BaseModel):
+    """What the environment's namespace is to have."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    labels: dict[str, str] = Field(
+        default_factory=dict, description="pod-security.kubernetes.io/enforce: restricted, say"
+    )
+    annotations: dict[str, str] = Field(default_factory=dict, description="Its annotations")
 
 
 class KubernetesSettings(TargetSettings):
@@ -29,8 +41,10 @@ class KubernetesSettings(TargetSettings):
         default=None, description="Context of the kubeconfig; its current one unless given"
     )
     namespace: str = Field(default="default", description="Where objects without one go")
-    create_namespace: bool = Field(
-        default=False, description="Whether a deploy makes the namespace when it is missing"
+    create_namespace: bool | NamespaceMarks = Field(
+        default=False,
+        description="Whether a deploy makes the namespace when it is missing; with 'labels' and "
+        "'annotations' it has them, and is given them when it is there",
     )
     namespaces: tuple[str, ...] = Field(
         default=(),
@@ -38,6 +52,11 @@ class KubernetesSettings(TargetSettings):
     )
     require_digests: bool = Field(
         default=False, description="Whether images have to be pinned by their digests"
+    )
+    ignore: tuple[IgnoreRule, ...] = Field(
+        default=(),
+        description="Fields that deploys, plans and comparisons leave as they are once the object is "
+        "there",
     )
     health: dict[str, HealthRule] = Field(
         default_factory=dict,

@@ -8,7 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gennaker_stages.kubernetes.applying.apply import Applier, Item, describe_object, make_items
-from gennaker_stages.kubernetes.applying.provenance import carry_run, stamp_run
+from gennaker_stages.kubernetes.applying.fitting import fit_object
+from gennaker_stages.kubernetes.applying.provenance import stamp_run
 from gennaker_stages.kubernetes.bundle.objects import Object, key_of, name_of
 from gennaker_stages.kubernetes.inventory.owners import check_owners
 from gennaker_stages.kubernetes.inventory.prune import (
@@ -74,7 +75,10 @@ class Deploy:
         def find(body: Object) -> Object | None:
             return live.objects.get(key_of(body))
 
-        fitted = [[carry_run(each, find(each)) for each in wave] for wave in waves]
+        fitted = [
+            [fit_object(each, find(each), self._cluster.settings) for each in wave]
+            for wave in waves
+        ]
         self._waves = [make_items(wave, find, self._rules) for wave in fitted]
         for item in self.items:
             if item.result == "not-tried":

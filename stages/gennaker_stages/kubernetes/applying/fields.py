@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-__all__ = ["MISSING", "find_entry", "find_value", "list_paths", "remove_value"]
+__all__ = ["MISSING", "find_entry", "find_value", "list_paths", "place_value", "remove_value"]
 
 Object = Mapping[str, Any]
 MISSING: Any = object()
@@ -56,6 +56,12 @@ def remove_value(body: Object, path: str) -> dict[str, Any]:
     """Return a copy of an object without what is at ``path``, nor mappings that get empty by that."""
     steps = _resolve(body, path)
     return _without(body, steps) if steps else dict(body)
+
+
+def place_value(body: Object, path: str, value: Any) -> dict[str, Any]:
+    """Return a copy of an object with another value at ``path``, which has to be there."""
+    steps = _resolve(body, path)
+    return _with(body, steps, value) if steps else dict(body)
 
 
 def _format(element: str) -> str:
@@ -106,6 +112,14 @@ def _fit_item(item: Any, path: str) -> int:
         ):
             return end if any(name in item for name, _, _ in parts) else 0
     return 0
+
+
+def _with(body: Any, steps: Sequence[Any], value: Any) -> Any:
+    if not steps:
+        return value
+    copy = body.copy()
+    copy[steps[0]] = _with(body[steps[0]], steps[1:], value)
+    return copy
 
 
 def _without(body: Any, steps: Sequence[Any]) -> Any:

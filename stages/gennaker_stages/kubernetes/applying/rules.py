@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-__all__ = ["CLIENT_SIDE", "ConflictRules", "Conflicts", "FieldRule", "Policy"]
+__all__ = ["CLIENT_SIDE", "ConflictRules", "Conflicts", "FieldRule", "IgnoreRule", "Policy"]
 
 CLIENT_SIDE = frozenset({"kubectl-client-side-apply"})
 """Managers whose objects are taken over, see :mod:`.adoption`."""
@@ -69,6 +69,34 @@ class ConflictRules(BaseModel):
         )
         policy = "take" if self.policy == "fail" else self.policy
         return ConflictRules(policy=policy, fields=fields)
+
+
+class IgnoreRule(BaseModel):
+    """Fields whose live values count as desired."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str | None = Field(default=None, description="Only in objects of this kind")
+    name: str | None = Field(default=None, description="Only in objects of this name")
+    paths: tuple[str, ...] = Field(
+        default=(),
+        description="Fields, with all below them: spec.replicas, "
+        "webhooks[*].clientConfig.caBundle, spec.template.spec.containers[name=web].image",
+    )
+    managers: tuple[str, ...] = Field(
+        default=(), description="Field managers; whatever they changed is left to them"
+    )
+
+    @model_validator(mode="after")
+    def _check_fields(self) -> Self:
+        if not self.paths and not self.managers:
+            raise ValueError("a rule needs 'paths' or 'managers'")
+        return self
+
+    def covers(self, body: Mapping[str, Any]) -> bool:
+        """Whether the rule is for an object."""
+        name = body["metadata"]["name"]
+        return self.kind in (None, body["kind"]) and self.name in (None, name)
 
 
 def _read_short(value: Any) -> Any:

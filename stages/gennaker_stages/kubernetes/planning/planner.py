@@ -14,7 +14,7 @@ from gennaker_stages.kubernetes.applying.conflicts import (
     find_conflicts,
     keep_yielded,
 )
-from gennaker_stages.kubernetes.applying.provenance import carry_run
+from gennaker_stages.kubernetes.applying.fitting import fit_object
 from gennaker_stages.kubernetes.bundle.masking import hide_secret, is_secret
 from gennaker_stages.kubernetes.bundle.objects import Object, key_of, name_of
 from gennaker_stages.kubernetes.client.cluster import FIELD_MANAGER
@@ -100,7 +100,7 @@ class _Planner:
         if key in self.live.errors:
             return Change("refuse", name, str(self.live.errors[key]))
         now = self.live.objects[key]
-        body = carry_run(body, now)
+        body = fit_object(body, now, self.cluster.settings)
         if is_secret(body) and body["metadata"]["name"] in self.unread:
             return _plan_unread(name, now, body)
         if now is None and key[2] in self.missing:

@@ -1,0 +1,74 @@
+"""The environment's namespace: made when it is missing, with the labels and annotations it is to have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from gennaker.errors import StageError
+from gennaker.stage import Change
+from gennaker_stages.kubernetes.bundle.objects import Object, name_of
+from gennaker_stages.kubernetes.client.cluster import FIELD_MANAGER
+from gennaker_stages.kubernetes.planning.difference import find_differences
+from gennaker_stages.kubernetes.planning.refusal import explain_refusal
+from gennaker_stages.kubernetes.planning.unchanged import is_unchanged
+
+if TYPE_CHECKING:
+    from gennaker.stage import Context
+    from gennaker_stages.kubernetes.client.cluster import Cluster
+    from gennaker_stages.kubernetes.settings import KubernetesSettings
+
+__all__ = ["describe_home", "ensure_home", "plan_home"]
+
+
+def describe_home(settings: KubernetesSettings, objects: Iterable[Object]) -> Object | None:
+    """Return the namespace that a deploy makes; None when it makes none or the bundle has it; pure."""
+    name, wanted = settings.namespace, settings.create_namespace
+    if not wanted or any(
+        each["kind"] == "Namespace" and each["metadata"]["name"] == name for each in objects
+    ):
+        return None
+    marks = {} if wanted is True else wanted.model_dump(exclude_defaults=True)
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, **marks}}
+
+
+def plan_home(cluster: Cluster, objects: Iterable[Object]) -> list[Change]:
+    """Return what would change of a namespace that is there; one that is not is planned with the objects."""
+    body = describe_home(cluster.settings, objects)
+    if body is None or not _has_marks(body):
+        return []
+    resource = cluster.find_resource("v1", "Namespace")
+    live = cluster.read(resource, None, body["metadata"]["name"])
+    if live is None or is_unchanged(live, body, FIELD_MANAGER):
+        return []
+    try:
+        found = cluster.apply(resource, body, dry_run=True)
+    except StageError as error:
+        if error.code == "cluster-unreachable":
+            raise
+        return [explain_refusal(error, body, live)]
+    differences = find_differences(live, found)
+    return [Change("change", name_of(body), "", differences)] if differences else []
+
+
+def ensure_home(cluster: Cluster, ctx: Context, objects: Iterable[Object]) -> None:
+    """Make the namespace when it is missing, and give it the labels and annotations it is to have.
+
+    Raises:
+        FieldConflict: another manager has given it other ones.
+    """
+    body = describe_home(cluster.settings, objects)
+    if body is None:
+        return
+    resource = cluster.find_resource("v1", "Namespace")
+    live = cluster.read(resource, None, body["metadata"]["name"])
+    if live is None:
+        cluster.apply(resource, body)
+        ctx.log(f"created {name_of(body)}")
+    elif _has_marks(body) and not is_unchanged(live, body, FIELD_MANAGER):
+        cluster.apply(resource, body)
+        ctx.log(f"changed {name_of(body)}")
+
+
+def _has_marks(body: Object) -> bool:
+    return len(body["metadata"]) > 1

@@ -1,0 +1,79 @@
+"""Fields that a deploy leaves as they are: those that an environment ignores; pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from gennaker_stages.kubernetes.applying.conflicts import find_conflicts
+from gennaker_stages.kubernetes.applying.fields import (
+    MISSING,
+    find_entry,
+    find_value,
+    list_paths,
+    place_value,
+    remove_value,
+)
+from gennaker_stages.kubernetes.applying.rules import IgnoreRule
+from gennaker_stages.kubernetes.bundle.objects import Object
+from gennaker_stages.kubernetes.client.cluster import FIELD_MANAGER
+
+__all__ = ["leave_ignored"]
+
+# What names an item of a list in a path, the first that it has.
+_KEYS = ("name", "containerPort", "port", "mountPath", "type", "key", "ip", "uid")
+
+
+def leave_ignored(
+    body: Object, live: Mapping[str, Any] | None, rules: Sequence[IgnoreRule]
+) -> Object:
+    """Return a desired object with the live values of the fields that are ignored.
+
+    A field that is ours keeps its live value, because leaving it out would remove it; any other is left
+    out. An object that is not there yet is made as it is written.
+    """
+    if live is None:
+        return body
+    for rule in rules:
+        if not rule.covers(body):
+            continue
+        for path in rule.paths:
+            for each in _expand("." + path.lstrip("."), body):
+                body = _leave(body, live, each)
+        if rule.managers:
+            for each, manager in list(find_conflicts(body, live)):
+                if manager in rule.managers:
+                    body = remove_value(body, each)
+    return body
+
+
+def _leave(body: Object, live: Mapping[str, Any], path: str) -> Object:
+    held = find_value(live, path)
+    if find_value(body, path) == held:
+        return body
+    if held is not MISSING and _is_ours(live, path):
+        return place_value(body, path, held)
+    return remove_value(body, path)
+
+
+def _is_ours(live: Mapping[str, Any], path: str) -> bool:
+    entry = find_entry(live, FIELD_MANAGER) or {}
+    plain = path.replace('"', "")
+    return any(
+        each == plain or each.startswith((f"{plain}.", f"{plain}["))
+        for each in (found.replace('"', "") for found in list_paths(entry.get("fieldsV1") or {}))
+    )
+
+
+def _expand(path: str, body: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the paths that one with ``[*]`` means: an item of a list by what names it."""
+    head, star, rest = path.partition("[*]")
+    if not star:
+        yield path
+        return
+    items = find_value(body, head)
+    for each in items if isinstance(items, list) else ():
+        key = next((key for key in _KEYS if isinstance(each, Mapping) and key in each), None)
+        if key is not None:
+            yield from _expand(f"{head}[{key}={json.dumps(each[key])}]{rest}", body)
