@@ -232,6 +232,8 @@ CODES: Mapping[str, str] = MappingProxyType(
         "too-many-problems": "a file has more problems than are shown",
         "undeclared-output": "a stage gave an output that it did not declare",
         "undo": "what a failure leads to cannot put back what it names",
+        "undo-record": "what was there before a deploy was recorded in a form that this release cannot read",
+        "undo-refused": "what a deploy changed cannot be put back, or not all of it",
         "unknown-artifact": "the run has no such artifact",
         "unknown-axis": "an expression uses an axis that the matrix does not have",
         "unknown-context": "the kubeconfig has no such context",

@@ -195,6 +195,7 @@ class KubernetesDeploy(Stage):
     def run(self, inputs: Inputs, ctx: Context) -> Outcome:
         """Apply every object, then wait; a workload that does not get ready is explained."""
         from gennaker_stages.kubernetes.applying.deploy import Deploy
+        from gennaker_stages.kubernetes.applying.home import find_home, write_home
         from gennaker_stages.kubernetes.applying.hooks import HookFailed
         from gennaker_stages.kubernetes.planning.shown import check_shown
 
@@ -210,6 +211,9 @@ class KubernetesDeploy(Stage):
         deploy.look(bundle.waves)
         hooks = _open_hooks(inputs, ctx, cluster, bundle.hooks, first=not applyset.exists)
         hooks.check(applyset)
+        home = find_home(cluster, bundle.objects)
+        deploy.record_before(_find_rules(inputs), home)
+        write_home(cluster, ctx, home)
         try:
             outcome = self._deploy(inputs, ctx, bundle, deploy, hooks)
         except HookFailed as error:
@@ -224,10 +228,7 @@ class KubernetesDeploy(Stage):
     def _deploy(
         self, inputs: Inputs, ctx: Context, bundle: Bundle, deploy: Deploy, hooks: Hooks
     ) -> Outcome:
-        from gennaker_stages.kubernetes.applying.home import ensure_home
-
         cluster = _connect(ctx)
-        ensure_home(cluster, ctx, bundle.objects)
         deploy.apply_home()
         hooks.run("before")
         workloads: list[dict[str, Any]] = []
@@ -246,6 +247,7 @@ class KubernetesDeploy(Stage):
         if rules is not None:
             deploy.prune(bundle.objects, rules)
         hooks.run("after")
+        deploy.forget()
         return Succeeded(
             {
                 "objects": [name_of(each) for each in bundle.objects],
@@ -253,6 +255,32 @@ class KubernetesDeploy(Stage):
                 "bound": list_bound(bundle.everything),
             }
         )
+
+    def undo(self, inputs: Inputs, before: Artifact, ctx: Context) -> Outcome:
+        """Put back what was there, wait until it runs, and remove what the deploy made."""
+        from gennaker_stages.kubernetes.undoing.record import load_record
+        from gennaker_stages.kubernetes.undoing.undo import Undo
+
+        cluster = _connect(ctx)
+        cluster.serve(ctx)
+        undo = Undo(cluster, ctx, load_record(ctx.artifacts, before), inputs.conflicts)
+        undo.look()
+        for wave in undo.restore_waves():
+            result = _wait_ready(cluster, wave, inputs, ctx)
+            if result.unready:
+                return _explain(cluster, result, inputs.ready_within, ctx)
+        undo.finish()
+        return Succeeded()
+
+    def plan_undo(self, inputs: Inputs, before: Artifact, ctx: PlanContext) -> Plan:
+        """List the objects that would be put back, made anew and removed."""
+        from gennaker_stages.kubernetes.undoing.planning import list_changes
+        from gennaker_stages.kubernetes.undoing.record import load_record
+        from gennaker_stages.kubernetes.undoing.survey import survey_objects
+
+        record = load_record(ctx.artifacts, before)
+        survey = survey_objects(_connect(ctx), record, inputs.conflicts)
+        return Plan(changes=list_changes(survey))
 
 
 def _connect(ctx: PlanContext) -> Cluster:

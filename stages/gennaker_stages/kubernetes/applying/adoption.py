@@ -8,17 +8,18 @@ a conflict, and a field that left the manifest would stay for ever. What that ma
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gennaker.errors import StageError
 from gennaker_stages.kubernetes.applying.fields import find_entry
+from gennaker_stages.kubernetes.applying.fieldsets import unite
 from gennaker_stages.kubernetes.applying.rules import CLIENT_SIDE
 from gennaker_stages.kubernetes.client.cluster import FIELD_MANAGER, Cluster, Resource
 from gennaker_stages.kubernetes.client.connection import JSON_PATCH
 from gennaker_stages.kubernetes.client.problems import has_status
 
-__all__ = ["adopt_object", "take_over"]
+__all__ = ["adopt_object", "change_owners", "take_over"]
 
 Object = Mapping[str, Any]
 _TRIES = 5
@@ -44,7 +45,7 @@ def take_over(live: Object, managers: frozenset[str] = CLIENT_SIDE) -> list[Any]
         kept.insert(0, dict(mine))
     fields = mine.get("fieldsV1") or {}
     for each in theirs:
-        fields = _unite(fields, each.get("fieldsV1") or {})
+        fields = unite(fields, each.get("fieldsV1") or {})
     for each in kept:
         if each["manager"] == FIELD_MANAGER and each["operation"] == "Apply":
             each["fieldsV1"] = fields
@@ -56,10 +57,27 @@ def adopt_object(
     cluster: Cluster, resource: Resource, live: Object, managers: frozenset[str] = CLIENT_SIDE
 ) -> Object:
     """Make what ``managers`` own of a live object ours and return the object as it is now."""
+    return change_owners(cluster, resource, live, lambda now: take_over(now, managers))
+
+
+def change_owners(
+    cluster: Cluster,
+    resource: Resource,
+    live: Object,
+    make_entries: Callable[[Object], list[Any] | None],
+) -> Object:
+    """Write who owns which fields of a live object, none of its values, and return it as it is now.
+
+    Args:
+        cluster: where.
+        resource: its kind.
+        live: the object.
+        make_entries: returns its ``managedFields`` as they are to be, None when they are that.
+    """
     metadata = live["metadata"]
     namespace, name = metadata.get("namespace"), metadata["name"]
     for tried in range(_TRIES):
-        entries = take_over(live, managers)
+        entries = make_entries(live)
         if entries is None:
             return live
         patch = [
@@ -79,7 +97,3 @@ def adopt_object(
                 raise
             live = again
     return live
-
-
-def _unite(one: Object, two: Object) -> dict[str, Any]:
-    return {name: _unite(one.get(name, {}), two.get(name, {})) for name in sorted({*one, *two})}

@@ -66,11 +66,13 @@ class Applier:
         cluster: where.
         ctx: the attempt.
         rules: what is done about fields of other managers.
+        word: what is told of an object that was written.
     """
 
     cluster: Cluster
     ctx: Context
     rules: ConflictRules
+    word: str = "applied"
     errors: list[tuple[Item, StageError]] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
 
@@ -157,22 +159,22 @@ class Applier:
             return
         item.result = "applied"
         item.live = None
-        self.ctx.log(f"applied {name_of(item.body)}")
+        self.ctx.log(f"{self.word} {name_of(item.body)}")
         for path in done.get("yielded") or ():
             self.ctx.log(f"left {path} of {name_of(item.body)} to its manager")
 
+    def _await_gone(self, live: Object | None) -> Object | None:
+        """Wait for an object that is being deleted: what is applied to it now would go with it."""
+        if live is None or not live["metadata"].get("deletionTimestamp"):
+            return live
+        wait_until_gone(
+            self.cluster, [live], seconds=self.ctx.remaining, wait=self.ctx.wait_cancelled
+        )
+        self.ctx.check_cancelled()
+        return None
+
     def _write(self, item: Item) -> dict[str, Any]:
-        body, live = item.body, item.live
-        if live is not None and live["metadata"].get("deletionTimestamp"):
-            # What is applied to it now would go with it.
-            wait_until_gone(
-                self.cluster,
-                [live],
-                seconds=self.ctx.remaining,
-                wait=self.ctx.wait_cancelled,
-            )
-            self.ctx.check_cancelled()
-            live = None
+        body, live = item.body, self._await_gone(item.live)
         resource = self.cluster.find_resource(body["apiVersion"], body["kind"])
         if live is not None:
             if take_over(live) is not None:

@@ -13,6 +13,7 @@ from gennaker_stages.kubernetes.applying.provenance import stamp_run
 from gennaker_stages.kubernetes.bundle.objects import Object, key_of, name_of
 from gennaker_stages.kubernetes.inventory.owners import check_owners
 from gennaker_stages.kubernetes.inventory.prune import (
+    Prunable,
     PruneRules,
     find_prunable,
     list_members,
@@ -20,9 +21,12 @@ from gennaker_stages.kubernetes.inventory.prune import (
 )
 from gennaker_stages.kubernetes.planning.live import read_live
 from gennaker_stages.kubernetes.planning.shown import find_moved
+from gennaker_stages.kubernetes.undoing.copies import drop_copies
+from gennaker_stages.kubernetes.undoing.recording import record_touched
 
 if TYPE_CHECKING:
     from gennaker.stage import Context
+    from gennaker_stages.kubernetes.applying.home import Home
     from gennaker_stages.kubernetes.applying.rules import ConflictRules
     from gennaker_stages.kubernetes.client.cluster import Cluster
     from gennaker_stages.kubernetes.inventory.applyset import ApplySet
@@ -31,7 +35,7 @@ __all__ = ["Deploy"]
 
 
 class Deploy:
-    """One deploy: :meth:`look`, then :meth:`apply_waves`, :meth:`record`, :meth:`prune`.
+    """One deploy: :meth:`look`, :meth:`record_before`, :meth:`apply_waves`, :meth:`record`, :meth:`prune`.
 
     Args:
         cluster: where.
@@ -89,6 +93,22 @@ class Deploy:
         """Apply the environment's namespace when the bundle has it: what comes first goes there."""
         self._apply([each for each in self.items if self._is_home(each)])
 
+    def record_before(self, rules: PruneRules | None, home: Home | None) -> None:
+        """Record what is there of everything that will be written or deleted.
+
+        Args:
+            rules: what the deploy prunes, None when nothing.
+            home: the environment's namespace, when that is written.
+        """
+        touched = [(each.body, each.live) for each in self.items if each.result == "not-tried"]
+        if rules is not None:
+            found = self._find_prunable([each.body for each in self.items], rules)
+            touched += [(each, each) for each in found.delete]
+        made = home is not None and home[1] is None
+        if home is not None and not made:
+            touched.append(home)
+        record_touched(self._cluster, self._ctx, self._applyset, touched, namespace=made)
+
     def apply_waves(self) -> Iterator[list[Object]]:
         """Apply wave after wave; yields the objects of each, for the caller to wait for.
 
@@ -115,11 +135,12 @@ class Deploy:
         Raises:
             StageError: code ``delete-stuck``.
         """
-        rules = replace(rules, used=self._used)
-        members = list_members(self._cluster, self._applyset, rules)
-        found = find_prunable(self._applyset, members, desired, rules)
+        found = self._find_prunable(desired, rules)
         for body, reason in found.keep:
             self._ctx.log(f"kept {name_of(body)}, no longer in the bundle: {reason}")
+        # Whatever came to the set since the deploy began.
+        touched = [(each, each) for each in found.delete]
+        record_touched(self._cluster, self._ctx, self._applyset, touched)
         for body in found.delete:
             self._ctx.check_cancelled()
             self._ctx.step(f"prune {describe_object(body)}", partial(self._delete, body))
@@ -136,6 +157,16 @@ class Deploy:
         smaller = self._applyset.cover([*desired, *(body for body, _ in found.keep)])
         if smaller != self._applyset:
             self._applyset = smaller.save(self._cluster)
+
+    def forget(self) -> None:
+        """Drop what earlier deploys kept to be put back: that is this one's part now."""
+        if self._ctx.before is not None:
+            drop_copies(self._cluster, self._ctx, self._applyset)
+
+    def _find_prunable(self, desired: Sequence[Object], rules: PruneRules) -> Prunable:
+        rules = replace(rules, used=self._used)
+        members = list_members(self._cluster, self._applyset, rules)
+        return find_prunable(self._applyset, members, desired, rules)
 
     def _apply(self, items: Sequence[Item]) -> None:
         if items:

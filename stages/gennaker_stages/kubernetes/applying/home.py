@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from gennaker_stages.kubernetes.client.cluster import Cluster
     from gennaker_stages.kubernetes.settings import KubernetesSettings
 
-__all__ = ["describe_home", "ensure_home", "plan_home"]
+__all__ = ["Home", "describe_home", "find_home", "plan_home", "write_home"]
+
+Home = tuple[Object, Object | None]
+"""The environment's namespace as it is to be, and as it is, None when it is not there."""
 
 
 def describe_home(settings: KubernetesSettings, objects: Iterable[Object]) -> Object | None:
@@ -51,23 +54,27 @@ def plan_home(cluster: Cluster, objects: Iterable[Object]) -> list[Change]:
     return [Change("change", name_of(body), "", differences)] if differences else []
 
 
-def ensure_home(cluster: Cluster, ctx: Context, objects: Iterable[Object]) -> None:
-    """Make the namespace when it is missing, and give it the labels and annotations it is to have.
+def find_home(cluster: Cluster, objects: Iterable[Object]) -> Home | None:
+    """Return the namespace as it is to be and as it is, None when there is nothing to write."""
+    body = describe_home(cluster.settings, objects)
+    if body is None:
+        return None
+    live = cluster.read(cluster.find_resource("v1", "Namespace"), None, body["metadata"]["name"])
+    if live is not None and (not _has_marks(body) or is_unchanged(live, body, FIELD_MANAGER)):
+        return None
+    return body, live
+
+
+def write_home(cluster: Cluster, ctx: Context, home: Home | None) -> None:
+    """Make the namespace, or give it the labels and annotations it is to have.
 
     Raises:
         FieldConflict: another manager has given it other ones.
     """
-    body = describe_home(cluster.settings, objects)
-    if body is None:
-        return
-    resource = cluster.find_resource("v1", "Namespace")
-    live = cluster.read(resource, None, body["metadata"]["name"])
-    if live is None:
-        cluster.apply(resource, body)
-        ctx.log(f"created {name_of(body)}")
-    elif _has_marks(body) and not is_unchanged(live, body, FIELD_MANAGER):
-        cluster.apply(resource, body)
-        ctx.log(f"changed {name_of(body)}")
+    if home is not None:
+        body, live = home
+        cluster.apply(cluster.find_resource("v1", "Namespace"), body)
+        ctx.log(f"{'created' if live is None else 'changed'} {name_of(body)}")
 
 
 def _has_marks(body: Object) -> bool:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Prunable",
     "PruneRules",
+    "find_protection",
     "find_prunable",
     "list_members",
     "plan_prune",
@@ -143,7 +144,9 @@ def find_prunable(
     """Return what of the members is not desired; pure."""
     delete, keep = [], []
     for body in rules.choose(members, desired):
-        reason = _find_protection(body, applyset)
+        reason = find_protection(body)
+        if body["kind"] == "Namespace" and body["metadata"]["name"] == applyset.namespace:
+            reason = "it is the namespace of the environment"
         if reason is None:
             delete.append(body)
         else:
@@ -244,10 +247,9 @@ def _describe_stuck(body: Object) -> str:
     return f"{name_of(body)} waits for {finalizers or 'nothing that it names'}"
 
 
-def _find_protection(body: Object, applyset: ApplySet) -> str | None:
+def find_protection(body: Object) -> str | None:
+    """Return the annotation that keeps an object from being deleted, None when it has none."""
     annotations = body["metadata"].get("annotations") or {}
-    if body["kind"] == "Namespace" and body["metadata"]["name"] == applyset.namespace:
-        return "it is the namespace of the environment"
     options = str(annotations.get("argocd.argoproj.io/sync-options") or "")
     marks = {
         "gennaker.dev/prune: false": str(annotations.get("gennaker.dev/prune")).lower() == "false",

@@ -1,0 +1,126 @@
+"""Sets of fields as ``managedFields`` has them (``fieldsV1``), and the part of an object they name; pure.
+
+A node of the tree is in the set itself when nothing is below it (it is owned whole) or ``.`` is (it is
+a container of which parts are owned); see :mod:`.fields` for how its elements are spelled.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from gennaker_stages.kubernetes.applying.fields import MISSING
+
+__all__ = ["extract_fields", "intersect", "subtract", "unite"]
+
+Fields = Mapping[str, Any]
+
+
+def unite(*sets: Fields) -> dict[str, Any]:
+    """Return the fields that are in any of the sets."""
+    found: dict[str, Any] = {}
+    for each in sets:
+        for element, below in each.items():
+            found[element] = _unite_nodes(found[element], below) if element in found else below
+    return dict(sorted(found.items()))
+
+
+def subtract(one: Fields, other: Fields) -> dict[str, Any]:
+    """Return the fields of ``one`` that are not in ``other``."""
+    found: dict[str, Any] = {}
+    for element, below in one.items():
+        if element == ".":
+            continue
+        if element not in other:
+            found[element] = below
+            continue
+        inner = subtract(below, other[element])
+        if _is_member(below) and not _is_member(other[element]):
+            inner = {".": {}, **inner} if below else {}
+        elif not inner:
+            continue
+        found[element] = inner
+    return found
+
+
+def intersect(one: Fields, other: Fields) -> dict[str, Any]:
+    """Return the fields that are in both, and the containers of these that are in ``one``."""
+    found: dict[str, Any] = {}
+    for element, below in one.items():
+        if element == "." or element not in other:
+            continue
+        inner = intersect(below, other[element])
+        if _is_member(below) and (inner or _is_member(other[element])):
+            inner = {".": {}, **inner} if below else {}
+        elif not inner:
+            continue
+        found[element] = inner
+    return found
+
+
+def extract_fields(body: Mapping[str, Any], fields: Fields) -> dict[str, Any]:
+    """Return the part of an object that the fields name, as it would be applied.
+
+    What is named and not there is left out.
+
+    Args:
+        body: an object, in the version that the fields are of.
+        fields: names of its top level first.
+    """
+    found: Any = _extract(body, fields) if fields else MISSING
+    kept = {} if found is MISSING else dict(found)
+    metadata = body["metadata"]
+    known = {name: metadata[name] for name in ("name", "namespace") if metadata.get(name)}
+    return {
+        **kept,
+        "apiVersion": body["apiVersion"],
+        "kind": body["kind"],
+        "metadata": {**kept.get("metadata", {}), **known},
+    }
+
+
+def _is_member(below: Fields) -> bool:
+    return not below or "." in below
+
+
+def _unite_nodes(one: Fields, other: Fields) -> dict[str, Any]:
+    found = unite(one, other)
+    if found and (_is_member(one) or _is_member(other)):
+        found["."] = {}
+    return found
+
+
+def _extract(value: Any, fields: Fields) -> Any:
+    if not fields:
+        return value
+    inner = {element: below for element, below in fields.items() if element != "."}
+    if isinstance(value, Mapping):
+        found = {}
+        for element, below in inner.items():
+            name = element.removeprefix("f:")
+            part = _extract(value[name], below) if name in value else MISSING
+            if part is not MISSING:
+                found[name] = part
+        return found or MISSING
+    if isinstance(value, list):
+        items = [_extract_item(index, each, inner) for index, each in enumerate(value)]
+        return [each for each in items if each is not MISSING] or MISSING
+    return MISSING
+
+
+def _extract_item(index: int, item: Any, fields: Fields) -> Any:
+    """Return what the fields name of an item of a list, with the keys it is known by."""
+    for element, below in fields.items():
+        kind, _, text = element.partition(":")
+        named = None if kind == "f" else json.loads(text)
+        if kind == "k" and isinstance(item, Mapping):
+            keys: Mapping[str, Any] = named or {}
+            if all(item.get(name) == value for name, value in keys.items()):
+                part = _extract(item, below)
+                # A key that is not named beside one that is has its default.
+                given = any(f"f:{name}" in below for name in keys)
+                return {**({} if given else keys), **({} if part is MISSING else part)}
+        elif (kind == "v" and named == item) or (kind == "i" and named == index):
+            return item
+    return MISSING
