@@ -278,3 +278,25 @@ def test_the_demo_goes_to_production(terminal: Terminal) -> None:
     assert digests[0] == digests[1]
     assert took <= 20
     assert terminal.ask("status", "@last")["id"] == "shop_oci-2"
+
+
+@in_example("rollback")
+def test_a_bad_release_is_put_back(terminal: Terminal) -> None:
+    """By the run whose smoke test failed, and by hand: everything is what the first release made."""
+
+    def count_changes() -> int:
+        stages = terminal.ask("plan", "web", "--sandbox")["stages"]
+        (deploy,) = [each for each in stages if each["id"] == "deploy"]
+        return len([each for each in deploy["changes"] if each["action"] != "leave"])
+
+    terminal.type("gennaker", "run", "web", "--sandbox")
+    terminal.type("gennaker", "run", "web", "--sandbox", "-p", "version=1.1.0", code=1)
+    assert tell_outcomes(terminal.ask("status", "@last"))["undo:deploy"] == "succeeded"
+    assert count_changes() == 0
+    terminal.type("gennaker", "run", "web", "--sandbox", "-p", "version=1.2.0")
+    assert count_changes() == 2
+    terminal.type("gennaker", "rollback", "@last")
+    assert tell_outcomes(terminal.ask("status", "@last")) == {"deploy": "succeeded"}
+    assert count_changes() == 0
+    terminal.type("gennaker", "rollback", "--environment", "production", "--to", "web-3")
+    assert count_changes() == 2

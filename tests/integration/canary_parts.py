@@ -56,6 +56,10 @@ class Canaries:
         self.marks.append(uuid.uuid4().hex)
         return self.marks[-1]
 
+    def renew(self) -> dict[str, str]:
+        """Return further values, one for each name; they are searched for, too."""
+        return {name: f"{value[:4]}{self._make_mark()}" for name, value in self.values.items()}
+
     def declare(self) -> str:
         """Return the ``secrets`` of a ``gennaker.yaml``, as a flow map."""
         each = (f"{name}: {{file: {self.folder / name}}}" for name in self.values)

@@ -718,3 +718,47 @@ def test_real_containers_and_registries_give_no_secret_away(
             for tag in image.tags:
                 if "/built/" in tag:
                     docker_engine.client.images.remove(tag, force=True)
+
+
+def test_what_is_put_back_gives_no_secret_away(tmp_path: Path, canaries: Canaries) -> None:
+    """A Secret that a deploy changes is put back by the run, and by a rollback: no file has its values."""
+    project = make_project(
+        tmp_path,
+        canaries,
+        """  bundles:
+    uses: shell
+    with: {run: 'true', artifacts: {it: it.yaml}}
+  deploy:
+    uses: kubernetes.deploy
+    environment: staging
+    with:
+      bundle: '${{ stages.bundles.outputs.it }}'
+      secrets: {it-db: {p: '${{ secrets.plain }}', l: '${{ secrets.lines }}'}}
+  check:
+    uses: shell
+    needs: deploy
+    on_failure: {undo: [deploy]}
+    with: {run: 'test ! -e fail'}
+""",
+        "environments:\n  staging:\n    kubernetes: "
+        "{context: none, namespace: it, create_namespace: true}\n",
+    )
+    (project.root / "it.yaml").write_text(
+        "{apiVersion: v1, kind: ConfigMap, metadata: {name: it}, data: {a: b}}"
+    )
+    with Watch(canaries, project.state, project.temporary) as watch:
+        assert project.call("run", "p", "--sandbox")[0] == 0
+        for name, value in canaries.renew().items():
+            (canaries.folder / name).write_text(value + "\n", "utf-8")
+        assert project.call("run", "p", "--sandbox")[0] == 0
+        assert project.call("rollback", "p-2", "--dry-run", "-o", "json")[0] == 0
+        code, _, err = project.call("rollback", "p-2")
+        assert code == 0, err
+        (project.root / "fail").touch()
+        assert project.call("run", "p", "--sandbox")[0] == 1
+        assert read_stages(project, "p-4")["undo:deploy"] == ("succeeded", None)
+    assert watch.seen == set()
+    for run in ("p-2", "p-3"):
+        project.call("logs", run)
+        project.call("status", run, "-o", "json")
+    search(project, canaries, "p-4")

@@ -266,6 +266,8 @@ class KubernetesDeploy(Stage):
         undo = Undo(cluster, ctx, load_record(ctx.artifacts, before), inputs.conflicts)
         undo.look()
         for wave in undo.restore_waves():
+            if not inputs.wait:
+                continue
             result = _wait_ready(cluster, wave, inputs, ctx)
             if result.unready:
                 return _explain(cluster, result, inputs.ready_within, ctx)
@@ -280,7 +282,7 @@ class KubernetesDeploy(Stage):
 
         record = load_record(ctx.artifacts, before)
         survey = survey_objects(_connect(ctx), record, inputs.conflicts)
-        return Plan(changes=list_changes(survey))
+        return Plan(changes=list_changes(survey), desired={"before": before.digest})
 
 
 def _connect(ctx: PlanContext) -> Cluster:

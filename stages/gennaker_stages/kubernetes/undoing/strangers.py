@@ -6,9 +6,12 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from gennaker.errors import StageError
+from gennaker_stages.kubernetes.applying.fields import find_entry
 from gennaker_stages.kubernetes.bundle.objects import Object, key_of, name_of
+from gennaker_stages.kubernetes.client.cluster import FIELD_MANAGER
 from gennaker_stages.kubernetes.client.parallel import work_in_parallel
 from gennaker_stages.kubernetes.client.problems import has_status
+from gennaker_stages.kubernetes.health.workloads import HOOKS
 from gennaker_stages.kubernetes.inventory.applyset import ID_LABEL
 from gennaker_stages.kubernetes.undoing.copies import COPY_LABEL
 
@@ -77,12 +80,14 @@ def _list_objects(
 
 def _counts(body: dict[str, Any], going: Collection[tuple[str, str, str, str]]) -> bool:
     metadata = body["metadata"]
-    labels = metadata.get("labels") or {}
+    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
     ours = COPY_LABEL in labels or (
         str(metadata["name"]).startswith("gennaker.") and ID_LABEL in labels
     )
+    hook = any(each in annotations for each in HOOKS) and find_entry(body, FIELD_MANAGER)
     return not (
         ours
+        or hook
         or metadata.get("ownerReferences")
         or metadata.get("deletionTimestamp")
         or (body["kind"], metadata["name"]) in _OF_THE_CLUSTER
