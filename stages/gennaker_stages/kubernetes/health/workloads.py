@@ -21,7 +21,7 @@ from gennaker_stages.kubernetes.health.verdict import (
     tell_condition,
 )
 
-__all__ = ["WORKLOAD_RULES", "find_trouble", "list_containers"]
+__all__ = ["HOOKS", "WORKLOAD_RULES", "find_trouble", "list_containers"]
 
 Object = Mapping[str, Any]
 NO_DEADLINE = (1 << 31) - 1
