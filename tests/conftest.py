@@ -10,6 +10,7 @@ pytest.register_assert_rewrite(
 pytest_plugins = [
     "pytester",
     "tests.fixtures.house_rules",
+    "tests.fixtures.case_counts",
     "tests.fixtures.control_plane",
     "tests.fixtures.registry",
     "tests.fixtures.docker_engine",

@@ -6,11 +6,8 @@ Every test runs on each; the differential tests ask both the same and compare th
 from __future__ import annotations
 
 import json
-import random
 import subprocess
-import time
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -18,48 +15,17 @@ from typing import Any
 import pytest
 
 from gennaker_stages.kubernetes.sandbox import Sandbox
-from tests.fixtures.cluster_client import APPLY, MERGE, STRATEGIC, ClusterClient
+from tests.fixtures.cluster_client import MERGE, STRATEGIC
+from tests.fixtures.cluster_pairs import Cluster, establish
 from tests.fixtures.cluster_scenarios import (
-    DEFINITION,
-    DEFINITIONS,
     SCENARIOS,
     config_map,
     deployment,
     find_differences,
     simplify,
-    thing,
 )
 
 pytestmark = pytest.mark.real("control_plane")
-SEQUENCES = 60
-STEPS = 12
-
-
-class Cluster:
-    """A server under test with a namespace of its own."""
-
-    def __init__(self, kubeconfig: Path) -> None:
-        self.kubeconfig = kubeconfig
-        self.client = ClusterClient(kubeconfig)
-        self.namespace = f"contract-{uuid.uuid4().hex[:8]}"
-        self.core = f"/api/v1/namespaces/{self.namespace}"
-        self.apps = f"/apis/apps/v1/namespaces/{self.namespace}"
-        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}}
-        status, answer = self.client.call("POST", "/api/v1/namespaces", body)
-        assert status == 201, answer
-
-    def wait_for(self, check: Callable[[], Any], seconds: float = 60.0) -> Any:
-        """Return the first true result of ``check``."""
-        deadline = time.monotonic() + seconds
-        while not (found := check()):
-            assert time.monotonic() < deadline, "it did not come true in time"
-            time.sleep(0.05)
-        return found
-
-    def close(self) -> None:
-        """Begin to delete the namespace."""
-        self.client.call("DELETE", f"/api/v1/namespaces/{self.namespace}")
-        self.client.close()
 
 
 @pytest.fixture(scope="module")
@@ -97,13 +63,6 @@ def open_cluster(request: pytest.FixtureRequest, name: str) -> Cluster:
     return Cluster(request.getfixturevalue("sandbox_kubeconfig"))
 
 
-def establish(cluster: Cluster) -> None:
-    """Make the custom kind, once, and wait until it is served."""
-    cluster.client.call("POST", DEFINITIONS, DEFINITION)
-    path = f"/apis/contract.gennaker.dev/v1/namespaces/{cluster.namespace}/things"
-    cluster.wait_for(lambda: cluster.client.call("GET", path)[0] == 200)
-
-
 def run_steps(cluster: Cluster, steps: list[tuple[Any, ...]]) -> list[Any]:
     """Return the simplified answers to the steps."""
     answers = []
@@ -129,14 +88,6 @@ def test_real_server_and_sandbox_answer_alike(both: tuple[Cluster, Cluster], nam
     assert compare_answers(both, SCENARIOS[name]) == []
 
 
-def test_real_server_and_sandbox_agree_on_random_applies(both: tuple[Cluster, Cluster]) -> None:
-    """Random sequences of applies by several managers, updates, patches and deletes end alike."""
-    dice = random.Random(20)
-    for number in range(SEQUENCES):
-        steps = make_sequence(dice, number)
-        assert compare_answers(both, steps) == [], f"sequence {number}: {json.dumps(steps)}"
-
-
 def test_real_types_are_those_of_the_table(both: tuple[Cluster, Cluster]) -> None:
     """Fields, types and merge keys of every kind are what the real server publishes."""
     from gennaker_stages.kubernetes.sandbox.schema.generate import express, shorten
@@ -157,83 +108,6 @@ def test_real_types_are_those_of_the_table(both: tuple[Cluster, Cluster]) -> Non
             wrong.append(name)
     assert wrong == []
     assert len(lines) > 300
-
-
-def make_sequence(dice: random.Random, number: int) -> list[tuple[Any, ...]]:
-    """Return a random sequence of requests about one object."""
-    maker = dice.choice([random_map, random_thing, random_deployment])
-    steps: list[tuple[Any, ...]] = []
-    for _ in range(STEPS):
-        path, body = maker(dice, number)
-        manager = dice.choice(["one", "two", "three"])
-        query = f"?fieldManager={manager}"
-        form = dice.choice(["apply"] * 6 + ["put", "merge", "delete"])
-        if dice.random() < 0.15:
-            query += "&dryRun=All"
-        if form == "apply":
-            query += dice.choice(["", "&force=true"])
-            steps.append(("PATCH", path + query, body, APPLY))
-        elif form == "put" and "things" not in path:
-            steps.append(("PUT", path + query, body))
-        elif form == "delete" and dice.random() < 0.3:
-            steps.append(("DELETE", path))
-        else:
-            key = "data" if "configmaps" in path else "spec"
-            steps.append(("PATCH", path + query, {key: body[key]}, MERGE))
-        steps.append(("GET", path))
-    return steps
-
-
-def random_map(dice: random.Random, number: int) -> tuple[str, dict[str, Any]]:
-    """A ConfigMap with some of few keys, labels and finalizer-free metadata."""
-    body = config_map(f"m{number}")
-    body["data"] = {key: dice.choice("xy") for key in "abc" if dice.random() < 0.6}
-    if dice.random() < 0.5:
-        body["metadata"]["labels"] = {key: dice.choice("xy") for key in "pq" if dice.random() < 0.7}
-    return f"/api/v1/namespaces/NS/configmaps/m{number}", body
-
-
-def random_thing(dice: random.Random, number: int) -> tuple[str, dict[str, Any]]:
-    """A custom object with a list by key, a set, an atomic map and free data."""
-    spec: dict[str, Any] = {"size": dice.randint(1, 3)}
-    names = dice.sample("abcd", dice.randint(0, 4))
-    if names:
-        spec["items"] = [
-            {"name": name, **({"v": dice.choice("xy")} if dice.random() < 0.6 else {})}
-            for name in names
-        ]
-    if dice.random() < 0.5:
-        spec["tags"] = dice.sample(["t", "u", "v"], dice.randint(1, 3))
-    if dice.random() < 0.5:
-        spec["whole"] = {dice.choice("kl"): dice.choice("xy")}
-    if dice.random() < 0.4:
-        spec["free"] = {dice.choice("kl"): {dice.choice("mn"): dice.randint(0, 2)}}
-    body = thing(**spec)
-    body["metadata"]["name"] = f"t{number}"
-    return f"/apis/contract.gennaker.dev/v1/namespaces/NS/things/t{number}", body
-
-
-def random_deployment(dice: random.Random, number: int) -> tuple[str, dict[str, Any]]:
-    """A Deployment without pods: containers, ports and variables come and go."""
-    names = dice.sample(["web", "side"], dice.randint(1, 2))
-    containers = []
-    for name in names:
-        container: dict[str, Any] = {"name": name, "image": dice.choice(["i:1", "i:2"])}
-        if dice.random() < 0.5:
-            container["env"] = [
-                {"name": key, "value": dice.choice("xy")} for key in dice.sample("ABC", 2)
-            ]
-        if dice.random() < 0.4:
-            container["ports"] = [{"containerPort": dice.choice([80, 81])}]
-        containers.append(container)
-    body = deployment()
-    body["metadata"]["name"] = f"d{number}"
-    body["spec"]["template"]["spec"]["containers"] = containers
-    if dice.random() < 0.3:
-        body["spec"]["paused"] = dice.choice([True, False])
-    if dice.random() < 0.3:
-        body["spec"]["minReadySeconds"] = dice.choice([0, 5])
-    return f"/apis/apps/v1/namespaces/NS/deployments/d{number}", body
 
 
 def test_real_conflict_names_manager_and_field(cluster: Cluster) -> None:

@@ -178,7 +178,7 @@ class Api:
         wishes = _wishes(request)
         dry_run = _dry_run(request, wishes)
         obj, gone = self.operations.delete(resource, namespace, name, wishes, dry_run=dry_run)
-        if not gone or resource.kind == "Pod":
+        if not gone or resource.answered_when_deleted:
             return Answer(content=self.operations.present(resource, obj))
         details = {"name": name, "kind": resource.plural, "uid": obj["metadata"]["uid"]}
         if resource.group:
@@ -194,7 +194,7 @@ class Api:
         created = False
         if request.method == "PUT":
             body = _read_object(request)
-            obj = self.operations.update(resource, namespace, name, body, options)
+            obj, created = self.operations.update(resource, namespace, name, body, options)
         elif request.method == "PATCH":
             form = _FORMS.get(request.content_type)
             if form is None or (form == "strategic" and resource.custom is not None):
@@ -332,6 +332,12 @@ def _wishes(request: Request) -> Object:
         if name in request.query:
             value = request.query[name]
             wishes[name] = int(value) if value.isdigit() else (value == "true" or value)
+    policy = wishes.get("propagationPolicy")
+    if policy and policy not in ("Foreground", "Background", "Orphan"):
+        # In the order in which the real server lists them.
+        text = f'Unsupported value: "{policy}": supported values: "Foreground", "Background", "Orphan", "nil"'
+        cause = Cause("FieldValueNotSupported", "propagationPolicy", text)
+        raise invalid("DeleteOptions", "meta.k8s.io", "", [cause])
     return dict(wishes)
 
 

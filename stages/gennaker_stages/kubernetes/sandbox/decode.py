@@ -127,6 +127,7 @@ def empty(kind: Type) -> Any:
 
 
 _GO_NAMES = {"s": "string", "i": "int32", "n": "float64", "b": "bool"}
+_BYTES = {("Secret", "data"), ("ConfigMap", "binaryData")}
 _PYTHON_NAMES = {str: "string", bool: "bool", int: "number", float: "number", dict: "object"}
 
 
@@ -157,6 +158,8 @@ def _complain(value: Any, code: str, path: str, owner: str) -> str:
     names = {"struct": "object", "map": "map[string]string", "list": "slice", **_GO_NAMES}
     field_name = re.sub(r"\[\d+\]", "", path)
     wanted = names.get(code, "string")
+    if (owner, field_name) in _BYTES:
+        wanted = "[]uint8"
     return (
         f"json: cannot unmarshal {got} into Go struct field {owner}.{field_name} of type {wanted}"
     )

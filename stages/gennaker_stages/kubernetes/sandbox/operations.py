@@ -6,7 +6,6 @@ method takes the store's lock itself.
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +24,7 @@ from .problems import (
     invalid,
     not_found,
 )
-from .reading import WriteOptions, check_config, make_blank, read_object
+from .reading import Patch, WriteOptions, check_config, make_blank, read_object
 from .removal import Removal
 from .resources import Registry, Resource
 from .store import Store
@@ -76,26 +75,12 @@ class Operations:
         if not metadata.get("name") and metadata.get("generateName"):
             metadata["name"] = metadata["generateName"] + self._make_suffix()
         with self.store.lock:
-            blank = make_blank(resource)
-            manager = managed.Manager(options.manager, "Update", resource.api_version)
-            metadata.pop("managedFields", None)
-            managers = managed.track_update(
-                blank,
-                obj,
-                managed.Write(
-                    resource.type,
-                    {},
-                    manager,
-                    format_time(self.clock.now()),
-                    self._ignored(resource, ""),
-                ),
-            )
-            return self._insert(resource, obj, managers, options)
+            return self._create(resource, obj, options)
 
     def update(
         self, resource: Resource, namespace: str, name: str, body: Object, options: WriteOptions
-    ) -> Object:
-        """Replace an object (or its status) and return it."""
+    ) -> tuple[Object, bool]:
+        """Replace an object (or its status); returns it and whether it was created, as some kinds are."""
         obj = read_object(resource, body, options)
         metadata = obj["metadata"]
         self._settle_namespace(resource, metadata, namespace)
@@ -106,6 +91,8 @@ class Operations:
             )
         with self.store.lock:
             live = self.store.get(resource.storage, namespace, name)
+            if live is None and resource.created_by_update and not options.subresource:
+                return self._create(resource, obj, options), True
             if live is None:
                 raise not_found(resource.plural, name, resource.group)
             if resource.custom is not None and not metadata.get("resourceVersion"):
@@ -114,7 +101,7 @@ class Operations:
                     "FieldValueInvalid", "metadata.resourceVersion", f"Invalid value: 0: {text}"
                 )
                 raise invalid(resource.plural, resource.group, name, [cause])
-            return self._track_and_replace(resource, live, obj, options)
+            return self._track_and_replace(resource, live, obj, options), False
 
     def change(
         self,
@@ -159,14 +146,14 @@ class Operations:
                 return patches.strategic_merge(obj, patch, resource.type)
             return patches.merge_patch(obj, patch)
 
-        options.patch = json.dumps(patch, separators=(",", ":"))
+        options.patch = Patch(form, patch)
         return self.change(resource, namespace, name, function, options)
 
     def apply(
         self, resource: Resource, namespace: str, name: str, config: Object, options: WriteOptions
     ) -> tuple[Object, bool]:
         """Server-side apply; returns the object and whether it was created."""
-        check_config(resource, namespace, name, config)
+        patch = check_config(resource, namespace, name, config)
         manager = managed.Manager(
             options.manager, "Apply", resource.api_version, options.subresource
         )
@@ -197,8 +184,9 @@ class Operations:
                 force=options.force,
                 empty=blank,
             )
-            strict = WriteOptions(field_validation="Ignore")
-            obj = read_object(resource, merged, strict)
+            obj = read_object(
+                resource, merged, WriteOptions(field_validation="Ignore", patch=patch)
+            )
             if live is None:
                 self._settle_namespace(resource, obj["metadata"], namespace)
                 return self._insert(resource, obj, managers, options), True
@@ -259,6 +247,24 @@ class Operations:
             raise bad_request(
                 "the namespace of the provided object does not match the namespace sent on the request"
             )
+
+    def _create(self, resource: Resource, obj: Object, options: WriteOptions) -> Object:
+        """Store an object that was read; who sent it owns all of it."""
+        blank = make_blank(resource)
+        manager = managed.Manager(options.manager, "Update", resource.api_version)
+        obj["metadata"].pop("managedFields", None)
+        managers = managed.track_update(
+            blank,
+            obj,
+            managed.Write(
+                resource.type,
+                {},
+                manager,
+                format_time(self.clock.now()),
+                self._ignored(resource, ""),
+            ),
+        )
+        return self._insert(resource, obj, managers, options)
 
     def _insert(
         self, resource: Resource, obj: Object, managers: managed.Managers, options: WriteOptions
@@ -400,7 +406,8 @@ class Operations:
             return obj
         leaving = before.get("deletionTimestamp") and not metadata.get("finalizers")
         if leaving and self.removal.is_free(resource, obj):
-            self.removal.remove(resource, self.store.put(resource.storage, obj))
+            # What goes is what was stored: the last finalizer's end is never written.
+            self.removal.remove(resource, live)
             return obj
         return self.store.put(resource.storage, obj)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .decode import clone
+from .gotext import show_type, show_value
 from .problems import ApiProblem, bad_request
 from .shapes import Type
 
@@ -31,7 +32,11 @@ def apply_json_patch(target: Any, operations: Any) -> Any:
         ApiProblem: 400 for a malformed patch, 422 for one that does not fit the object.
     """
     if not isinstance(operations, list):
-        raise bad_request("error decoding patch: json: cannot unmarshal object into Go value")
+        got = show_type(operations).partition("[")[0].replace("map", "object")
+        raise bad_request(
+            f"error decoding patch: json: cannot unmarshal {got} into Go value of type"
+            " []handlers.jsonPatchOp"
+        )
     document = clone(target)
     for operation in operations:
         document = _apply_one(document, operation)
@@ -57,7 +62,7 @@ def _apply_one(document: Any, operation: Any) -> Any:
             return clone(operation.get("value"))
         _edit(document, _split(path), name, clone(operation.get("value")))
     else:
-        raise bad_request(f"Unexpected kind: {name or 'unknown'}")
+        raise _unprocessable()
     return document
 
 
@@ -88,7 +93,8 @@ def _edit(document: Any, parts: list[str], name: str, value: Any) -> None:
         else:
             place[index] = value
     elif isinstance(place, dict):
-        if name != "add" and last not in place:
+        # The server's library lets a member be replaced that is not there.
+        if name == "remove" and last not in place:
             raise _unprocessable()
         if name == "remove":
             del place[last]
@@ -114,7 +120,7 @@ def strategic_merge(target: Any, patch: Any, kind: Type) -> Any:
     """Return ``target`` after a strategic merge patch, by the merge keys of its type.
 
     Raises:
-        ApiProblem: 400 when an item lacks its merge key.
+        ApiProblem: 500 when an item lacks its merge key, as the real server does.
     """
     if not isinstance(patch, dict):
         return clone(patch)
@@ -140,7 +146,8 @@ def strategic_merge(target: Any, patch: Any, kind: Type) -> Any:
         if key.startswith("$setElementOrder/"):
             name = key.partition("/")[2]
             if isinstance(merged.get(name), list):
-                merged[name] = _sort(merged[name], order, kind.child(name))
+                before = target.get(name) if isinstance(target, dict) else None
+                merged[name] = _arrange(merged[name], order, before or [], kind.child(name))
     return merged
 
 
@@ -148,10 +155,11 @@ def _merge_value(target: Any, patch: Any, kind: Type) -> Any:
     if isinstance(patch, dict):
         return strategic_merge(target, patch, kind)
     if isinstance(patch, list) and kind.kind == "list" and kind.patch_key:
+        live = list(target or [])
         if kind.patch_key == "-":
-            merged = list(target or [])
-            return merged + [clone(each) for each in patch if each not in merged]
-        return _merge_list(list(target or []), patch, kind)
+            merged = live + [clone(each) for each in patch if each not in live]
+            return _arrange(merged, patch, live, kind)
+        return _arrange(_merge_list(live, patch, kind), patch, live, kind)
     return clone(patch)
 
 
@@ -162,12 +170,12 @@ def _merge_list(target: list[Any], patch: list[Any], kind: Type) -> list[Any]:
         return [clone(item) for item in patch if "$patch" not in item]
     for item in patch:
         if not isinstance(item, dict) or key not in item:
-            raise bad_request(f"map: {item} does not contain declared merge key: {key}")
+            text = f"map: {show_value(item)} does not contain declared merge key: {key}"
+            raise ApiProblem(500, "", text)
         place = next((i for i, each in enumerate(merged) if each.get(key) == item[key]), None)
         if item.get("$patch") == "delete":
             merged = [each for each in merged if each.get(key) != item[key]]
         elif place is None:
-            # What is new comes first in the order that kubectl sends; without one it is appended.
             merged = [*merged, strategic_merge({}, item, kind.element or kind)]
         else:
             changed = strategic_merge(merged[place], item, kind.element or kind)
@@ -175,15 +183,32 @@ def _merge_list(target: list[Any], patch: list[Any], kind: Type) -> list[Any]:
     return merged
 
 
-def _sort(items: list[Any], order: list[Any], kind: Type) -> list[Any]:
-    key = kind.patch_key or ""
+def _arrange(items: list[Any], order: list[Any], live: list[Any], kind: Type) -> list[Any]:
+    """Sort a merged list: what is in ``order`` as it stands there, the rest around it.
 
-    def ident(item: Any) -> Any:
-        return item.get(key) if isinstance(item, dict) else item
-
-    places = {str(ident(each)): index for index, each in enumerate(order)}
-    listed = sorted(
-        (each for each in items if str(ident(each)) in places), key=lambda e: places[str(ident(e))]
+    An item that only the live list has stays before those it was before there; all new ones come first.
+    """
+    wanted = _number(order, kind)
+    before = _number(live, kind)
+    named = sorted(
+        (each for each in items if _identify(each, kind) in wanted),
+        key=lambda each: wanted[_identify(each, kind)],
     )
-    following = iter(listed)
-    return [next(following) if str(ident(each)) in places else each for each in items]
+    rest = sorted(
+        (each for each in items if _identify(each, kind) not in wanted),
+        key=lambda each: before.get(_identify(each, kind), -1),
+    )
+    arranged: list[Any] = []
+    while named and rest:
+        place = before.get(_identify(named[0], kind), -1)
+        first = before.get(_identify(rest[0], kind), -1) < place
+        arranged.append((rest if first else named).pop(0))
+    return arranged + named + rest
+
+
+def _number(items: list[Any], kind: Type) -> dict[str, int]:
+    return {_identify(item, kind): index for index, item in reversed(list(enumerate(items)))}
+
+
+def _identify(item: Any, kind: Type) -> str:
+    return str(item.get(kind.patch_key) if isinstance(item, dict) else item)

@@ -5,11 +5,13 @@ Gives objects in stored form with defaults. Called by :mod:`.operations` at the 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
 from .decode import Findings, decode, empty
 from .defaults import set_defaults
+from .gotext import find_unrestorable, show_value
 from .problems import ApiProblem, Cause, bad_request, invalid
 from .resources import Resource
 from .strategy import check_base64, fold_string_data
@@ -20,12 +22,46 @@ __all__ = ["WriteOptions", "check_config", "make_blank", "read_object"]
 Object = dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A patch that is being applied: its form and what it says.
+
+    The form is ``json``, ``merge``, ``strategic`` or ``apply``; of the last, ``content`` is how messages
+    name the object.
+    """
+
+    form: str
+    content: Any
+
+    def refuse(self, why: str, patched: Object) -> ApiProblem:
+        """Return the answer to a patch that does not give an object of its kind."""
+        if self.form == "apply":
+            kind = self.content.rpartition("; ")[2]
+            text = (
+                f"failed to convert new object ({self.content}) to proper version: unable to convert"
+                f" unstructured object to {kind}: error decoding from json: {why}"
+            )
+            return ApiProblem(500, "", text)
+        if self.form == "strategic":
+            shown = show_value(_drop_nulls(self.content))
+        else:
+            shown = json.dumps(patched, separators=(",", ":"))
+        return invalid("", "", "", [Cause.wrong("patch", shown, why)])
+
+
+def _drop_nulls(value: Any) -> Any:
+    """Return a patch as the server has it when it prints it: what it takes away is done."""
+    if isinstance(value, dict):
+        return {key: _drop_nulls(inner) for key, inner in value.items() if inner is not None}
+    return value
+
+
 @dataclass(slots=True)
 class WriteOptions:
     """Options of one write; ``warnings`` is filled by it.
 
-    ``field_validation`` is ``Strict``, ``Warn`` or ``Ignore``; ``patch`` is the text of the patch that is
-    being applied, for messages.
+    ``field_validation`` is ``Strict``, ``Warn`` or ``Ignore``; ``patch`` is the patch that is being
+    applied, for messages.
     """
 
     manager: str = "unknown"
@@ -33,11 +69,11 @@ class WriteOptions:
     force: bool = False
     field_validation: str = "Warn"
     subresource: str = ""
-    patch: str | None = None
+    patch: Patch | None = None
     warnings: list[str] = field(default_factory=list)
 
 
-def check_config(resource: Resource, namespace: str, name: str, config: Object) -> None:
+def check_config(resource: Resource, namespace: str, name: str, config: Object) -> Patch:
     """Refuse an apply's config that is not of the kind, name and namespace of the path, or mistyped."""
     metadata = config.setdefault("metadata", {})
     given = (config.get("apiVersion") or "", config.get("kind") or "")
@@ -61,6 +97,8 @@ def check_config(resource: Resource, namespace: str, name: str, config: Object) 
         raise bad_request(
             "the namespace of the provided object does not match the namespace sent on the request"
         )
+    version = f"{resource.group}/{resource.version}, Kind={resource.kind}"
+    place = f"{home}/{name}; {version}"
     mistakes = find_mistakes(config, resource.type)
     if mistakes:
         told = (
@@ -68,9 +106,8 @@ def check_config(resource: Resource, namespace: str, name: str, config: Object) 
             if len(mistakes) == 1
             else "errors:\n" + "\n".join(f"  {each}" for each in mistakes)
         )
-        version = f"{resource.group}/{resource.version}, Kind={resource.kind}"
-        place = f"{home}/{name}; {version}"
         raise ApiProblem(500, "", f"failed to create typed patch object ({place}): {told}")
+    return Patch("apply", place)
 
 
 def read_object(resource: Resource, body: Object, options: WriteOptions) -> Object:
@@ -81,18 +118,23 @@ def read_object(resource: Resource, body: Object, options: WriteOptions) -> Obje
     prefix = (
         f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}:'
     )
-    if resource.kind == "Secret":
+    secret = resource.kind == "Secret"
+    if secret and not findings.wrong:
         check_base64(obj, findings)
     if findings.wrong:
-        raise bad_request(f"{prefix} {findings.wrong[0]}")
+        why = findings.wrong[0]
+        if options.patch is None:
+            raise bad_request(f"{prefix} {why}")
+        if options.patch.form == "strategic":
+            wrong = find_unrestorable(body, resource.type, secret=secret)
+            why = wrong or f"error decoding from json: {why}"
+        raise options.patch.refuse(why, body)
     if findings.unknown and options.field_validation != "Ignore":
         told = [f'unknown field "{path}"' for path in findings.unknown]
         if options.field_validation == "Strict":
             text = ", ".join(told)
             if options.patch is not None:
-                why = f"strict decoding error: {text}"
-                causes = [Cause.wrong("patch", options.patch, why)]
-                raise invalid("", "", "", causes)
+                raise options.patch.refuse(f"strict decoding error: {text}", body)
             raise bad_request(f"{prefix} strict decoding error: {text}")
         options.warnings += told
     ordered: Object = {"apiVersion": resource.api_version, "kind": resource.kind}

@@ -19,7 +19,11 @@ VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update
 
 @dataclass(frozen=True)
 class Resource:
-    """One kind of object. ``storage`` names where its objects live, the same for every version."""
+    """One kind of object. ``storage`` names where its objects live, the same for every version.
+
+    ``created_by_update``: a PUT makes what is not there. ``answered_when_deleted``: a DELETE is answered
+    with the object rather than with a Status.
+    """
 
     group: str
     version: str
@@ -31,6 +35,8 @@ class Resource:
     subresources: tuple[str, ...] = ()
     type_name: str = ""
     counts_generation: bool = False
+    created_by_update: bool = False
+    answered_when_deleted: bool = False
     custom: Mapping[str, Any] | None = field(default=None, hash=False, compare=False)
     singular: str = ""
     list_kind: str = ""
@@ -85,20 +91,22 @@ def _of(group: str, version: str, kind: str, plural: str, *short: str, **more: A
 _RBAC = "rbac.authorization.k8s.io"
 _NET = "networking.k8s.io"
 _G = {"counts_generation": True}
+_PUT = {"created_by_update": True}
+_TOLD = {"answered_when_deleted": True}
 BUILT_IN: tuple[Resource, ...] = (
     _core("Namespace", "namespaces", "ns", namespaced=False, subresources=("status", "finalize")),
     _core("Node", "nodes", "no", namespaced=False, subresources=_STATUS),
-    _core("Pod", "pods", "po", categories=_ALL, subresources=("status", "log"), **_G),
-    _core("Service", "services", "svc", categories=_ALL, subresources=_STATUS),
+    _core("Pod", "pods", "po", categories=_ALL, subresources=("status", "log"), **_G, **_TOLD),
+    _core("Service", "services", "svc", categories=_ALL, subresources=_STATUS, **_TOLD, **_PUT),
     _core("ConfigMap", "configmaps", "cm"),
     _core("Secret", "secrets"),
-    _core("ServiceAccount", "serviceaccounts", "sa"),
-    _core("Event", "events", "ev"),
-    _core("Endpoints", "endpoints", "ep"),
-    _core("PersistentVolumeClaim", "persistentvolumeclaims", "pvc", subresources=_STATUS),
-    _core("PersistentVolume", "persistentvolumes", "pv", namespaced=False, subresources=_STATUS),
-    _core("ResourceQuota", "resourcequotas", "quota", subresources=_STATUS),
-    _core("LimitRange", "limitranges", "limits"),
+    _core("ServiceAccount", "serviceaccounts", "sa", **_TOLD),
+    _core("Event", "events", "ev", **_PUT),
+    _core("Endpoints", "endpoints", "ep", **_PUT),
+    _core("PersistentVolumeClaim", "persistentvolumeclaims", "pvc", subresources=_STATUS, **_TOLD),
+    _core("PersistentVolume", "persistentvolumes", "pv", namespaced=False, subresources=_STATUS, **_TOLD),
+    _core("ResourceQuota", "resourcequotas", "quota", subresources=_STATUS, **_TOLD),
+    _core("LimitRange", "limitranges", "limits", **_PUT),
     _of("apps", "v1", "Deployment", "deployments", "deploy", categories=_ALL, subresources=_SCALED, **_G),
     _of("apps", "v1", "ReplicaSet", "replicasets", "rs", categories=_ALL, subresources=_SCALED, **_G),
     _of("apps", "v1", "StatefulSet", "statefulsets", "sts", categories=_ALL, subresources=_SCALED, **_G),
@@ -109,16 +117,16 @@ BUILT_IN: tuple[Resource, ...] = (
     _of(_NET, "v1", "Ingress", "ingresses", "ing", subresources=_STATUS, **_G),
     _of(_NET, "v1", "IngressClass", "ingressclasses", namespaced=False, **_G),
     _of(_NET, "v1", "NetworkPolicy", "networkpolicies", "netpol", **_G),
-    _of(_RBAC, "v1", "Role", "roles"),
-    _of(_RBAC, "v1", "RoleBinding", "rolebindings"),
-    _of(_RBAC, "v1", "ClusterRole", "clusterroles", namespaced=False),
-    _of(_RBAC, "v1", "ClusterRoleBinding", "clusterrolebindings", namespaced=False),
+    _of(_RBAC, "v1", "Role", "roles", **_PUT),
+    _of(_RBAC, "v1", "RoleBinding", "rolebindings", **_PUT),
+    _of(_RBAC, "v1", "ClusterRole", "clusterroles", namespaced=False, **_PUT),
+    _of(_RBAC, "v1", "ClusterRoleBinding", "clusterrolebindings", namespaced=False, **_PUT),
     _of("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", "pdb", subresources=_STATUS, **_G),
     _of("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", "hpa",
         categories=_ALL, subresources=_STATUS),
-    _of("coordination.k8s.io", "v1", "Lease", "leases"),
+    _of("coordination.k8s.io", "v1", "Lease", "leases", **_PUT),
     _of("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", **_G),
-    _of("storage.k8s.io", "v1", "StorageClass", "storageclasses", "sc", namespaced=False),
+    _of("storage.k8s.io", "v1", "StorageClass", "storageclasses", "sc", namespaced=False, **_TOLD),
     _of("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses", "pc", namespaced=False, **_G),
     _of("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions",
         "crd", "crds", namespaced=False, categories=("api-extensions",), subresources=_STATUS, **_G),

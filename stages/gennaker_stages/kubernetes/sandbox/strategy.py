@@ -101,16 +101,9 @@ def prepare_update(
 ) -> None:
     """Complete a changed object in place: generation, and what an update does not clear."""
     if resource.kind == "Service":
-        for field in (
-            "clusterIP",
-            "clusterIPs",
-            "ipFamilies",
-            "ipFamilyPolicy",
-            "healthCheckNodePort",
-        ):
-            if field in old["spec"] and new["spec"].get("type") != "ExternalName":
-                new["spec"].setdefault(field, clone(old["spec"][field]))
+        _keep_addresses(old["spec"], new["spec"])
         _keep_node_ports(old, new)
+        _drop_outside(old["spec"], new["spec"])
         allocate(new, services)
     if resource.kind == "Job" and "selector" not in new["spec"] and "selector" in old["spec"]:
         new["spec"]["selector"] = clone(old["spec"]["selector"])
@@ -185,8 +178,10 @@ def allocate(obj: Object, services: Iterable[Object]) -> None:
         free = (f"10.96.{n // 250}.{n % 250 + 1}" for n in range(1, 60_000))
         spec["clusterIP"] = next(address for address in free if address not in taken)
     spec.setdefault("clusterIPs", [spec["clusterIP"]])
-    spec.setdefault("ipFamilies", ["IPv4"])
-    spec.setdefault("ipFamilyPolicy", "SingleStack")
+    # Whoever writes the endpoints of a headless Service without a selector may use both families.
+    both = spec["clusterIP"] == "None" and not spec.get("selector")
+    spec.setdefault("ipFamilies", ["IPv4", "IPv6"] if both else ["IPv4"])
+    spec.setdefault("ipFamilyPolicy", "RequireDualStack" if both else "SingleStack")
     wanted = kind == "NodePort" or (
         kind == "LoadBalancer" and spec.get("allocateLoadBalancerNodePorts", True)
     )
@@ -196,6 +191,34 @@ def allocate(obj: Object, services: Iterable[Object]) -> None:
         for port in spec.get("ports", []):
             if not port.get("nodePort"):
                 port["nodePort"] = next(ports)
+
+
+def _keep_addresses(old: Object, new: Object) -> None:
+    """Take over what the server once gave and the update does not say; families come anew from both."""
+    if new.get("type") == "ExternalName":
+        return
+    kept = ["clusterIP", "clusterIPs", "ipFamilyPolicy", "healthCheckNodePort"]
+    if old.get("ipFamilyPolicy") != "RequireDualStack":
+        kept.append("ipFamilies")
+    for field in kept:
+        if field in old:
+            new.setdefault(field, clone(old[field]))
+
+
+def _is_outside(spec: Object) -> bool:
+    return spec.get("type") in ("NodePort", "LoadBalancer")
+
+
+def _drop_outside(old: Object, new: Object) -> None:
+    """Take out what only reaches a Service from outside, when it ends to be of such a type."""
+    if not _is_outside(old) or _is_outside(new):
+        return
+    had = {port.get("nodePort") for port in old.get("ports", [])}
+    if all(port.get("nodePort") in {None, *had} for port in new.get("ports", [])):
+        for port in new.get("ports", []):
+            port.pop("nodePort", None)
+    if new.get("externalTrafficPolicy") == old.get("externalTrafficPolicy"):
+        new.pop("externalTrafficPolicy", None)
 
 
 def _keep_node_ports(old: Object, new: Object) -> None:

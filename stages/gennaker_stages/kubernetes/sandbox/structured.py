@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .fieldset import FieldSet, key_element, value_element
+from .gotext import show_syntax, show_type, show_value
 from .shapes import DEDUCED, Type
 
 __all__ = ["MISSING", "Comparison", "collect", "compare", "find_mistakes", "merge", "remove"]
@@ -137,6 +138,8 @@ def _compare(old: Any, new: Any, kind: Type, into: Comparison, element: str) -> 
             into.removed.members.add(element)
         elif not _same(old, new):
             into.modified.members.add(element)
+            if kind.kind == "?":
+                _compare_parts(old, new, kind, into, element)
         return
     if old is not new:
         walk = _compare_maps if shape == "map" else _compare_lists
@@ -145,6 +148,14 @@ def _compare(old: Any, new: Any, kind: Type, into: Comparison, element: str) -> 
         into.added.members.add(element)
     elif new is MISSING:
         into.removed.members.add(element)
+
+
+def _compare_parts(old: Any, new: Any, kind: Type, into: Comparison, element: str) -> None:
+    """Tell the members of a map that took the place of a scalar, or that one took the place of."""
+    if isinstance(old, dict) and not isinstance(new, dict):
+        _compare_maps(old, MISSING, kind, into.below(element))
+    elif isinstance(new, dict) and not isinstance(old, dict):
+        _compare_maps(MISSING, new, kind, into.below(element))
 
 
 def _is_map(value: Any) -> bool:
@@ -287,7 +298,6 @@ def remove(value: Any, fields: FieldSet, kind: Type) -> Any:
     return items or None
 
 
-_GOT = {str: "string", bool: "boolean", int: "int", float: "float", list: "list"}
 _EXPECTED = {
     "s": (str, "string"),
     "i": (int | float, "numeric (int or float)"),
@@ -302,11 +312,11 @@ def find_mistakes(value: Any, kind: Type, path: str = "") -> list[str]:
         return []
     if kind.kind in ("struct", "map"):
         if not isinstance(value, dict):
-            return [f"{path}: expected map, got &{{{_show(value)}}}"]
+            return [f"{path}: expected map, got &{{{show_value(value)}}}"]
         return _find_map_mistakes(value, kind, path)
     if kind.kind == "list":
         if not isinstance(value, list):
-            return [f"{path}: expected list, got &{{{_show(value)}}}"]
+            return [f"{path}: expected list, got &{{{show_value(value)}}}"]
         return _find_list_mistakes(value, kind, path)
     expected = _EXPECTED.get(kind.kind)
     wrong = isinstance(value, dict | list)
@@ -314,9 +324,8 @@ def find_mistakes(value: Any, kind: Type, path: str = "") -> list[str]:
         wrong = not isinstance(value, expected[0])
         wrong = wrong or (expected[0] is not bool and isinstance(value, bool))
     if wrong:
-        name = expected[1] if expected else "scalar"
-        got = _GOT.get(type(value), "map")
-        return [f"{path}: expected {name}, got {got}"]
+        name = expected[1] if expected else "any scalar"
+        return [f"{path}: expected {name}, got {_show(value, kind)}"]
     return []
 
 
@@ -351,7 +360,10 @@ def _find_list_mistakes(value: list[Any], kind: Type, path: str) -> list[str]:
     return found
 
 
-def _show(value: Any) -> str:
-    if isinstance(value, str):
-        return f'"{value}"'
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _show(value: Any, kind: Type) -> str:
+    """Each of the server's scalars says in its own way what it got."""
+    if kind.kind in ("i", "n"):
+        return show_type(value)
+    if kind.kind == "s":
+        return f"&value.valueUnstructured{{Value:{show_syntax(value)}}}"
+    return f"&{{{show_value(value)}}}"

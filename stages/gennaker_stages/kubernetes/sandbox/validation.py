@@ -17,6 +17,7 @@ from .problems import Cause
 from .resources import Resource
 from .selectors import matches_selector
 from .validation_custom import check_custom, check_definition
+from .validation_services import check_port, check_protocol, check_service, check_service_change
 
 __all__ = ["validate", "validate_change"]
 
@@ -85,6 +86,28 @@ def _workload(obj: Object) -> list[Cause]:
                 "spec.template.spec.restartPolicy", template["spec"]["restartPolicy"], ["Always"]
             )
         )
+    return found
+
+
+def _deployment(obj: Object) -> list[Cause]:
+    spec, found = obj["spec"], _workload(obj)
+    seconds, deadline = spec.get("minReadySeconds", 0), spec.get("progressDeadlineSeconds", 600)
+    if seconds < 0:
+        text = "must be greater than or equal to 0"
+        found.append(Cause.wrong("spec.minReadySeconds", seconds, text))
+    rolling = spec["strategy"].get("rollingUpdate")
+    if spec["strategy"]["type"] == "Recreate" and rolling is not None:
+        text = "may not be specified when strategy `type` is 'Recreate'"
+        found.append(Cause.barred("spec.strategy.rollingUpdate", text))
+    elif rolling and all(
+        str(rolling[name]) in ("0", "0%") for name in ("maxSurge", "maxUnavailable")
+    ):
+        text = "may not be 0 when `maxSurge` is 0"
+        where = "spec.strategy.rollingUpdate.maxUnavailable"
+        found.append(Cause.wrong(where, rolling["maxUnavailable"], text))
+    if deadline <= seconds:
+        text = "must be greater than minReadySeconds"
+        found.append(Cause.wrong("spec.progressDeadlineSeconds", deadline, text))
     return found
 
 
@@ -179,8 +202,8 @@ def _container(container: Object, where: str, volumes: set[str]) -> list[Cause]:
         if not port.get("containerPort"):
             found.append(Cause.required(f"{field}.containerPort"))
         else:
-            found += _port(port["containerPort"], f"{field}.containerPort")
-        found += _protocol(port, field)
+            found += check_port(port["containerPort"], f"{field}.containerPort")
+        found += check_protocol(port, field)
     for index, variable in enumerate(container.get("env", [])):
         if not variable.get("name"):
             found.append(Cause.required(f"{where}.env[{index}].name"))
@@ -197,52 +220,15 @@ def _container(container: Object, where: str, volumes: set[str]) -> list[Cause]:
     return found
 
 
-def _port(value: int, path: str) -> list[Cause]:
-    if 1 <= value <= 65535:
-        return []
-    return [Cause.wrong(path, value, "must be between 1 and 65535, inclusive")]
-
-
-def _protocol(port: Object, path: str) -> list[Cause]:
-    choices = ("SCTP", "TCP", "UDP")
-    if port.get("protocol", "TCP") in choices:
-        return []
-    return [Cause.unsupported(f"{path}.protocol", port["protocol"], choices)]
-
-
-def _service(obj: Object) -> list[Cause]:
-    spec = obj["spec"]
-    found: list[Cause] = []
-    kinds = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
-    if spec["type"] not in kinds:
-        found.append(Cause.unsupported("spec.type", spec["type"], kinds))
-    ports = spec.get("ports", [])
-    if not ports and spec["type"] != "ExternalName" and spec.get("clusterIP") != "None":
-        found.append(Cause.required("spec.ports"))
-    seen: set[tuple[int, str]] = set()
-    for index, port in enumerate(ports):
-        field = f"spec.ports[{index}]"
-        if len(ports) > 1 and not port.get("name"):
-            found.append(Cause.required(f"{field}.name"))
-        found += _port(port.get("port", 0), f"{field}.port") + _protocol(port, field)
-        target = port.get("targetPort")
-        if isinstance(target, int):
-            found += _port(target, f"{field}.targetPort")
-        key = (port.get("port", 0), port.get("protocol", "TCP"))
-        if key in seen:
-            found.append(Cause.twice(field, port))
-        seen.add(key)
-    if spec["type"] == "ExternalName" and not spec.get("externalName"):
-        found.append(Cause.required("spec.externalName"))
-    return found
-
-
 def _config_map(obj: Object) -> list[Cause]:
     found = []
     size = 0
     for field in ("data", "binaryData"):
         for key, value in obj.get(field, {}).items():
             found += _data_key(key, f"{field}[{key}]")
+            if field == "data" and key in obj.get("binaryData", {}):
+                text = "duplicate of key present in binaryData"
+                found.append(Cause.wrong(f"data[{key}]", key, text))
             size += len(value)
     return found + _too_large(size, "ConfigMap")
 
@@ -381,14 +367,6 @@ def _pod_change(old: Object, new: Object) -> list[Cause]:
     return [Cause.barred("spec", text)]
 
 
-def _service_change(old: Object, new: Object) -> list[Cause]:
-    before, after = old["spec"].get("clusterIP"), new["spec"].get("clusterIP")
-    stays = "ExternalName" not in (old["spec"]["type"], new["spec"]["type"])
-    if before and stays and before != after:
-        return [Cause.wrong("spec.clusterIPs[0]", [after], "may not change once set")]
-    return []
-
-
 def _binding_change(old: Object, new: Object) -> list[Cause]:
     if old["roleRef"] == new["roleRef"]:
         return []
@@ -416,14 +394,14 @@ def _claim_change(old: Object, new: Object) -> list[Cause]:
 
 
 _RULES: dict[str, Callable[[Object], list[Cause]]] = {
-    "Deployment": _workload,
+    "Deployment": _deployment,
     "ReplicaSet": _workload,
     "StatefulSet": _workload,
     "DaemonSet": _workload,
     "Job": _job,
     "CronJob": _cron_job,
     "Pod": _pod,
-    "Service": _service,
+    "Service": check_service,
     "ConfigMap": _config_map,
     "Secret": _secret,
     "Ingress": _ingress,
@@ -437,7 +415,7 @@ _CHANGE_RULES: dict[str, Callable[[Object, Object], list[Cause]]] = {
     "ConfigMap": _immutable_data,
     "Secret": _immutable_data,
     "Pod": _pod_change,
-    "Service": _service_change,
+    "Service": check_service_change,
     "RoleBinding": _binding_change,
     "ClusterRoleBinding": _binding_change,
     "PersistentVolumeClaim": _claim_change,

@@ -28,7 +28,34 @@ def check_custom(obj: Mapping[str, Any], kind: Type) -> list[Cause]:
     for name, value in obj.items():
         if name in properties and name not in ("apiVersion", "kind", "metadata"):
             found += _check(value, properties[name], name)
-    return sorted(found, key=lambda cause: cause.field)
+    twice = [
+        cause
+        for name, value in obj.items()
+        if name in properties
+        for cause in _find_twice(value, properties[name], name)
+    ]
+    return sorted(found, key=lambda cause: cause.field) + twice
+
+
+def _find_twice(value: Any, schema: Mapping[str, Any], path: str) -> list[Cause]:
+    """Return the items that a set, or a list with merge keys, has more than once."""
+    found: list[Cause] = []
+    if isinstance(value, dict):
+        properties = schema.get("properties", {})
+        for name, each in value.items():
+            inner = properties.get(name, schema.get("additionalProperties"))
+            if isinstance(inner, Mapping):
+                found += _find_twice(each, inner, f"{path}.{name}")
+    elif isinstance(value, list):
+        keys, seen = schema.get("x-kubernetes-list-map-keys", ()), []
+        kind = schema.get("x-kubernetes-list-type")
+        for index, item in enumerate(value):
+            ident = {key: item[key] for key in keys if key in item} if kind == "map" else item
+            if kind in ("map", "set") and ident in seen:
+                found.append(Cause.twice(f"{path}[{index}]", ident))
+            seen.append(ident)
+            found += _find_twice(item, schema.get("items") or {}, f"{path}[{index}]")
+    return found
 
 
 _TYPES: dict[str, tuple[type, ...]] = {
