@@ -282,8 +282,10 @@ class Operations:
         causes = validate(resource, obj)
         if causes:
             raise invalid(resource.kind, resource.group, name, causes)
-        if self.store.get(resource.storage, namespace, name) is not None:
-            raise duplicate(resource.plural, name, resource.group)
+        live = self.store.get(resource.storage, namespace, name)
+        if live is not None:
+            leaving = "deletionTimestamp" in live["metadata"]
+            raise duplicate(resource.plural, name, resource.group, leaving=leaving)
         if managers:
             metadata["managedFields"] = managed.encode(managers)
         if options.dry_run:

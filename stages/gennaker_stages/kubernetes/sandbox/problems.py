@@ -97,10 +97,11 @@ def not_found(plural: str, name: str, group: str = "") -> ApiProblem:
     )
 
 
-def duplicate(plural: str, name: str, group: str = "") -> ApiProblem:
-    """There is one of this name already."""
+def duplicate(plural: str, name: str, group: str = "", *, leaving: bool = False) -> ApiProblem:
+    """There is one of this name already, which may be about to go."""
     details = {"name": name, **({"group": group} if group else {}), "kind": plural}
-    text = f'{qualify(plural, group)} "{name}" already exists'
+    text = "object is being deleted: " if leaving else ""
+    text += f'{qualify(plural, group)} "{name}" already exists'
     return ApiProblem(409, "AlreadyExists", text, details=details)
 
 
