@@ -11,6 +11,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,10 +19,12 @@ from pathlib import Path
 
 from benchmarks.bundles import measure_memory
 from benchmarks.measuring import Measurement
-from gennaker.stage import Environment
+from gennaker.stage import Environment, Succeeded
 from gennaker.testing import FakeContext
 from gennaker_stages.kubernetes.client.cluster import Cluster
+from gennaker_stages.kubernetes.client.watching import Follower
 from gennaker_stages.kubernetes.deploy_stage import KubernetesDeploy
+from gennaker_stages.kubernetes.health.assessment import check_health
 from gennaker_stages.kubernetes.settings import KubernetesSettings
 from tests.fixtures.control_plane import ControlPlane
 from tests.fixtures.go_build import CONTROL_PLANE, build_once
@@ -85,6 +88,17 @@ spec:
               env: [{{name: A, value: b}}]
               resources: {{requests: {{cpu: 100m, memory: 64Mi}}}}
 """
+WEB = b"""\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 3
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: "r.test/web:1"}]}
+"""
 # Of ten objects: what a namespace is mostly made of.
 MIX = [CONFIG] * 5 + [SERVICE] * 2 + [SECRET] * 2 + [CRON_JOB]
 
@@ -102,6 +116,7 @@ def measure() -> list[Measurement]:
         first = sorted(each[0] for each in ours)[1]
         unchanged = sorted(each[1] for each in ours)[1]
         planned = sorted(each[2] for each in ours)[1]
+        waited = sorted(_time_end(folder, cluster, f"end-{number}") for number in range(5))[2]
         cluster.run_kubectl("create", "namespace", "large")
         memory = measure_memory(cluster.kubeconfig, "large", LARGE)
         bundle = b"---\n".join(each.read_bytes() for each in sorted(files.iterdir()))
@@ -116,6 +131,7 @@ def measure() -> list[Measurement]:
         ),
         Measurement("stage, first", stage[0], "s", 0.3 * applied, applied, "kubectl apply"),
         Measurement("stage, unchanged", stage[1], "s", 0.1 * again, again, "kubectl apply"),
+        Measurement("rollout done to stage done", waited, "s", 0.2),
         Measurement(f"plan {LARGE} new objects: memory", memory, "MB", 200),
         Measurement("largest process of all of these", peak, "MB"),
     ]
@@ -177,19 +193,46 @@ def _time_stage(
     folder: Path, cluster: ControlPlane, bundle: bytes, namespace: str
 ) -> tuple[float, float]:
     """Return the seconds of the stage in this process, as in a worker: first, and unchanged."""
-    settings = KubernetesSettings(namespace=namespace, create_namespace=True)
     found = []
     for _ in range(2):
         started = time.perf_counter()
-        connection = Cluster(cluster.kubeconfig, None, settings, project=folder)
-        environment = Environment("bench", "kubernetes")
-        context = FakeContext(
-            folder / namespace, environment=environment, connection=connection, timeout=600
-        )
-        artifact = context.artifacts.put(bundle)
-        KubernetesDeploy().run(KubernetesDeploy.Inputs(bundle=artifact), context)
+        _run_stage(folder, cluster, bundle, namespace)
         found.append(time.perf_counter() - started)
     return found[0], found[1]
+
+
+def _run_stage(folder: Path, cluster: ControlPlane, bundle: bytes, namespace: str) -> None:
+    settings = KubernetesSettings(namespace=namespace, create_namespace=True)
+    connection = Cluster(cluster.kubeconfig, None, settings, project=folder)
+    environment = Environment("bench", "kubernetes")
+    context = FakeContext(
+        folder / namespace, environment=environment, connection=connection, timeout=600
+    )
+    artifact = context.artifacts.put(bundle)
+    done = KubernetesDeploy().run(KubernetesDeploy.Inputs(bundle=artifact), context)
+    if not isinstance(done, Succeeded):
+        raise SystemExit(f"the stage did not succeed: {done}")
+
+
+def _time_end(folder: Path, cluster: ControlPlane, namespace: str) -> float:
+    """Return the seconds from when a watch of its own shows a Deployment ready to the stage's end."""
+    settings = KubernetesSettings(namespace=namespace)
+    connection = Cluster(cluster.kubeconfig, None, settings, project=folder)
+    follower = Follower(connection, connection.find_resource("apps/v1", "Deployment"), namespace)
+    ready: list[float] = []
+
+    def look() -> None:
+        for kind, body in follower:
+            if kind != "LISTED" and not ready and check_health(body).is_done:
+                ready.append(time.perf_counter())
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    _run_stage(folder, cluster, WEB, namespace)
+    ended = time.perf_counter()
+    follower.stop()
+    thread.join()
+    return max(0.0, ended - ready[0])
 
 
 def _time(

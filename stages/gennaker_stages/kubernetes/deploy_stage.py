@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 __all__ = ["KubernetesDeploy"]
 
+_EXPLAINED, _EXPLAIN_SECONDS = 20, 10.0
+
 
 class KubernetesDeploy(Stage):
     """Deploy a bundle to the environment's cluster and wait until its workloads are ready."""
@@ -388,10 +390,12 @@ def _wait_ready(
 def _explain(cluster: Cluster, result: WaitResult, within: str, ctx: Context) -> Failed:
     from gennaker_stages.kubernetes.health.explanation import Explainer
 
-    explainer, parts = Explainer(cluster), []
-    for key, waited in result.unready:
+    parts = []
+    left = result.unready
+    bodies = [each.body or {} for _, each in left[:_EXPLAINED]]
+    found = Explainer(cluster).explain_all(bodies, seconds=_EXPLAIN_SECONDS)
+    for (key, waited), reasons in zip(left, [*found, *([] for _ in left)], strict=False):
         name = f"{key[1]}/{key[3]}"
-        reasons = explainer.explain(waited.body) if waited.body is not None else []
         reasons = [ctx.mask(each) for each in reasons]
         for each in reasons:
             ctx.log(f"{name}: {each}")

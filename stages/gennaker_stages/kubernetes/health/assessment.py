@@ -19,7 +19,7 @@ from gennaker_stages.kubernetes.health.verdict import (
 )
 from gennaker_stages.kubernetes.health.workloads import WORKLOAD_RULES
 
-__all__ = ["check_health", "is_waited_for", "kind_of"]
+__all__ = ["check_health", "is_behind", "is_waited_for", "kind_of"]
 
 Object = Mapping[str, Any]
 RULES = {**WORKLOAD_RULES, **RESOURCE_RULES}
@@ -80,7 +80,7 @@ def check_health(body: Object, rules: HealthRules | None = None) -> Health:
     own = (rules or {}).get(kind)
     if own is None and kind == "apps/Deployment" and read_map(body, "spec").get("paused"):
         return Health("suspended", "is paused")
-    if _is_behind(kind, body):
+    if is_behind(body):
         return Health("progressing", "the controller has not seen the change yet")
     if own is not None:
         return judge(own, body)
@@ -104,10 +104,11 @@ def is_waited_for(body: Object, rules: HealthRules | None = None) -> bool:
     return group_of(str(body.get("apiVersion") or "")) not in BUILT_IN
 
 
-def _is_behind(kind: str, body: Object) -> bool:
+def is_behind(body: Object) -> bool:
+    """Return whether an object's controller has not seen its last change, so that its status is old."""
     generation = read_count(read_map(body, "metadata"), "generation")
     # Zero is what a controller has seen that has not reported at all.
-    silent = 0 if kind in REPORTING else generation
+    silent = 0 if kind_of(body) in REPORTING else generation
     return read_count(read_map(body, "status"), "observedGeneration", silent) < generation
 
 

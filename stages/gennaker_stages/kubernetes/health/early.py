@@ -1,12 +1,14 @@
-"""What shows before a workload's own status does that it will not get ready: its Pods, its events."""
+"""What shows before a workload's own status does that it will not get ready: its Pods, its events.
+
+Pure but for the clock: it is told what the watches see.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from gennaker.errors import StageError
 from gennaker_stages.kubernetes.health.pods import REVISION, has_pod, is_of_revision
 from gennaker_stages.kubernetes.health.verdict import (
     find_condition,
@@ -16,9 +18,6 @@ from gennaker_stages.kubernetes.health.verdict import (
 )
 from gennaker_stages.kubernetes.health.workloads import find_trouble
 
-if TYPE_CHECKING:
-    from gennaker_stages.kubernetes.client.cluster import Cluster
-
 __all__ = ["EarlySigns"]
 
 Object = Mapping[str, Any]
@@ -27,28 +26,34 @@ FRESH_SECONDS = 60.0
 
 
 class EarlySigns:
-    """The Pods in trouble and the failed attempts to make some, of the namespaces that are watched."""
+    """Pods in trouble, failed attempts to make some, and what tells new Pods from old ones."""
 
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
+    def __init__(self) -> None:
         self._pods: dict[tuple[str, str], tuple[dict[str, Any], str]] = {}
         self._events: dict[str, tuple[float, str]] = {}
-        self._revisions: dict[tuple[str, str, Any], bool] = {}
+        self._sets: dict[tuple[str, str], Any] = {}
 
-    def take_pod(self, event: str, pod: dict[str, Any]) -> None:
-        """Note a Pod as it is now; only those in trouble are kept."""
-        metadata = pod["metadata"]
+    def take(self, event: str, body: dict[str, Any]) -> bool:
+        """Note what a watch saw of a Pod, a ReplicaSet or an event; return whether it tells anything."""
+        metadata = body["metadata"]
         key = (metadata["namespace"], metadata["name"])
-        trouble = find_trouble(pod) if event != "DELETED" else ""
-        if trouble:
-            self._pods[key] = (pod, f"pod {metadata['name']}, {trouble}")
-        else:
-            self._pods.pop(key, None)
+        if body.get("kind") == "Pod":
+            return self._take_pod(key, body, find_trouble(body) if event != "DELETED" else "")
+        if body.get("kind") == "ReplicaSet":
+            number = read_map(metadata, "annotations").get(REVISION)
+            before, self._sets[key] = self._sets.get(key), number
+            return bool(before != number)
+        if event == "DELETED":  # the server forgets events after an hour
+            return False
+        uid = str(read_map(body, "involvedObject").get("uid"))
+        self._events[uid] = (time.monotonic(), tell_condition(body))
+        return True
 
-    def take_event(self, event: Object) -> None:
-        """Note that an object could not make a Pod."""
-        uid = str(read_map(event, "involvedObject").get("uid"))
-        self._events[uid] = (time.monotonic(), tell_condition(event))
+    def _take_pod(self, key: tuple[str, str], pod: dict[str, Any], trouble: str) -> bool:
+        if trouble:
+            self._pods[key] = (pod, f"pod {key[1]}, {trouble}")
+            return True
+        return self._pods.pop(key, None) is not None
 
     def find_trouble(self, workload: Object) -> str:
         """Return what is wrong with what a workload runs, or cannot run; empty for nothing."""
@@ -59,18 +64,6 @@ class EarlySigns:
         if text and time.monotonic() - at < FRESH_SECONDS:
             return text
         for pod, trouble in self._pods.values():
-            if has_pod(workload, pod) and self._is_new(workload, pod):
+            if has_pod(workload, pod) and is_of_revision(workload, pod, self._sets):
                 return trouble
         return ""
-
-    def _is_new(self, workload: Object, pod: Object) -> bool:
-        """Whether a Pod is of the newest revision; asked once for each Pod and revision."""
-        revision = read_map(workload, "metadata", "annotations").get(REVISION)
-        key = (str(workload["metadata"].get("uid")), str(pod["metadata"].get("uid")), revision)
-        if key not in self._revisions:
-            try:
-                self._revisions[key] = is_of_revision(self._cluster, workload, pod)
-            except StageError:
-                # Whoever may not read it waits as if nothing were to be seen.
-                return False
-        return self._revisions[key]

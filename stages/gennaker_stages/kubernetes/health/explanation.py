@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gennaker.errors import StageError
@@ -41,7 +42,13 @@ class Explainer:
         self._logs = MAX_LOGS
 
     def explain(self, body: Object) -> list[str]:
-        """Return the reasons why an object is not ready, most telling first; empty when none is seen."""
+        """Return the reasons why an object is not ready, most telling first; empty when none is seen.
+
+        Args:
+            body: as it was last seen; empty when it never was.
+        """
+        if not body:
+            return []
         reasons = list(_find_conditions(body))
         if kind_of(body) in WITH_PODS:
             for pod in find_pods(self._cluster, body)[:MAX_PODS]:
@@ -49,6 +56,24 @@ class Explainer:
         if not reasons:
             reasons += self._find_events(body)
         return list(dict.fromkeys(reasons))[:MAX_REASONS]
+
+    def explain_all(self, bodies: Sequence[Object], *, seconds: float) -> list[list[str]]:
+        """Return the reasons of several objects; what is not found in time is left out."""
+        found: list[list[str]] = [[] for _ in bodies]
+
+        def work() -> None:
+            for place, body in enumerate(bodies):
+                try:
+                    found[place] = self.explain(body)
+                except StageError as error:
+                    found[place] = [f"the cluster tells no reason: {error.message}"]
+                    return
+
+        # A thread, because a server that hangs is given up after a minute only.
+        thread = threading.Thread(target=work, name="explain", daemon=True)
+        thread.start()
+        thread.join(seconds)
+        return list(found)
 
     def _explain_pod(self, pod: Object) -> list[str]:
         status, name = read_map(pod, "status"), pod["metadata"]["name"]

@@ -92,10 +92,13 @@ def has_pod(workload: Object, pod: Object) -> bool:
     )
 
 
-def is_of_revision(cluster: Cluster, workload: Object, pod: Object) -> bool:
+def is_of_revision(workload: Object, pod: Object, sets: Mapping[tuple[str, str], Any]) -> bool:
     """Return whether a Pod is of the workload as it is now: old ones may fail, they are leaving.
 
-    Of a Deployment's Pod the ReplicaSet is read, which has the number of its revision.
+    Args:
+        workload: as it is.
+        pod: one of its Pods.
+        sets: number of the revision of each ReplicaSet, by namespace and name.
     """
     metadata = pod["metadata"]
     labels, kind = read_map(metadata, "labels"), workload["kind"]
@@ -109,13 +112,8 @@ def is_of_revision(cluster: Cluster, workload: Object, pod: Object) -> bool:
     owner = next((e for e in list_maps(metadata, "ownerReferences") if e.get("controller")), {})
     if kind != "Deployment" or owner.get("kind") != "ReplicaSet":
         return True
-    sets = cluster.find_resource("apps/v1", "ReplicaSet")
-    found = cluster.read(sets, metadata["namespace"], str(owner["name"]))
-    if found is None:
-        return False
-    return bool(
-        read_map(found, "metadata", "annotations").get(REVISION) == annotations.get(REVISION)
-    )
+    number = sets.get((metadata["namespace"], str(owner.get("name"))))
+    return number is not None and number == annotations.get(REVISION)
 
 
 def _fits(rule: Object, labels: Object) -> bool:

@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any
 from gennaker.errors import StageError
 from gennaker_stages.kubernetes.bundle.objects import group_of, key_of, name_of
 from gennaker_stages.kubernetes.client.watching import Follower
-from gennaker_stages.kubernetes.health.assessment import check_health, is_waited_for, kind_of
+from gennaker_stages.kubernetes.health.assessment import (
+    check_health,
+    is_behind,
+    is_waited_for,
+    kind_of,
+)
 from gennaker_stages.kubernetes.health.early import EarlySigns
 from gennaker_stages.kubernetes.health.pods import WITH_PODS
 from gennaker_stages.kubernetes.health.verdict import Health
@@ -30,6 +35,8 @@ SETTLE_SECONDS = 3.0
 """A failure counts once it has lasted so long: statuses flap while a controller catches up."""
 EARLY_SECONDS = 15.0
 """And what may yet pass, when one is to fail early; as long as kstatus gives a Pod to be scheduled."""
+_SIGNS = {"Pod": "", "ReplicaSet": "", "Event": "reason=FailedCreate"}
+"""What tells early that something is wrong, and which of it is watched (a field selector)."""
 POLL_SECONDS = 0.1
 """How often the attempt is asked whether it is to stop. The cluster is not asked anything."""
 
@@ -121,7 +128,7 @@ class _Wait:
         self._cluster = cluster
         self._ctx = ctx
         self._early = fail_early
-        self._signs = EarlySigns(cluster)
+        self._signs = EarlySigns()
         self._waited: dict[Key, Waited] = {}
         self._groups: dict[Group, set[str]] = {}
         self._followers: list[Follower] = []
@@ -158,19 +165,22 @@ class _Wait:
                 follower.stop()
 
     def _follow(self) -> None:
-        runs = [key for key in self._waited if _join_kind(key) in WITH_PODS]
-        spaces = {namespace for _, _, namespace, _ in runs} if self._early else set()
-        extra: list[tuple[Group, str]] = []
-        for namespace in sorted(spaces):
-            if ("v1", "Pod", namespace) not in self._groups:
-                extra.append((("v1", "Pod", namespace), ""))
-            extra.append((("v1", "Event", namespace), "reason=FailedCreate"))
         for group, names in self._groups.items():
             # Of one object the server tells nothing but that; of Pods the other ones count as well.
-            alone = len(names) == 1 and not (self._early and group[1] == "Pod")
+            alone = len(names) == 1 and not (self._early and group[1] in _SIGNS)
             self._start(group, f"metadata.name={next(iter(names))}" if alone else "")
-        for group, fields in extra:
-            self._start(group, fields)
+        for group in self._find_signs() if self._early else ():
+            self._start(group, _SIGNS[group[1]])
+
+    def _find_signs(self) -> list[Group]:
+        """What else is watched, in the namespaces of what runs Pods."""
+        runs = {key[2] for key in self._waited if _join_kind(key) in WITH_PODS}
+        wanted = [
+            (api_version, kind, namespace)
+            for namespace in sorted(runs)
+            for api_version, kind in (("v1", "Pod"), ("apps/v1", "ReplicaSet"), ("v1", "Event"))
+        ]
+        return [each for each in wanted if each not in self._groups]
 
     def _start(self, group: Group, fields: str) -> None:
         api_version, kind, namespace = group
@@ -198,13 +208,11 @@ class _Wait:
             self._find_missing(group)
         elif ours is not None and body["metadata"]["name"] in ours:
             self._take_object(event, body)
-        if self._early and event in ("ADDED", "MODIFIED", "DELETED"):
-            # What was told before this wait began tells nothing of it.
-            if group[1] == "Event" and group in self._listed:
-                self._signs.take_event(body)
-            elif group[1] == "Pod":
-                self._signs.take_pod(event, body)
-            self._judge_again()
+        if self._early and group[1] in _SIGNS and event in ("ADDED", "MODIFIED", "DELETED"):
+            # An event of before this wait tells nothing of it.
+            is_old = group[1] == "Event" and group not in self._listed
+            if not is_old and self._signs.take(event, body):
+                self._judge_again()
 
     def _take_error(self, error: StageError, *, waited: bool) -> None:
         if waited:
@@ -242,7 +250,8 @@ class _Wait:
         """Note how an object is, and since when it is bad."""
         before, waited.health = waited.health.state, health
         trouble = ""
-        if self._early and waited.body is not None and not health.is_done:
+        # Until its controller has seen the change, its Pods are those of before.
+        if self._early and waited.body and not health.is_done and not is_behind(waited.body):
             trouble = self._signs.find_trouble(waited.body)
         if trouble and not waited.trouble:
             self._ctx.log(f"{name_of(waited.body or {})}: {trouble}")

@@ -15,12 +15,14 @@ __all__ = ["Housekeeping"]
 DEFINITIONS = "customresourcedefinitions.apiextensions.k8s.io"
 CLAIMS = "persistentvolumeclaims"
 VOLUMES = "persistentvolumes"
+INGRESSES = "ingresses.networking.k8s.io"
+AUTOSCALERS = "horizontalpodautoscalers.autoscaling"
 
 
 class Housekeeping(Controller):
     """Small controllers, one method a kind."""
 
-    storages = ("namespaces", "services", CLAIMS, DEFINITIONS, "ingresses.networking.k8s.io")
+    storages = ("namespaces", "services", CLAIMS, DEFINITIONS, INGRESSES, AUTOSCALERS)
 
     def notice(self, change: Change) -> None:
         """React to the kinds above, and to everything that had dependents or is one."""
@@ -56,7 +58,11 @@ class Housekeeping(Controller):
         elif storage == "namespaces":
             self._keep_namespace(obj)
         elif storage == "services":
-            self._give_address(storage, obj)
+            self._give_address(storage, obj, obj["spec"].get("type") == "LoadBalancer")
+        elif storage == INGRESSES:
+            self._give_address(storage, obj, True)
+        elif storage == AUTOSCALERS:
+            self._tell_able(obj)
         elif storage == CLAIMS and CLAIM_PROTECTION in finalizers and deleted:
             self._release_claim(storage, obj)
         elif storage == CLAIMS:
@@ -165,14 +171,27 @@ class Housekeeping(Controller):
             return
         self.set_status("namespaces", obj, {**obj["status"], "conditions": [condition]})
 
-    def _give_address(self, storage: str, obj: Object) -> None:
-        known = obj["status"]["loadBalancer"].get("ingress")
-        if obj["spec"].get("type") == "LoadBalancer" and not known:
+    def _give_address(self, storage: str, obj: Object, wanted: bool) -> None:
+        status = obj.get("status") or {}
+        known = (status.get("loadBalancer") or {}).get("ingress")
+        if wanted and not known:
             number = int(obj["metadata"]["uid"][:6], 16) % 254 + 1
-            ingress = [{"ip": f"203.0.113.{number}", "ipMode": "VIP"}]
-            self.set_status(storage, obj, {**obj["status"], "loadBalancer": {"ingress": ingress}})
-        elif obj["spec"].get("type") != "LoadBalancer" and known:
-            self.set_status(storage, obj, {**obj["status"], "loadBalancer": {}})
+            address = {"ip": f"203.0.113.{number}"}
+            if storage == "services":
+                address["ipMode"] = "VIP"
+            self.set_status(storage, obj, {**status, "loadBalancer": {"ingress": [address]}})
+        elif known and not wanted:
+            self.set_status(storage, obj, {**status, "loadBalancer": {}})
+
+    def _tell_able(self, obj: Object) -> None:
+        """Let an autoscaler say that it could scale; it does not, for there are no metrics."""
+        status = obj.get("status") or {}
+        if status.get("conditions"):
+            return
+        text = "the HPA controller was able to get the target's current scale"
+        condition = {"type": "AbleToScale", "status": "True", "reason": "SucceededGetScale"}
+        condition |= {"message": text, "lastTransitionTime": self.now}
+        self.set_status(AUTOSCALERS, obj, {**status, "conditions": [condition]})
 
     def _bind_claim(self, obj: Object) -> None:
         if obj["status"].get("phase") == "Bound" or obj["metadata"].get("deletionTimestamp"):

@@ -42,7 +42,13 @@ class Jobs(Controller):
             self._conclude(found, "SuccessCriteriaMet", "Complete", "CompletionsReached", text)
             found["completionTime"] = self.now
             self.tell(obj, "Normal", "Completed", "Job completed", "job-controller")
-        elif not spec["suspend"]:
+        elif spec["suspend"]:
+            for pod in live:
+                self.delete("pods", pod)
+            live = []
+            self._tell_suspended(found, "True", "JobSuspended", "Job suspended")
+        else:
+            self._tell_suspended(found, "False", "JobResumed", "Job resumed")
             missing = min(spec["parallelism"], spec.get("completions", 1) - done) - len(live)
             for _ in range(missing):
                 prefix = f"{obj['metadata']['name']}-"
@@ -79,6 +85,17 @@ class Jobs(Controller):
             condition |= {"lastProbeTime": self.now, "lastTransitionTime": self.now}
             conditions.append(condition)
         status["conditions"] = conditions
+
+    def _tell_suspended(self, status: Object, value: str, reason: str, message: str) -> None:
+        conditions = status.get("conditions") or []
+        known = next((each for each in conditions if each["type"] == "Suspended"), None)
+        if known["status"] == value if known else value == "False":
+            return
+        condition = {"type": "Suspended", "status": value, "reason": reason, "message": message}
+        condition |= {"lastProbeTime": self.now, "lastTransitionTime": self.now}
+        status["conditions"] = [each for each in conditions if each is not known] + [condition]
+        if value == "True":
+            status.pop("startTime", None)
 
     def _expire(self, storage: str, obj: Object) -> None:
         keep = obj["spec"].get("ttlSecondsAfterFinished")
