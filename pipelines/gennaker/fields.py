@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Declared", "LiveField", "LiveThing", "Owner"]
+from gennaker.errors import InvalidInput
+
+__all__ = ["Declared", "LiveField", "LiveThing", "Owner", "ThingMissing"]
 
 Json = Any
 
@@ -67,3 +69,13 @@ class LiveThing:
     what: str
     key: str
     fields: tuple[LiveField, ...] = ()
+
+
+class ThingMissing(InvalidInput):
+    """There is no such thing; ``what`` is what it would be called."""
+
+    code = "unknown-thing"
+
+    def __init__(self, message: str, what: str, *, hint: str | None = None) -> None:
+        super().__init__(message, code=self.code, hint=hint)
+        self.what = what

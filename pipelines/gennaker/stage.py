@@ -408,11 +408,20 @@ class Stage:
         """Say what ``run`` would do; no side effect. Without one, a plan names the stage only."""
         return Plan()
 
-    def list_declared(self, inputs: Any, ctx: PlanContext) -> Sequence[Declared] | None:
+    def list_declared(
+        self, inputs: Any, ctx: PlanContext, *, name: str | None = None
+    ) -> Sequence[Declared] | None:
         """Return the things that ``run`` with these inputs declares, without asking the target.
 
-        Called for deploys of the past, and many of them: it reads ``inputs`` and artifacts only. None
-        when the type does not tell.
+        Called for deploys of the past, and many of them: it reads ``inputs`` and artifacts only.
+
+        Args:
+            inputs: those of the deploy.
+            ctx: where it was.
+            name: the thing that is asked about; others need not be told. All unless given.
+
+        Returns:
+            The things; None when the type does not tell.
         """
         return None
 

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from gennaker.fields import LiveThing
 from gennaker.stage import API_VERSION
 
 __all__ = ["RunningSandbox", "Target", "TargetSettings"]
@@ -57,6 +58,28 @@ class Target:
             StageError: when it cannot be reached, saying what to do.
         """
         raise NotImplementedError
+
+    def read_fields(self, connection: Any, kind: str, name: str) -> LiveThing:
+        """Return a thing that is there, field by field, with who set each.
+
+        Args:
+            connection: what :meth:`connect` returned.
+            kind: what kind of thing, as people write it.
+            name: which one.
+
+        Raises:
+            ThingMissing: there is none of that name.
+            InvalidInput: code ``unknown-kind``; ``no-fields`` when things of the target have no
+                fields that anybody owns.
+            StageError: when it cannot be reached.
+        """
+        from gennaker.errors import InvalidInput
+
+        raise InvalidInput(
+            f"target {self.name!r} does not tell who set what",
+            code="no-fields",
+            hint="see the deploys there: 'gennaker history ENV'",
+        )
 
     def sandbox(self, settings: Any, *, environment: str, state: Path) -> Mapping[str, Any]:
         """Return settings (plain data) that point at this state folder's sandbox instead.

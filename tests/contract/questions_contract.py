@@ -103,3 +103,63 @@ class QuestionsContract(QuestionsParts):
         text = desk.type(*words, code=7)  # what is declared can still be compared
         assert "Deployment/web spec.replicas  staging: 1  production: 2\n" in text
         assert "cannot be compared: production: production: kubeconfig: " in text
+
+    def test_who_set_it(self, desk: Desk) -> None:
+        """Of ours the run that first had the value, with its commit and approver; of others who and when."""
+        desk.run()
+        desk.run(greeting="bye")
+        desk.patch("staging", "Deployment", "web", {"spec": {"replicas": 3}}, by="kubectl-edit")
+        fields = self.blame(desk, "staging", "cm/web")
+        assert fields["data.greeting"][:3] == ("bye", "web-2", "value")
+        assert fields["data.url"] == (f"http://web.{desk.name}-staging.svc", "web-1", "value", [])
+        fields = self.blame(desk, "staging", "deployments.apps/web", "spec")
+        assert fields["spec.replicas"] == (3, None, None, ["kubectl-edit"])
+        assert fields[f"{CONTAINER}.image"] == (IMAGE, "web-1", "value", [])
+        assert fields[f"{CONTAINER}.args"][:2] == (["--port", "80"], "web-1")
+        assert fields["spec.revisionHistoryLimit"] == (10, None, None, [])  # a default
+        (row,) = desk.type("blame", "staging", "Secret/web", "data").splitlines()[1:]
+        assert row.split()[:3] == ["data.password", "(secret)", "web-2"]
+        desk.run("production")
+        text = desk.type("blame", "production", "Deployment/web", "spec.replicas")
+        assert text.splitlines()[1].split()[:4] == ["spec.replicas", "2", "web-3", "production"]
+        assert ", approved by local:" in text
+
+    def blame(self, desk: Desk, *words: str) -> dict[str, Any]:
+        """Value, run, how that is known, and the other managers of each field."""
+        found = {}
+        for each in desk.ask("blame", *words)["fields"]:
+            others = [one["name"] for one in each["managers"] if one["name"] != "gennaker"]
+            assert all(_TIME.fullmatch(one["at"]) for one in each["managers"])
+            run = each.get("deploy", {}).get("run")
+            found[each["path"]] = each["value"], run, each.get("known_by"), others
+        return found
+
+    def test_what_is_not_there_has_nobody_to_blame(self, desk: Desk) -> None:
+        """Nothing deployed, no such kind, thing or field, deleted since: each with what to do."""
+        told = "not-found: nothing was deployed to 'staging'; see what was deployed where: "
+        assert told in desk.type("blame", "staging", "Deployment/web", code=2)
+        desk.run()
+        words = "blame", "staging"
+        told = (
+            "unknown-kind: the cluster does not know kind 'Deploymnt'; did you mean 'Deployment'?\n"
+        )
+        assert desk.type(*words, "Deploymnt/web", code=2) == told
+        place = f"in namespace '{desk.name}-staging'"
+        told = f"unknown-thing: there is no Deployment 'wep' {place}; did you mean 'web'?\n"
+        assert desk.type(*words, "deploy/wep", code=2) == told
+        told = "unknown-field: Deployment/web has no field 'spec.replica'; did you mean 'spec.replicas'?\n"
+        assert desk.type(*words, "deploy/web", "spec.replica", code=2) == told
+        assert (
+            desk.type(*words, "web", code=2)
+            == "usage: 'web' is not KIND/NAME; write Deployment/web\n"
+        )
+        desk.delete("staging", "ConfigMap", "web")
+        told = (
+            "unknown-thing: ConfigMap/web is not there any more; web-1 deployed it; see what else "
+        )
+        assert desk.type(*words, "cm/web", code=2).startswith(told)
+        alone = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "alone"}}
+        desk.apply("staging", {**alone, "data": {"a": "b"}}, by="somebody")
+        text = desk.type(*words, "cm/alone")
+        assert text.splitlines()[1].split()[:3] == ["data.a", '"b"', "somebody"]
+        assert text.endswith("no deploy set any of it\n")

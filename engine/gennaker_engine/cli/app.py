@@ -73,6 +73,7 @@ COMMANDS: dict[str, CommandEntry] = {
                 "environments",
                 "Tell what has moved in an environment since its last deploys.",
             ),
+            ("blame", "blame", "Tell who set the fields of what is live."),
             ("logs", "logs", "Print what the stages of a run wrote."),
             ("events", "events", "Print a run's journal as an audit trail."),
             ("artifacts", "artifacts", "List or fetch what a run made."),

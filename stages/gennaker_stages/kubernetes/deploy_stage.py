@@ -159,15 +159,17 @@ class KubernetesDeploy(Stage):
             observed=note_shown(bundle, planned.live),
         )
 
-    def list_declared(self, inputs: Inputs, ctx: PlanContext) -> list[Declared]:
+    def list_declared(
+        self, inputs: Inputs, ctx: PlanContext, *, name: str | None = None
+    ) -> list[Declared]:
         """Return the objects as they are applied, and those of ``secrets`` by their keys."""
         from gennaker_stages.kubernetes.planning.declared import describe_bundle
 
         with ctx.artifacts.open(inputs.bundle) as stream:
             content = stream.read()
-        versions = inputs.config_versions is not None
-        shape = Shape(images=inputs.images, versions=versions)
-        return describe_bundle(content, shape, inputs.secrets, _find_namespace(ctx))
+        secrets = inputs.secrets
+        shape = Shape(images=inputs.images, versions=inputs.config_versions is not None)
+        return describe_bundle(content, shape, secrets, namespace=_find_namespace(ctx), name=name)
 
     def compare(self, inputs: Inputs, ctx: PlanContext) -> list[Change]:
         """List what it takes to have the objects again as they were deployed, and nothing else.

@@ -14,6 +14,7 @@ from gennaker_stages.kubernetes.applying.rules import IgnoreRule
 from gennaker_stages.kubernetes.health.custom import HealthRule
 
 if TYPE_CHECKING:
+    from gennaker.fields import LiveThing
     from gennaker_stages.kubernetes.client.cluster import Cluster
 
 __all__ = ["KubernetesSettings", "KubernetesTarget"]
@@ -118,6 +119,14 @@ class KubernetesTarget(Target):
             return Cluster(kubeconfig, None, settings, project=project)
         path = Path(settings.kubeconfig) if settings.kubeconfig else None
         return Cluster(path, settings.context, settings, project=project)
+
+    def read_fields(self, connection: Cluster, kind: str, name: str) -> LiveThing:
+        """Return a live object; ``name`` may be ``NAMESPACE/NAME``."""
+        from gennaker_stages.kubernetes.planning.finding import find_object
+        from gennaker_stages.kubernetes.planning.ownership import read_thing
+
+        live = find_object(connection, kind, name)
+        return read_thing(live, connection.settings.namespace)
 
     def sandbox(
         self, settings: KubernetesSettings, *, environment: str, state: Path

@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from gennaker_engine.environments.deployed import Deployed
     from gennaker_engine.environments.drift import StageDrift
 
-__all__ = ["diff_command", "environments_command", "history_command"]
+__all__ = [
+    "check_environment",
+    "diff_command",
+    "environment_argument",
+    "environments_command",
+    "history_command",
+    "sandbox_option",
+    "tell_by",
+]
 
 _TONES = {"succeeded": "green", "failed": "red", "errored": "magenta", "aborted": "yellow"}
 
@@ -67,7 +75,7 @@ def history_command(
     """List the deploys of an environment, newest first."""
     from gennaker_engine.environments.deployed import list_history
 
-    _check(settings, environment)
+    check_environment(settings, environment)
     found = list_history(settings.open_engine(), environment, sandbox=sandbox, limit=limit)
     _print(settings.console, found, form, empty=f"nothing was deployed to {environment!r}")
     return SUCCEEDED
@@ -86,7 +94,7 @@ def diff_command(settings: Settings, *, environment: str, sandbox: bool, form: s
     from gennaker_engine.cli.render.data import print_data
     from gennaker_engine.environments.drift import find_drift
 
-    _check(settings, environment)
+    check_environment(settings, environment)
     drift = find_drift(settings.open_engine(), environment, sandbox=sandbox)
     console = settings.console
     if form != "text":
@@ -145,9 +153,7 @@ def _print(
         word = "put back" if item["undo"] and row.outcome == "succeeded" else row.outcome
         told = console.paint(word or "running", *([_TONES[word]] if word in _TONES else []))
         since = tell_ago(row.ended_at or row.started_at, now)
-        approvers = ", ".join(item.get("approvers", ()))
-        by = item.get("actor", "") + (f", approved by {approvers}" if approvers else "")
-        shown = [row.run, item["stage"], told, _tell_version(item), since, by]
+        shown = [row.run, item["stage"], told, _tell_version(item), since, tell_by(item)]
         if item.get("title") not in (None, row.pipeline):
             shown.append(clean(item["title"]))
         else:
@@ -169,6 +175,12 @@ def _print(
     )
 
 
+def tell_by(deploy: Mapping[str, Any]) -> str:
+    """Return who started a deploy, and who approved it; empty when its run is not known."""
+    approvers = ", ".join(deploy.get("approvers", ()))
+    return str(deploy.get("actor", "")) + (f", approved by {approvers}" if approvers else "")
+
+
 def _tell_version(item: Mapping[str, Any]) -> str:
     """Return the commit, short, and the images without their registries."""
     commit = str(item.get("commit") or "")[:9]
@@ -185,7 +197,7 @@ def _compare(settings: Settings, left: str, right: str, *, sandbox: bool, form: 
     from gennaker_engine.environments.drift import find_drift
 
     for name in (left, right):
-        _check(settings, name)
+        check_environment(settings, name)
     engine, console = settings.open_engine(), settings.console
     differences, problems = compare_environments(engine, left, right, sandbox=sandbox)
     drift = {name: find_drift(engine, name, sandbox=sandbox) for name in (left, right)}
@@ -234,7 +246,7 @@ def _tell_difference(difference: Difference, left: str, right: str) -> str:
     return f"{what}  {clean('  '.join(sides))}"
 
 
-def _check(settings: Settings, environment: str) -> None:
+def check_environment(settings: Settings, environment: str) -> None:
     """Raise InvalidInput for an environment that is not declared."""
     from gennaker.errors import InvalidInput
     from gennaker.suggestions import suggest

@@ -70,12 +70,15 @@ class Item:
         return self.origin.at(path, key=key) if self.origin is not None else None
 
 
-def read_items(content: bytes, shown: str) -> tuple[list[Item], list[Problem]]:
+def read_items(
+    content: bytes, shown: str, *, mentioning: str = ""
+) -> tuple[list[Item], list[Problem]]:
     """Return the objects of a multi-document YAML, in the order written, and what is wrong.
 
     Args:
         content: UTF-8; typed as Kubernetes types YAML 1.1.
         shown: what the bundle is called in problems.
+        mentioning: leave out documents without this text.
 
     Returns:
         The items that are objects, and a problem for each that is none.
@@ -86,6 +89,8 @@ def read_items(content: bytes, shown: str) -> tuple[list[Item], list[Problem]]:
     items: list[Item] = []
     problems: list[Problem] = []
     for origin in _split(content, shown):
+        if mentioning not in origin.text:
+            continue
         try:
             documents = compose_all(origin.text, file=shown)
         except InvalidInput as error:

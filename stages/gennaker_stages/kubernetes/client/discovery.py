@@ -31,6 +31,7 @@ class Resource:
     namespaced: bool
     verbs: frozenset[str] = field(default=frozenset(), compare=False)
     subresources: frozenset[str] = field(default=frozenset(), compare=False)
+    short_names: frozenset[str] = field(default=frozenset(), compare=False)
 
     def path(self, namespace: str | None, name: str | None = None) -> str:
         """Return the path of the collection, or of one object."""
@@ -86,8 +87,10 @@ class Discovery:
 
     def kinds(self, api_version: str) -> Mapping[str, Resource]:
         """Return every kind of a version, by name; empty when the server has no such version."""
-        self.find(api_version, "")
         with self._lock:
+            self._load()
+            if api_version not in self._versions:
+                self._versions[api_version] = self._ask(api_version)
             return dict(self._versions[api_version])
 
     def api_versions(self) -> Iterator[str]:
@@ -131,6 +134,7 @@ class Discovery:
                 each["namespaced"],
                 frozenset(each["verbs"]),
                 frozenset(parts[each["name"]] - {""}),
+                frozenset(each.get("shortNames") or ()),
             )
             for each in found["resources"]
             if "/" not in each["name"]
@@ -174,5 +178,6 @@ def _read_kinds(prefix: str, resources: Iterable[Mapping[str, Any]]) -> Kinds:
                 each["scope"] == "Namespaced",
                 frozenset(each.get("verbs") or ()),
                 frozenset(part["subresource"] for part in each.get("subresources") or ()),
+                frozenset(each.get("shortNames") or ()),
             )
     return found

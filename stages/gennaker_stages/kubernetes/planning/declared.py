@@ -18,7 +18,12 @@ __all__ = ["describe_bundle"]
 
 
 def describe_bundle(
-    content: bytes, shape: Shape, secrets: Mapping[str, Mapping[str, Secret]], namespace: str
+    content: bytes,
+    shape: Shape,
+    secrets: Mapping[str, Mapping[str, Secret]],
+    *,
+    namespace: str,
+    name: str | None = None,
 ) -> list[Declared]:
     """Return the objects of a bundle; documents that are none are left out.
 
@@ -27,16 +32,18 @@ def describe_bundle(
         shape: what the deploy makes of the objects.
         secrets: the Secrets that the stage adds: name, then key to value.
         namespace: the environment's own.
+        name: only documents that mention it need to be read; all unless given.
     """
-    items, _ = read_items(content, "bundle")
+    # Where names have the content in them, references count, and so do all documents.
+    items, _ = read_items(content, "bundle", mentioning="" if shape.versions else name or "")
     items = [replace(each, body=_place(normalize_object(each.body), namespace)) for each in items]
     if shape.images:
         items, _ = bind_images(items, shape.images)
     if shape.versions:
         items = name_versions(items)
     found = [declare_object(each.body, namespace) for each in items]
-    for name, values in secrets.items():
-        body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}}
+    for own, values in secrets.items():
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": own}}
         made = declare_object(body, namespace)
         fields = {join_path("data", key): value for key, value in values.items()}
         found.append(Declared(made.what, made.key, fields))

@@ -39,7 +39,8 @@ def declare_object(body: Object, namespace: str) -> Declared:
 
 def read_thing(live: Object, namespace: str) -> LiveThing:
     """Return a live object with the owners of its fields, without its status."""
-    return LiveThing(name_of(live), _make_key(live, namespace), tuple(find_owners(live)))
+    fields = sorted(find_owners(live), key=lambda each: each.path)
+    return LiveThing(name_of(live), _make_key(live, namespace), tuple(fields))
 
 
 def find_owners(live: Object) -> Iterator[LiveField]:
