@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from gennaker.errors import InvalidInput, PermanentError
-from gennaker_stages.helm.chart import read_values_file
-from gennaker_stages.helm.values import merge_values, set_value
+from gennaker_stages.helm.layers import read_layer
+from gennaker_stages.helm.values import merge_values, set_value, split_key
 
 
 def test_merge_goes_into_mappings_and_replaces_everything_else() -> None:
@@ -37,21 +37,21 @@ def test_merge_keeps_a_null() -> None:
 )
 def test_set_writes_one_place(key: str, expected: dict[str, object]) -> None:
     """A key names a place through mappings, lists and escaped dots."""
-    assert set_value({"a": 1, "l": [{"n": 1}]}, key, 9) == expected
+    assert set_value({"a": 1, "l": [{"n": 1}]}, split_key(key), 9) == expected
 
 
 @pytest.mark.parametrize("key", ["", ".", "a.", ".a", "a..b", "a[x]", "a[1", "a]"])
 def test_set_refuses_what_is_no_key(key: str) -> None:
     """A key that cannot be read is refused with the form it should have."""
     with pytest.raises(InvalidInput) as caught:
-        set_value({}, key, 1)
+        split_key(key)
     assert (caught.value.code, caught.value.hint) == ("helm-key", "write 'a.b[0]'")
 
 
 def test_checklist_33_set_refuses_a_huge_index() -> None:
     """An index cannot be used to make a list that fills the memory."""
     with pytest.raises(InvalidInput) as caught:
-        set_value({}, "a[9999]", 1)
+        split_key("a[9999]")
     assert caught.value.message == "the index in 'a[9999]' is above 1000"
 
 
@@ -59,8 +59,8 @@ def test_values_files_are_read_as_helm_reads_them(tmp_path: Path) -> None:
     """YAML 1.1: `on` and `yes` are booleans; an empty file is no values."""
     (tmp_path / "v.yaml").write_text("a: on\nb: 012\n")
     (tmp_path / "empty.yaml").write_text("\n")
-    assert read_values_file(tmp_path / "v.yaml", "v.yaml") == {"a": True, "b": 10}
-    assert read_values_file(tmp_path / "empty.yaml", "empty.yaml") == {}
+    assert read_layer(tmp_path, "v.yaml", 0).data == {"a": True, "b": 10}
+    assert read_layer(tmp_path, "empty.yaml", 0).data == {}
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,6 @@ def test_bad_values_files_are_told(tmp_path: Path, content: str | None, message:
     if content is not None:
         (tmp_path / "v.yaml").write_text(content)
     with pytest.raises(PermanentError) as caught:
-        read_values_file(tmp_path / "v.yaml", "v.yaml")
+        read_layer(tmp_path, "v.yaml", 0).data
     assert caught.value.code == "helm-values"
     assert message in caught.value.message

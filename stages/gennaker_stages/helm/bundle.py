@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from gennaker.errors import PermanentError
-from gennaker.yamltext import compose
-from gennaker_stages.kubernetes.bundle.writing import Document
+from gennaker.errors import InvalidInput, PermanentError
+from gennaker.yamltext import MANIFEST_LIMITS, compose
+from gennaker_stages.kubernetes.bundle.documents import Document
+from gennaker_stages.kubernetes.bundle.objects import name_of
 
 __all__ = ["split_templates"]
 
@@ -28,9 +29,13 @@ _TESTS = frozenset({"test", "test-success", "test-failure"})
 
 
 def split_templates(rendered: Mapping[str, str], *, include_tests: bool = False) -> list[Document]:
-    """Return the objects of all templates in install order; notes are left out, tests unless asked for.
+    """Return the objects of all templates in install order, notes left out.
 
-    Ordinary objects come first, then the hooks, as ``helm template --skip-tests`` prints them.
+    Ordinary objects come first, then the hooks, as ``helm template`` prints them.
+
+    Args:
+        rendered: what each template gives.
+        include_tests: whether hooks that are tests belong to it.
 
     Raises:
         PermanentError: code ``helm-output`` naming the template whose output is no object.
@@ -40,16 +45,18 @@ def split_templates(rendered: Mapping[str, str], *, include_tests: bool = False)
         if source.endswith("NOTES.txt") or source.rpartition("/")[2].startswith("_"):
             continue
         for text in _SEPARATOR.split(rendered[source]):
-            document = _read(source, text.strip("\n"))
-            if document is not None and (include_tests or not _list_hooks(document) & _TESTS):
-                found.append(document)
-    return sorted(found, key=_sort_key)
+            text = text.strip("\n")
+            data = _read(source, text)
+            if data is None:
+                continue
+            hooks = _list_hooks(data)
+            if include_tests or not hooks & _TESTS:
+                document = Document(source, text, [name_of(data)])
+                found.append((_make_key(data, source, is_hook=bool(hooks)), document))
+    return [document for _, document in sorted(found, key=lambda each: each[0])]
 
 
-def _read(source: str, text: str) -> Document | None:
-    from gennaker.errors import InvalidInput
-    from gennaker.yamltext import MANIFEST_LIMITS
-
+def _read(source: str, text: str) -> dict[str, Any] | None:
     if not any(line.strip() and not line.lstrip().startswith("#") for line in text.splitlines()):
         return None
     try:
@@ -65,20 +72,18 @@ def _read(source: str, text: str) -> Document | None:
             f"the output of template {source!r} is no object with apiVersion and kind",
             code="helm-output",
         )
-    return Document(source, text, [data])
+    return data
 
 
-def _list_hooks(document: Document) -> frozenset[str]:
+def _list_hooks(body: Mapping[str, Any]) -> frozenset[str]:
     """The Helm hooks an object is for; empty for an ordinary one."""
-    metadata = document.objects[0].get("metadata") or {}
+    metadata = body.get("metadata") or {}
     found = (metadata.get("annotations") or {}).get("helm.sh/hook", "")
     return frozenset(each.strip() for each in str(found).split(",") if each.strip())
 
 
-def _sort_key(document: Document) -> tuple[Any, ...]:
-    (body,) = document.objects
+def _make_key(body: Mapping[str, Any], source: str, *, is_hook: bool) -> tuple[Any, ...]:
     kind = str(body["kind"])
     rank = _RANK.get(kind, len(_RANK))
     name = str((body.get("metadata") or {}).get("name", ""))
-    is_hook = bool(_list_hooks(document))
-    return (is_hook, rank, kind if rank == len(_RANK) else "", name, document.source)
+    return (is_hook, rank, kind if rank == len(_RANK) else "", name, source)

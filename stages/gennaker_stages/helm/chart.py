@@ -11,7 +11,16 @@ from gennaker.errors import InvalidInput, PermanentError
 from gennaker.yamltext import compose
 from gennaker_stages.helm.versions import is_compatible, parse_version
 
-__all__ = ["check_chart", "read_values_file"]
+__all__ = [
+    "check_chart",
+    "check_links",
+    "is_vendored",
+    "list_dependencies",
+    "read_mapping",
+    "read_metadata",
+]
+
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 
 
 def check_chart(chart: Path, shown: str, kube_version: str) -> None:
@@ -27,15 +36,8 @@ def check_chart(chart: Path, shown: str, kube_version: str) -> None:
             declared and not there), ``helm-link`` (a symbolic link that leaves the chart, whose
             target would be rendered), ``helm-version`` (it is for other clusters).
     """
-    file = chart / "Chart.yaml"
-    if not file.is_file():
-        raise PermanentError(
-            f"{shown!r} is no chart: it has no Chart.yaml",
-            code="helm-chart",
-            hint="name the chart's folder, relative to the project root",
-        )
-    _check_links(chart, shown)
-    metadata = _read_mapping(file, f"{shown}/Chart.yaml")
+    check_links(chart, shown)
+    metadata = read_metadata(chart, shown)
     if metadata.get("type") == "library":
         raise PermanentError(
             f"{shown!r} is a library chart, which renders nothing",
@@ -43,32 +45,77 @@ def check_chart(chart: Path, shown: str, kube_version: str) -> None:
             hint="name a chart that uses it",
         )
     _check_kube_version(metadata.get("kubeVersion"), shown, kube_version)
-    older = chart / "requirements.yaml"
-    if metadata.get("apiVersion") == "v1" and older.is_file():
-        metadata = _read_mapping(older, f"{shown}/requirements.yaml")
-    _check_dependencies(metadata.get("dependencies"), chart / "charts", shown)
+    for each in list_dependencies(chart, shown):
+        if not is_vendored(chart / "charts", each["name"]):
+            raise PermanentError(
+                f"chart {shown!r} declares the dependency {each['name']!r}, which is not in "
+                f"{shown}/charts",
+                code="helm-dependency",
+                hint=f"run 'helm dependency build {shown}' and commit the result",
+            )
 
 
-def read_values_file(path: Path, shown: str) -> dict[str, Any]:
-    """Return the values of a file, read as Helm reads them.
+def read_metadata(chart: Path, shown: str) -> dict[str, Any]:
+    """Return what ``Chart.yaml`` says.
 
     Raises:
-        PermanentError: code ``helm-values``.
+        PermanentError: code ``helm-chart``.
     """
-    if not path.is_file():
-        raise PermanentError(f"there is no values file {shown!r}", code="helm-values")
-    if not path.read_bytes().strip():
+    file = chart / "Chart.yaml"
+    if not file.is_file():
+        raise PermanentError(
+            f"{shown!r} is no chart: it has no Chart.yaml",
+            code="helm-chart",
+            hint="name the chart's folder, relative to the project root",
+        )
+    return read_mapping(file, f"{shown}/Chart.yaml")
+
+
+def list_dependencies(chart: Path, shown: str) -> list[dict[str, Any]]:
+    """Return the dependencies that a chart declares, each with its ``name`` as text.
+
+    Raises:
+        PermanentError: code ``helm-chart``.
+    """
+    metadata = read_metadata(chart, shown)
+    older = chart / "requirements.yaml"
+    if metadata.get("apiVersion") == "v1" and older.is_file():
+        metadata = read_mapping(older, f"{shown}/requirements.yaml")
+    declared = metadata.get("dependencies")
+    found = [each for each in (declared or ()) if isinstance(each, dict)]
+    for each in found:
+        if not _NAME.fullmatch(str(each.get("name"))):
+            raise PermanentError(
+                f"chart {shown!r} has a dependency with the name {each.get('name')!r}",
+                code="helm-chart",
+                hint="names have letters, digits, '-', '_' and '.'",
+            )
+    return [{**each, "name": str(each["name"])} for each in found]
+
+
+def is_vendored(folder: Path, name: str) -> bool:
+    """Return whether a dependency is in a chart's ``charts/``, as a folder or packed."""
+    packed = re.compile(rf"{re.escape(name)}-v?\d.*\.tgz")
+    return (folder / name / "Chart.yaml").is_file() or (
+        folder.is_dir() and any(packed.fullmatch(each.name) for each in folder.iterdir())
+    )
+
+
+def read_mapping(path: Path, shown: str) -> dict[str, Any]:
+    """Return the mapping that a YAML file holds, empty for an empty file.
+
+    Raises:
+        PermanentError: code ``helm-chart``.
+    """
+    content = path.read_bytes()
+    if not content.strip():
         return {}
-    return _read_mapping(path, shown, code="helm-values")
-
-
-def _read_mapping(path: Path, shown: str, code: str = "helm-chart") -> dict[str, Any]:
     try:
-        data = compose(path.read_bytes(), file=shown, schema="1.1").data
+        data = compose(content, file=shown, schema="1.1").data
     except InvalidInput as error:
-        raise PermanentError(str(error.problems[0]), code=code) from error
+        raise PermanentError(str(error.problems[0]), code="helm-chart") from error
     if data is not None and not isinstance(data, dict):
-        raise PermanentError(f"{shown!r} is not a mapping", code=code)
+        raise PermanentError(f"{shown!r} is not a mapping", code="helm-chart")
     return data or {}
 
 
@@ -89,25 +136,8 @@ def _check_kube_version(constraint: Any, shown: str, kube_version: str) -> None:
         )
 
 
-def _check_dependencies(declared: Any, folder: Path, shown: str) -> None:
-    for each in declared if isinstance(declared, list) else ():
-        name = str(each.get("name")) if isinstance(each, dict) else str(each)
-        if not _has_dependency(folder, name):
-            raise PermanentError(
-                f"chart {shown!r} declares the dependency {name!r}, which is not in {shown}/charts",
-                code="helm-dependency",
-                hint=f"run 'helm dependency build {shown}' and commit the result",
-            )
-
-
-def _has_dependency(folder: Path, name: str) -> bool:
-    packed = re.compile(rf"{re.escape(name)}-v?\d.*\.tgz")
-    return (folder / name / "Chart.yaml").is_file() or (
-        folder.is_dir() and any(packed.fullmatch(each.name) for each in folder.iterdir())
-    )
-
-
-def _check_links(chart: Path, shown: str) -> None:
+def check_links(chart: Path, shown: str) -> None:
+    """Refuse a chart with a symbolic link that leaves it: code ``helm-link``."""
     root = chart.resolve()
     for folder, folders, files in os.walk(chart):
         for name in (*folders, *files):

@@ -5,20 +5,22 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gennaker.errors import PermanentError, StageError
+from gennaker_stages.helm.bundle import split_templates
 from gennaker_stages.kubernetes.bundle import bounded
 from gennaker_stages.kubernetes.bundle.bounded import RenderLimits
+from gennaker_stages.kubernetes.bundle.documents import Document
 
 __all__ = ["RenderRequest", "render_chart"]
 
 _SOURCE = re.compile(r"\A(?:---\n)?# Source: (\S+)\n")
 _DOCUMENT = re.compile(r"^---\n(?=# Source: )", re.MULTILINE)
+_SCHEMA = "values don't meet the specifications of the schema"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,9 @@ class RenderRequest:
         chart: the chart's folder, already checked.
         shown: how the user named it.
         values: all values, merged.
+        kube_version: what the chart sees as the cluster's version.
+        api_versions: what it sees as offered, beside what Helm assumes anyway.
+        include_tests: whether hooks that are tests belong to it.
     """
 
     chart: Path
@@ -39,14 +44,17 @@ class RenderRequest:
     kube_version: str
     api_versions: tuple[str, ...] = ()
     include_crds: bool = True
+    include_tests: bool = False
+    is_upgrade: bool = False
 
 
-def render_chart(request: RenderRequest, limits: RenderLimits | None = None) -> dict[str, str]:
-    """Return what each template (and file of ``crds/``) gives, by its path in the chart.
+def render_chart(request: RenderRequest, limits: RenderLimits | None = None) -> list[Document]:
+    """Return the objects of a chart in install order.
 
     Raises:
         PermanentError: code ``helm-render`` with Helm's words, or which limit was met;
-            ``helm-output`` when there is too much; ``helm-missing`` without Helm.
+            ``helm-schema`` with what Helm says of the values; ``helm-output`` when there is too much
+            or what is no object; ``helm-missing`` without Helm.
     """
     bounds = limits or bounded.LIMITS
     if importlib.util.find_spec("helm_python") is not None:
@@ -54,51 +62,52 @@ def render_chart(request: RenderRequest, limits: RenderLimits | None = None) -> 
     return _render_by_command(request, bounds)
 
 
-def _render_in_worker(request: RenderRequest, limits: RenderLimits) -> dict[str, str]:
+def _render_in_worker(request: RenderRequest, limits: RenderLimits) -> list[Document]:
+    from gennaker_stages.helm.pool import find_pool
+
     question = {
         "chart": str(request.chart),
         "values": request.values,
         "include_crds": request.include_crds,
+        "include_tests": request.include_tests,
         "max_output": limits.output,
+        "cpu": limits.cpu,
+        "wall": limits.wall,
         "options": {
             "name": request.release,
             "namespace": request.namespace,
             "revision": 1,
-            "is_install": True,
+            "is_install": not request.is_upgrade,
+            "is_upgrade": request.is_upgrade,
             "kube_version": request.kube_version,
             "api_versions": list(request.api_versions),
         },
     }
-    bounds = [str(each) for each in (limits.memory, limits.cpu, limits.wall)]
-    argv = [sys.executable, "-m", "gennaker_stages.helm.worker", *bounds]
-    code, stdout, stderr = _run(argv, json.dumps(question).encode(), request, limits)
-    if code != 0:
-        raise _refuse_costs(request, limits, stderr or f"it ended with {code}")
-    answer = json.loads(stdout)
+    try:
+        answer = json.loads(find_pool().ask(json.dumps(question).encode(), limits))
+    except StageError as error:
+        raise _refuse_costs(request, limits, error.message) from None
     if "error" in answer:
-        raise PermanentError(
-            f"chart {request.shown!r} cannot be rendered: {answer['error']}", code="helm-render"
-        )
+        if "code" in answer:
+            raise PermanentError(answer["error"], code=answer["code"])
+        raise _refuse(request, answer["error"])
     if "size" in answer:
         raise _refuse_size(request, limits)
-    rendered: dict[str, str] = answer["rendered"]
-    return rendered
+    return [Document(source, text, names) for source, text, *names in answer["documents"]]
 
 
-def _render_by_command(request: RenderRequest, limits: RenderLimits) -> dict[str, str]:
+def _render_by_command(request: RenderRequest, limits: RenderLimits) -> list[Document]:
     with tempfile.TemporaryDirectory(prefix="gennaker-helm-") as folder:
         values = Path(folder) / "values.json"
         values.write_text(json.dumps(request.values))
         argv = ["helm", "template", request.release, str(request.chart)]
-        argv += [f"--namespace={request.namespace}", f"--values={values}", "--skip-tests"]
+        argv += [f"--namespace={request.namespace}", f"--values={values}"]
         argv += [f"--kube-version={request.kube_version}"]
         argv += [f"--api-versions={each}" for each in request.api_versions]
         argv += ["--include-crds"] if request.include_crds else []
-        code, stdout, stderr = _run(argv, b"", request, limits)
-    if code != 0:
-        raise PermanentError(
-            f"chart {request.shown!r} cannot be rendered: {stderr}", code="helm-render"
-        )
+        argv += [] if request.include_tests else ["--skip-tests"]
+        argv += ["--is-upgrade"] if request.is_upgrade else []
+        stdout = _run(argv, request, limits)
     if len(stdout) > limits.output:
         raise _refuse_size(request, limits)
     rendered: dict[str, str] = {}
@@ -106,31 +115,37 @@ def _render_by_command(request: RenderRequest, limits: RenderLimits) -> dict[str
         match = _SOURCE.match(text)
         if match is not None:
             rendered[match[1]] = f"{rendered.get(match[1], '')}---\n{text[match.end() :]}"
-    return rendered
+    return split_templates(rendered, include_tests=request.include_tests)
 
 
-def _run(
-    argv: list[str], stdin: bytes, request: RenderRequest, limits: RenderLimits
-) -> tuple[int, bytes, str]:
-    """Run the renderer; the errors it wrote are shortened to what people need."""
-    from gennaker.process import run
+def _run(argv: list[str], request: RenderRequest, limits: RenderLimits) -> bytes:
+    import shutil
 
-    try:
-        # JSON may write one character as six.
-        done = run(argv, stdin=stdin, timeout=limits.wall + 5, max_bytes=6 * limits.output + 4096)
-    except PermanentError as error:
-        if error.code != "program-missing":
-            raise
+    if shutil.which("helm") is None:
         raise PermanentError(
             "there is no Helm to render with",
             code="helm-missing",
             hint="install the package 'helm-python-sdk', or put 'helm' on the PATH",
-        ) from None
+        )
+    try:
+        done = bounded.run_bounded(argv, limits)
     except StageError as error:
+        if error.code == "program-output":
+            raise _refuse_size(request, limits) from None
         raise _refuse_costs(request, limits, error.message) from None
-    lines = [each for each in done.stderr.decode(errors="replace").splitlines() if each.strip()]
-    said = next((each for each in lines if each.startswith(("Error:", "fatal error:"))), None)
-    return done.code, done.stdout, said or (lines[-1] if lines else "")
+    said = done.stderr.decode(errors="replace").strip()
+    if done.code < 0:
+        raise _refuse_costs(request, limits, said or f"it ended with {done.code}")
+    if done.code != 0:
+        raise _refuse(request, said)
+    return done.stdout
+
+
+def _refuse(request: RenderRequest, said: str) -> PermanentError:
+    """Tell Helm's own words; what the chart's schema says of values is told with its places later."""
+    if _SCHEMA in said:
+        return PermanentError(said, code="helm-schema")
+    return PermanentError(f"chart {request.shown!r} cannot be rendered: {said}", code="helm-render")
 
 
 def _refuse_costs(request: RenderRequest, limits: RenderLimits, said: str) -> PermanentError:

@@ -1,18 +1,17 @@
-"""``helm.template``: a local chart to a bundle of objects."""
+"""``helm.template``: a chart to a bundle of objects."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
 from gennaker.errors import PermanentError
-from gennaker.paths import join_inside
-from gennaker.stage import PlanContext, StageInputs
-from gennaker_stages.helm.bundle import split_templates
-from gennaker_stages.kubernetes.bundle.writing import BundleStage, Document, Rendered
+from gennaker.stage import PlanContext
+from gennaker_stages.helm.sources import ChartInputs, find_chart
+from gennaker_stages.kubernetes.bundle.writing import BundleOutputs, BundleStage, Rendered
+from gennaker_stages.registry.credentials import CredentialsInput
 
 __all__ = ["HelmTemplate"]
 
@@ -23,20 +22,30 @@ _RELEASE = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0
 
 
 class HelmTemplate(BundleStage):
-    """Render a Helm chart to a bundle of Kubernetes objects."""
+    """Render a Helm chart to a bundle of Kubernetes objects.
+
+    The chart is a folder or an archive of the source, or is fetched from a chart repository or a
+    registry. Hooks belong to the bundle, with their annotations; tests only when asked for.
+    """
 
     name = "helm.template"
 
-    class Inputs(StageInputs):
+    class Inputs(ChartInputs):
         """What to render, and with which values."""
 
-        chart: str = Field(description="Folder of the chart, relative to the project root")
         values: tuple[str | dict[str, Any], ...] = Field(
             default=(), description="Values files and mappings; a later one wins"
         )
         set: dict[str, Any] = Field(
             default_factory=dict,
-            description="Single values over all others, as '--set-json' does; 'a.b[0]' as a key",
+            description="Single values over those, as '--set-json' does; 'a.b[0]' as a key",
+        )
+        set_string: dict[str, str | bool | int | float] = Field(
+            default_factory=dict, description="Single values over those, always as text"
+        )
+        set_file: dict[str, str] = Field(
+            default_factory=dict,
+            description="Single values over all others: the content of files of the source",
         )
         release: str | None = Field(
             default=None, description="Release name; the pipeline's name unless given"
@@ -44,37 +53,98 @@ class HelmTemplate(BundleStage):
         namespace: str | None = Field(
             default=None, description="Namespace; the environment's unless given"
         )
+        is_upgrade: bool = Field(
+            default=False, description="Whether charts see an upgrade instead of an install"
+        )
         include_crds: bool = Field(
             default=True, description="Whether 'crds/' belongs to the bundle"
         )
-        kube_version: str = Field(
-            default=KUBE_VERSION,
+        include_tests: bool = Field(
+            default=False, description="Whether hooks that are tests belong to the bundle"
+        )
+        kube_version: str | None = Field(
+            default=None,
             pattern=r"^v?[0-9]+\.[0-9]+(\.[0-9]+)?([-+][0-9A-Za-z.+-]+)?$",
-            description="What charts see as the cluster's version, like '1.33.0'",
+            description="What charts see as the cluster's version, like '1.33.0'; that of the "
+            f"environment's cluster unless given, {KUBE_VERSION} where there is none",
         )
         api_versions: tuple[str, ...] = Field(
-            default=(), description="API versions charts see as offered by the cluster"
+            default=(),
+            description="API versions charts see as offered, beside the cluster's and Helm's own",
+        )
+        local_charts: tuple[str, ...] = Field(
+            default=(),
+            description="Folders of other charts that are dependencies by 'file://'",
+        )
+        dependency_credentials: dict[str, CredentialsInput] = Field(
+            default_factory=dict,
+            description="Credentials for repositories of dependencies, by their addresses",
+        )
+
+    class Outputs(BundleOutputs):
+        """A bundle, and which chart it is of."""
+
+        version: str = Field(description="Version of the chart")
+        digest: str = Field(
+            description="Digest of the archive of a chart that was fetched, else empty"
         )
 
     def list_sources(self, inputs: Inputs) -> list[str]:
-        """The chart and the files of values."""
-        return [inputs.chart, *(each for each in inputs.values if isinstance(each, str))]
+        """The chart with its local dependencies, and the files of values."""
+        chart = () if inputs.is_fetched else (inputs.chart,)
+        files = (each for each in inputs.values if isinstance(each, str))
+        return [*chart, *inputs.local_charts, *files, *inputs.set_file.values()]
 
     def describe(self, inputs: Inputs) -> str:
         """Name what is rendered."""
-        return f"render {inputs.chart}"
+        return f"render {inputs.shown}"
 
     def render(self, inputs: Inputs, ctx: PlanContext) -> Rendered:
-        """Render in a worker process."""
-        return Rendered(_render(inputs, ctx))
+        """Fetch what is missing, and render in a worker process."""
+        from gennaker_stages.helm.chart import check_chart, read_metadata
+        from gennaker_stages.helm.dependencies import complete_chart
+        from gennaker_stages.helm.layers import (
+            collect_values,
+            explain_schema,
+            read_layer,
+            set_layers,
+        )
+        from gennaker_stages.helm.rendering import RenderRequest, render_chart
+
+        release = _name_release(inputs, ctx)
+        layers = [read_layer(ctx.source, each, at) for at, each in enumerate(inputs.values)]
+        layers += set_layers(ctx.source, inputs.set, inputs.set_string, inputs.set_file)
+        chart = find_chart(inputs, ctx.source, ctx.cache)
+        kube_version, api_versions = _find_versions(inputs, ctx)
+        with complete_chart(
+            chart, ctx.cache, inputs.dependency_credentials, inputs.local_charts
+        ) as folder:
+            check_chart(folder, chart.shown, kube_version)
+            metadata = read_metadata(folder, chart.shown)
+            request = RenderRequest(
+                chart=folder,
+                shown=chart.shown,
+                values=collect_values(layers),
+                release=release,
+                namespace=inputs.namespace or _find_namespace(ctx) or "default",
+                kube_version=kube_version,
+                api_versions=api_versions,
+                include_crds=inputs.include_crds,
+                include_tests=inputs.include_tests,
+                is_upgrade=inputs.is_upgrade,
+            )
+            try:
+                documents = render_chart(request)
+            except PermanentError as error:
+                if error.code != "helm-schema":
+                    raise
+                name = str(metadata.get("name"))
+                raise explain_schema(error.message, name, chart.shown, layers) from error
+        version = str(metadata.get("version") or "")
+        return Rendered(documents, {"version": version, "digest": chart.digest or ""})
 
 
-def _render(inputs: HelmTemplate.Inputs, ctx: PlanContext) -> list[Document]:
-    from gennaker_stages.helm.chart import check_chart
-    from gennaker_stages.helm.rendering import RenderRequest, render_chart
-
-    chart = join_inside(ctx.source, inputs.chart)
-    check_chart(chart, inputs.chart, inputs.kube_version)
+def _name_release(inputs: HelmTemplate.Inputs, ctx: PlanContext) -> str:
     release = inputs.release or ctx.run.pipeline.replace("_", "-")
     if len(release) > MAX_RELEASE or not _RELEASE.fullmatch(release):
         raise PermanentError(
@@ -82,32 +152,19 @@ def _render(inputs: HelmTemplate.Inputs, ctx: PlanContext) -> list[Document]:
             code="helm-release",
             hint=f"give 'release': lower-case letters, digits and '-', at most {MAX_RELEASE}",
         )
-    rendered = render_chart(
-        RenderRequest(
-            chart=chart,
-            shown=inputs.chart,
-            values=_collect_values(inputs, ctx.source),
-            release=release,
-            namespace=inputs.namespace or _find_namespace(ctx) or "default",
-            kube_version=inputs.kube_version,
-            api_versions=inputs.api_versions,
-            include_crds=inputs.include_crds,
-        )
-    )
-    return split_templates(rendered)
+    return release
 
 
-def _collect_values(inputs: HelmTemplate.Inputs, source: Path) -> dict[str, Any]:
-    from gennaker_stages.helm.chart import read_values_file
-    from gennaker_stages.helm.values import merge_values, set_value
+def _find_versions(inputs: HelmTemplate.Inputs, ctx: PlanContext) -> tuple[str, tuple[str, ...]]:
+    """Return the cluster's version and API versions as the chart is to see them."""
+    from gennaker_stages.helm.capabilities import read_capabilities
 
-    values: dict[str, Any] = {}
-    for each in inputs.values:
-        found = read_values_file(join_inside(source, each), each) if isinstance(each, str) else each
-        values = merge_values(values, found)
-    for key, value in inputs.set.items():
-        values = set_value(values, key, value)
-    return values
+    if inputs.kube_version is not None:
+        return inputs.kube_version, inputs.api_versions
+    found = read_capabilities(ctx)
+    if found is None:
+        return KUBE_VERSION, inputs.api_versions
+    return found.kube_version, (*found.api_versions, *inputs.api_versions)
 
 
 def _find_namespace(ctx: PlanContext) -> str | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gennaker.errors import InvalidInput
 
-__all__ = ["merge_values", "set_value"]
+__all__ = ["merge_values", "set_value", "split_key"]
 
 _PART = re.compile(r"((?:[^\\.\[\]]|\\.)+)|\[(\d{1,4})\]")
 MAX_INDEX = 1000
@@ -29,17 +29,18 @@ def merge_values(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str
     return merged
 
 
-def set_value(values: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
-    """Return the values with one key set; ``a.b[0].c`` as ``--set`` spells it, ``\\.`` for a dot.
+def set_value(values: Mapping[str, Any], where: Sequence[str | int], value: Any) -> dict[str, Any]:
+    """Return the values with one key set, of the path that :func:`split_key` gives."""
+    changed: dict[str, Any] = _set(dict(values), list(where), value)
+    return changed
+
+
+def split_key(key: str) -> list[str | int]:
+    """Return the parts of a key; ``a.b[0].c`` as ``--set`` spells it, ``\\.`` for a dot.
 
     Raises:
         InvalidInput: code ``helm-key``.
     """
-    changed: dict[str, Any] = _set(dict(values), _split(key), value)
-    return changed
-
-
-def _split(key: str) -> list[str | int]:
     parts: list[str | int] = []
     at = 0
     while at < len(key):

@@ -1,17 +1,18 @@
-"""Version constraints as Helm reads them, for a chart's ``kubeVersion``.
+"""Version constraints as Helm reads them: a chart's ``kubeVersion``, and which chart is wanted.
 
 The grammar and the meaning are those of Masterminds/semver 3, which Helm uses: ``>=1.25.0-0``,
 ``^1.2``, ``~1.3.x``, ``1.25 - 1.30``, parts joined by a comma or a space, ranges by ``||``. As Helm 4
-does, what a vendor adds to a cluster's version (``1.30.1-gke.5``) is left out of the comparison.
+does, what a vendor adds to a cluster's version (``1.30.1-gke.5``) is left out of the comparison. Of
+charts, a pre-release is taken only when the part that it is within names one, too.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-__all__ = ["Version", "is_compatible", "parse_version"]
+__all__ = ["Version", "choose_version", "is_compatible", "parse_version", "sort_versions"]
 
 _IDENTIFIERS = r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*"
 _VERSION = re.compile(
@@ -63,6 +64,48 @@ def is_compatible(constraint: str, version: Version) -> bool:
     ranges = [list(_read_terms(each, constraint)) for each in constraint.split("||")]
     plain = replace(version, prerelease="")
     return any(all(_holds(*term, plain) for term in terms) for terms in ranges)
+
+
+def choose_version(constraint: str, offered: Iterable[str]) -> str | None:
+    """Return the newest of the offered versions that is within the constraint, None without one.
+
+    What is offered under exactly this name is taken first, and what is no version never, as Helm does
+    (helm/helm, pkg/repo/v1/index.go).
+
+    Args:
+        constraint: empty for the newest that is no pre-release.
+        offered: as they are written.
+
+    Raises:
+        ValueError: the constraint cannot be read.
+    """
+    known = list(offered)
+    if constraint and constraint in known:
+        return constraint
+    ranges = [list(_read_terms(each, constraint)) for each in (constraint or "*").split("||")]
+    best: tuple[tuple[object, ...], str] | None = None
+    for each in known:
+        match = _VERSION.fullmatch(each)
+        if match is None:
+            continue
+        version = _make_version(match.groups())
+        fits = any(_is_within(terms, version) for terms in ranges)
+        if fits and (best is None or version.key > best[0]):
+            best = (version.key, each)
+    return best[1] if best else None
+
+
+def sort_versions(offered: Iterable[str]) -> list[str]:
+    """Return what of the offered is a version, the newest first."""
+    known = [(_VERSION.fullmatch(each), each) for each in offered]
+    found = [(_make_version(match.groups()).key, each) for match, each in known if match]
+    return [each for _, each in sorted(found, reverse=True)]
+
+
+def _is_within(terms: list[tuple[str, Version]], version: Version) -> bool:
+    if version.prerelease and not any(wanted.prerelease for _, wanted in terms):
+        return False
+    return all(_holds(*term, version) for term in terms)
 
 
 def _read_terms(text: str, whole: str) -> Iterator[tuple[str, Version]]:

@@ -1,10 +1,11 @@
-"""The render worker: a process that renders one chart and ends, so that no chart can hurt a run.
+"""The render worker: a process that renders charts one after the other, so that none can hurt a run.
 
-``python -m gennaker_stages.helm.worker MEMORY CPU WALL`` (bytes and seconds) reads the question as
-JSON from its input and writes ``{rendered}``, ``{error}`` or ``{size}`` (too much was rendered).
-:mod:`gennaker_stages.helm.rendering` starts it. Memory, CPU and time are bounded before the library
-is loaded. A chart handle is used for one render only: a second render of the same handle gives
-wrong output when a condition switched a subchart off in the first.
+``python -m gennaker_stages.helm.worker MEMORY`` (bytes) reads questions and writes answers, each JSON
+after its length in 8 bytes (:class:`gennaker.process.Helper`). :mod:`gennaker_stages.helm.pool` starts
+it and keeps it for further charts. Memory is bounded for good; CPU and time anew for each chart. It
+ends when nobody asks any more, and after a chart that needed much memory. A chart handle is used for
+one render only: a second render of the same handle gives wrong output when a condition switched a
+subchart off in the first.
 """
 
 from __future__ import annotations
@@ -13,33 +14,83 @@ import json
 import resource
 import signal
 import sys
-from typing import Any
+from typing import Any, BinaryIO
 
 __all__ = ["main"]
 
+IDLE_SECONDS = 60
+# Of memory that it ever had, in KiB.
+MUCH = 1 << 20
+# It says no more than some lines, and those to a file.
+SAID_BYTES = 1 << 20
+
 
 def main() -> int:
-    """Render what the input asks for; the exit code is 0 unless the worker itself is at fault."""
-    memory, cpu, wall = (int(each) for each in sys.argv[1:4])
+    """Answer until the input ends; the exit code is 0 unless the worker itself is at fault."""
+    memory = int(sys.argv[1])
     for what, limit in (
         (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_CPU, cpu),
         (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_FSIZE, SAID_BYTES),
     ):
         resource.setrlimit(what, (limit, limit))
+    questions, answers = sys.stdin.buffer, sys.stdout.buffer
+    while True:
+        signal.alarm(IDLE_SECONDS)
+        question = _read(questions)
+        if question is None:
+            return 0
+        _bound(question["cpu"], question["wall"])
+        answer = json.dumps(_answer(question)).encode()
+        answers.write(len(answer).to_bytes(8, "big") + answer)
+        answers.flush()
+        if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > MUCH:
+            return 0
+
+
+def _read(stream: BinaryIO) -> dict[str, Any] | None:
+    head = stream.read(8)
+    if len(head) < 8:
+        return None
+    question: dict[str, Any] = json.loads(stream.read(int.from_bytes(head, "big")))
+    return question
+
+
+def _bound(cpu: int, wall: int) -> None:
+    """Let the system end this process after so many seconds of CPU, or of time."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    soft = int(used.ru_utime + used.ru_stime) + 1 + cpu
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    if hard != resource.RLIM_INFINITY:
+        soft = min(soft, hard)
+    resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
     signal.alarm(wall)
-    json.dump(_answer(json.load(sys.stdin)), sys.stdout)
-    return 0
 
 
 def _answer(question: dict[str, Any]) -> dict[str, Any]:
-    from helm_python import _native
-    from helm_python.chart import Chart
     from helm_python.errors import HelmError
 
+    from gennaker.errors import PermanentError
+    from gennaker_stages.helm.bundle import split_templates
+
     try:
-        chart = Chart.load(question["chart"])
+        rendered = _render(question)
+        size = sum(len(each.encode()) for each in rendered.values())
+        if size > question["max_output"]:
+            return {"size": size}
+        documents = split_templates(rendered, include_tests=question["include_tests"])
+    except HelmError as error:
+        return {"error": str(error)}
+    except PermanentError as error:
+        return {"error": error.message, "code": error.code}
+    return {"documents": [[each.source, each.text, *each.names] for each in documents]}
+
+
+def _render(question: dict[str, Any]) -> dict[str, str]:
+    from helm_python import _native
+    from helm_python.chart import Chart
+
+    with Chart.load(question["chart"]) as chart:
         # Not ``Chart.render``, which knows neither the cluster's version nor its API versions.
         text = _native.call_string(
             "helm_render",
@@ -48,13 +99,10 @@ def _answer(question: dict[str, Any]) -> dict[str, Any]:
             json.dumps(question["options"]),
         )
         crds = chart.crds if question["include_crds"] else []
-    except HelmError as error:
-        return {"error": str(error)}
     rendered: dict[str, str] = json.loads(text)
     for each in crds:
         rendered[each["filename"]] = f"{rendered.get(each['filename'], '')}---\n{each['data']}"
-    size = sum(len(each.encode()) for each in rendered.values())
-    return {"size": size} if size > question["max_output"] else {"rendered": rendered}
+    return rendered
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ from gennaker.errors import PermanentError, StageError
 from gennaker.paths import join_inside
 from gennaker.stage import PlanContext, StageInputs
 from gennaker_stages.kubernetes.bundle import bounded
-from gennaker_stages.kubernetes.bundle.writing import BundleStage, Rendered, read_documents
+from gennaker_stages.kubernetes.bundle.documents import read_documents
+from gennaker_stages.kubernetes.bundle.writing import BundleStage, Rendered
 from gennaker_stages.kustomize.scanning import scan_folder
 
 __all__ = ["KustomizeBuild"]

@@ -7,13 +7,8 @@ from pydantic import Field
 from gennaker.errors import PermanentError
 from gennaker.paths import join_inside
 from gennaker.stage import PlanContext, StageInputs
-from gennaker_stages.kubernetes.bundle.writing import (
-    MAX_BUNDLE,
-    BundleStage,
-    Document,
-    Rendered,
-    read_documents,
-)
+from gennaker_stages.kubernetes.bundle.documents import MAX_BUNDLE, Document, read_documents
+from gennaker_stages.kubernetes.bundle.writing import BundleStage, Rendered
 from gennaker_stages.manifests.patterns import find_base, find_files, matches
 
 __all__ = ["ManifestsLoad"]

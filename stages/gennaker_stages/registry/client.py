@@ -33,9 +33,12 @@ ACCEPTED_MANIFESTS = (
 )
 MAX_BLOB = 4 << 30
 MAX_MANIFEST = 4 << 20
+TAGS_PAGE = 1000
+MAX_TAGS_PAGES = 100
 TIMEOUT = (5.0, 120.0)
 _ACCEPT = {"Accept": ", ".join(ACCEPTED_MANIFESTS)}
 _PUSH = "pull,push"
+_NEXT = re.compile(r'<([^>]+)>\s*;[^,]*rel="?next"?')
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 
 
@@ -89,10 +92,10 @@ class RegistryClient:
             )
         return answer.body, answer.headers.get("content-type", ACCEPTED_MANIFESTS[0]).split(";")[0]
 
-    def pull_blob(self, digest: str) -> bytes:
-        """Return a blob's bytes, checked against the digest."""
+    def pull_blob(self, digest: str, *, max_bytes: int = MAX_BLOB) -> bytes:
+        """Return a blob's bytes, at most so many, checked against the digest."""
         message = _Message("GET", f"{self._base}/blobs/{digest}")
-        answer = self._send(message, max_bytes=MAX_BLOB, redirects=3)
+        answer = self._send(message, max_bytes=max_bytes, redirects=3)
         self._check(answer, (200,), "pull")
         if _digest(answer.body) != digest:
             raise PermanentError(
@@ -150,6 +153,29 @@ class RegistryClient:
             return None
         self._check(answer, (200,), "read")
         return answer.headers.get("docker-content-digest")
+
+    def list_tags(self) -> list[str]:
+        """Return all tags of the repository.
+
+        Raises:
+            PermanentError: code ``image-missing`` when there is no such repository.
+        """
+        found: list[str] = []
+        url = f"{self._base}/tags/list?n={TAGS_PAGE}"
+        for _ in range(MAX_TAGS_PAGES):
+            answer = self._send(_Message("GET", url), max_bytes=MAX_MANIFEST)
+            if answer.status == 404:
+                raise PermanentError(f"there is no {self.image.name}", code="image-missing")
+            self._check(answer, (200,), "list the tags of")
+            data = answer.json()
+            found += (data.get("tags") if isinstance(data, dict) else None) or []
+            following = _NEXT.search(answer.headers.get("link", ""))
+            if following is None:
+                break
+            url = urljoin(url, following[1])
+            if not self._is_own(url):
+                break
+        return found
 
     def _send(self, message: _Message, *, max_bytes: int = 1 << 20, redirects: int = 0) -> Response:
         answer = self._send_once(message, max_bytes, redirects)

@@ -1,15 +1,13 @@
-"""What makes bundles: documents with where each is from, and the stage types that render them."""
+"""What the stage types that make bundles share: what they give, plan, store and log."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import Field
 
-from gennaker.errors import PermanentError
 from gennaker.stage import (
     Artifact,
     Change,
@@ -21,32 +19,12 @@ from gennaker.stage import (
     StageOutputs,
     Succeeded,
 )
+from gennaker_stages.kubernetes.bundle.documents import Document, join_documents
 from gennaker_stages.kubernetes.bundle.masking import hide_secret
-from gennaker_stages.kubernetes.bundle.objects import Object, name_of
 
-__all__ = [
-    "BUNDLE_MEDIA_TYPE",
-    "MAX_BUNDLE",
-    "BundleOutputs",
-    "BundleStage",
-    "Document",
-    "Rendered",
-    "join_documents",
-    "read_documents",
-]
+__all__ = ["BUNDLE_MEDIA_TYPE", "BundleOutputs", "BundleStage", "Rendered"]
 
 BUNDLE_MEDIA_TYPE = "application/vnd.gennaker.bundle.v1+yaml"
-MAX_BUNDLE = 10 << 20
-_OPENING = re.compile(r"\A---[ \t]*(?:\n|\Z)?")
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """One document of a bundle: its text as written, its objects, the file it is from."""
-
-    source: str
-    text: str
-    objects: Sequence[Object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,47 +41,7 @@ class Rendered:
     @property
     def names(self) -> list[str]:
         """``Kind/name`` of each object."""
-        return [name_of(body) for each in self.documents for body in each.objects]
-
-
-def read_documents(content: bytes, source: str) -> list[Document]:
-    """Return the documents of a YAML text that have objects, each with its text.
-
-    Raises:
-        BundleError: with every problem: what is no YAML, what is no object.
-    """
-    from gennaker_stages.kubernetes.bundle.checking import BundleError
-    from gennaker_stages.kubernetes.bundle.reading import read_items
-
-    items, problems = read_items(content, source)
-    if problems:
-        raise BundleError(problems)
-    found: dict[int, tuple[str, list[Object]]] = {}
-    for each in items:
-        if each.origin is not None:
-            text = _OPENING.sub("", each.origin.text)
-            found.setdefault(each.origin.line, (text, []))[1].append(each.body)
-    return [Document(source, text, objects) for text, objects in found.values()]
-
-
-def join_documents(documents: Iterable[Document]) -> bytes:
-    """Return a bundle's bytes: each document with where it is from.
-
-    Raises:
-        PermanentError: code ``bundle-size``.
-    """
-    parts = []
-    for each in documents:
-        end = "" if each.text.endswith("\n") else "\n"
-        parts.append(f"---\n# Source: {each.source}\n{each.text}{end}")
-    content = "".join(parts).encode("utf-8", "surrogateescape")
-    if len(content) > MAX_BUNDLE:
-        raise PermanentError(
-            f"the bundle has {len(content)} bytes, more than {MAX_BUNDLE}",
-            code="bundle-size",
-            hint="deploy it in parts",
-        )
-    return content
+        return [name for each in self.documents for name in each.names]
 
 
 class BundleOutputs(StageOutputs):
@@ -130,7 +68,7 @@ class BundleStage(Stage):
         """Render without keeping anything but the bundle, which later plans read."""
         done = self.render(inputs, ctx)
         bundle = ctx.artifacts.put(join_documents(done.documents), media_type=BUNDLE_MEDIA_TYPE)
-        objects = [hide_secret(dict(body)) for each in done.documents for body in each.objects]
+        objects = [hide_secret(body) for each in done.documents for body in each.read_objects()]
         outputs = {**done.outputs, "objects": done.names}
         return Plan(
             changes=(Change("run", self.describe(inputs), ", ".join(done.names)),),
@@ -150,6 +88,6 @@ class BundleStage(Stage):
         if not done.documents:
             ctx.log(f"{self.describe(inputs)}: no object")
         for each in done.documents:
-            for body in each.objects:
-                ctx.log(f"{name_of(body)}  ({each.source})")
+            for name in each.names:
+                ctx.log(f"{name}  ({each.source})")
         return Succeeded({"bundle": bundle, "objects": done.names, **done.outputs})

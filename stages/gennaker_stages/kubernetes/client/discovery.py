@@ -102,6 +102,19 @@ class Discovery:
             for version in versions:
                 yield f"{group}/{version}" if group else version
 
+    def list_kinds(self) -> list[str]:
+        """Return what is offered as charts know it: ``apps/v1``, and ``apps/v1/Deployment``.
+
+        Of a server that does not tell everything at once, each version is asked for.
+        """
+        versions = list(self.api_versions())
+        with self._lock:
+            for each in versions:
+                if each not in self._versions:
+                    self._versions[each] = self._ask(each)
+            kinds = [f"{each}/{kind}" for each in versions for kind in self._versions[each]]
+        return versions + kinds
+
     def _load(self) -> None:
         if self._groups:
             return

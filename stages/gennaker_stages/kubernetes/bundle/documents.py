@@ -1,0 +1,77 @@
+"""Documents of a bundle that is being made: their text, and where each is from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from gennaker.errors import PermanentError
+from gennaker_stages.kubernetes.bundle.objects import Object, name_of
+
+__all__ = ["MAX_BUNDLE", "Document", "join_documents", "read_documents"]
+
+MAX_BUNDLE = 10 << 20
+_OPENING = re.compile(r"\A---[ \t]*(?:\n|\Z)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document.
+
+    Attributes:
+        source: the file or template it is from.
+        text: as it was written.
+        names: ``Kind/name`` of each object in it.
+    """
+
+    source: str
+    text: str
+    names: Sequence[str]
+
+    def read_objects(self) -> list[Object]:
+        """Return its objects as data."""
+        from gennaker_stages.kubernetes.bundle.reading import read_items
+
+        items, _ = read_items(self.text.encode("utf-8", "surrogateescape"), self.source)
+        return [each.body for each in items]
+
+
+def read_documents(content: bytes, source: str) -> list[Document]:
+    """Return the documents of a YAML text that have objects.
+
+    Raises:
+        BundleError: with every problem: what is no YAML, what is no object.
+    """
+    from gennaker_stages.kubernetes.bundle.checking import BundleError
+    from gennaker_stages.kubernetes.bundle.reading import read_items
+
+    items, problems = read_items(content, source)
+    if problems:
+        raise BundleError(problems)
+    found: dict[int, tuple[str, list[str]]] = {}
+    for each in items:
+        if each.origin is not None:
+            text = _OPENING.sub("", each.origin.text)
+            found.setdefault(each.origin.line, (text, []))[1].append(name_of(each.body))
+    return [Document(source, text, names) for text, names in found.values()]
+
+
+def join_documents(documents: Iterable[Document]) -> bytes:
+    """Return a bundle's bytes: each document with where it is from.
+
+    Raises:
+        PermanentError: code ``bundle-size``.
+    """
+    parts = []
+    for each in documents:
+        end = "" if each.text.endswith("\n") else "\n"
+        parts.append(f"---\n# Source: {each.source}\n{each.text}{end}")
+    content = "".join(parts).encode("utf-8", "surrogateescape")
+    if len(content) > MAX_BUNDLE:
+        raise PermanentError(
+            f"the bundle has {len(content)} bytes, more than {MAX_BUNDLE}",
+            code="bundle-size",
+            hint="deploy it in parts",
+        )
+    return content
