@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,8 @@ from gennaker.yamltext import compose_all
 from gennaker_stages.helm.rendering import RenderRequest, render_chart
 from gennaker_stages.helm.template_stage import KUBE_VERSION, HelmTemplate
 from gennaker_stages.helm.versions import is_compatible, parse_version
+from tests.fixtures.http_server import Answer, Asked, LocalServer
+from tests.fixtures.registry import Registry
 from tests.fixtures.stage_context import StageContext
 
 CHART = "apiVersion: v2\nname: web\nversion: 1.2.3\nappVersion: '7'\n"
@@ -185,6 +188,160 @@ def test_real_helm_gives_the_same_objects(
     options += [f"--set-json={key}={json.dumps(value)}" for key, value in setting.items()]
     expected = render_with_helm(helm_binary, context.source / "chart", *options)
     assert order(render_here(context, values=values, set=setting)) == order(expected)
+
+
+def test_real_helm_puts_single_values_in_this_order(helm_binary: Path, tmp_path: Path) -> None:
+    """Files, `--set-json`, `--set-string`, `--set-file`: the later wins; texts stay texts."""
+    context = StageContext(tmp_path)
+    context.write({**FILES, "note.txt": "from, a=file\nof two lines\n", "other.txt": ""})
+    everywhere = {"typed.a": 1, "typed.b": 1, "typed.c": 1}
+    options = [f"--set-json={key}={json.dumps(value)}" for key, value in everywhere.items()]
+    options += ["--set-string=typed.b=2,typed.c=3,typed.d=true,list[1]=7,typed.e=1.50"]
+    options += [f"--set-file=typed.c={context.source / 'note.txt'}"]
+    options += [f"--set-file=typed.f={context.source / 'other.txt'}"]
+    file = tmp_path / "v.yaml"
+    file.write_text("typed: {a: 0, b: 0, c: 0, d: 0, f: 0}\n")
+    expected = render_with_helm(helm_binary, context.source / "chart", f"--values={file}", *options)
+    found = render_here(
+        context,
+        values=[{"typed": {"a": 0, "b": 0, "c": 0, "d": 0, "f": 0}}],
+        set_file={"typed.c": "note.txt", "typed.f": "other.txt"},
+        set_string={
+            **{"typed.b": 2, "typed.c": "3", "typed.d": True, "list[1]": 7, "typed.e": "1.50"}
+        },
+        set=everywhere,
+    )
+    assert order(found) == order(expected)
+
+
+def test_real_helm_agrees_on_upgrades_and_tests(helm_binary: Path, tmp_path: Path) -> None:
+    """What an upgrade shows to charts; hooks that are tests when they are asked for."""
+    context = StageContext(tmp_path)
+    context.write(FILES)
+    done = subprocess.run(
+        [helm_binary, "template", "shop", context.source / "chart", "--is-upgrade"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    expected = [each.data for each in compose_all(done.stdout, file="helm")]
+    found = render_here(context, is_upgrade=True, include_tests=True, include_crds=False)
+    assert order(found) == order(expected)
+    names = [each["metadata"].get("name") for each in found if each["kind"] == "Job"]
+    assert sorted(names) == ["after", "before", "check"]
+
+
+CHARTS = ("1.0.0", "1.4.2", "2.0.0-rc.1", "1.5.0+b.1")
+
+
+@pytest.fixture(name="packed", scope="module")
+def pack_charts(helm_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of charts, packed and indexed by the command."""
+    folder = tmp_path_factory.mktemp("charts")
+    context = StageContext(folder / "made")
+    context.write({**FILES, **SUB})
+    target = folder / "packed"
+    for version in CHARTS:
+        context.write({"chart/Chart.yaml": CHART.replace("1.2.3", version) + DEPENDENCY})
+        subprocess.run(
+            [helm_binary, "package", context.source / "chart", "-d", target],
+            check=True,
+            capture_output=True,
+        )
+    subprocess.run([helm_binary, "repo", "index", target], check=True)
+    return target
+
+
+@pytest.mark.parametrize("version", ["", "^1.0", "1.0.0", ">0-0", "~1.4"])
+def test_real_helm_takes_the_same_version_of_a_repository(
+    helm_binary: Path, packed: Path, tmp_path: Path, http_server: LocalServer, version: str
+) -> None:
+    """An index that it wrote: the same chart is chosen, and gives the same objects."""
+
+    def answer(asked: Asked) -> Answer:
+        path = packed / asked.path.rpartition("/")[2]
+        return Answer(body=path.read_bytes()) if path.is_file() else Answer(404)
+
+    http_server.answer = answer
+    chosen = [f"--version={version}"] if version else []
+    done = subprocess.run(
+        [
+            *(helm_binary, "template", "shop", "web", f"--repo={http_server.url}"),
+            *("--skip-tests", "--include-crds", *chosen),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
+    )
+    expected = [each.data for each in compose_all(done.stdout, file="helm")]
+    context = StageContext(tmp_path / "here")
+    found = render_here(context, chart="web", repository=http_server.url, version=version)
+    assert order(found) == order(expected)
+
+
+@pytest.mark.parametrize("version", ["", "~1.4", "1.5.0+b.1", ">0-0"])
+def test_real_helm_charts_in_a_registry_are_the_same(
+    helm_binary: Path, packed: Path, tmp_path: Path, registry: Registry, version: str
+) -> None:
+    """Pushed by the command; the tag is found by version and by range, and gives the same objects."""
+    environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    url = f"oci://{registry.host}/charts"
+    for each in sorted(packed.glob("*.tgz")):
+        subprocess.run(
+            [helm_binary, "push", "--plain-http", each, url],
+            check=True,
+            capture_output=True,
+            env=environment,
+        )
+    chosen = [f"--version={version}"] if version else []
+    done = subprocess.run(
+        [
+            *(helm_binary, "template", "shop", f"{url}/web", "--plain-http"),
+            *("--skip-tests", "--include-crds", *chosen),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
+    rendered = done.stdout[done.stdout.index("---") :]  # what it says of pulling comes before
+    expected = [each.data for each in compose_all(rendered, file="helm")]
+    context = StageContext(tmp_path / "here")
+    found = render_here(context, chart=f"{url}/web", version=version)
+    assert order(found) == order(expected)
+    with pytest.raises(PermanentError, match="has no version '\\^9' of chart"):
+        render_here(context, chart=f"{url}/web", version="^9")
+
+
+def test_real_helm_completes_a_chart_the_same_way(
+    helm_binary: Path, packed: Path, tmp_path: Path, http_server: LocalServer
+) -> None:
+    """`helm dependency update`, then its lock: the same versions, the same objects."""
+
+    def answer(asked: Asked) -> Answer:
+        path = packed / asked.path.rpartition("/")[2]
+        return Answer(body=path.read_bytes()) if path.is_file() else Answer(404)
+
+    http_server.answer = answer
+    context = StageContext(tmp_path / "here")
+    declared = [{"name": "web", "version": "^1", "repository": http_server.url, "alias": "front"}]
+    head = "apiVersion: v2\nname: app\nversion: 1.0.0\n"
+    context.write({"chart/Chart.yaml": f"{head}dependencies: {json.dumps(declared)}\n"})
+    without_lock = render_here(context)
+    chart = context.source / "chart"
+    environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    subprocess.run(
+        [helm_binary, "dependency", "update", chart],
+        check=True,
+        capture_output=True,
+        env=environment,
+    )
+    expected = render_with_helm(helm_binary, chart)
+    assert order(without_lock) == order(expected)
+    shutil.rmtree(chart / "charts")
+    assert (chart / "Chart.lock").is_file()
+    assert order(render_here(context)) == order(expected)
 
 
 def test_real_helm_reads_values_files_the_same_way(helm_binary: Path, tmp_path: Path) -> None:

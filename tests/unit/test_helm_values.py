@@ -76,6 +76,6 @@ def test_bad_values_files_are_told(tmp_path: Path, content: str | None, message:
     if content is not None:
         (tmp_path / "v.yaml").write_text(content)
     with pytest.raises(PermanentError) as caught:
-        read_layer(tmp_path, "v.yaml", 0).data
+        read_layer(tmp_path, "v.yaml", 0)
     assert caught.value.code == "helm-values"
     assert message in caught.value.message
