@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import gzip
-import hashlib
-import io
 import json
 import tarfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,103 +16,9 @@ from gennaker_stages.helm import archive
 from gennaker_stages.helm.archive import MAX_FILE, unpack_chart
 from gennaker_stages.helm.template_stage import HelmTemplate
 from gennaker_stages.helm.versions import choose_version, sort_versions
-from tests.fixtures.http_server import Answer, Asked, LocalServer
+from tests.fixtures.chart_repository import CONFIG, ChartServer, digest_of, make_chart, pack
+from tests.fixtures.http_server import LocalServer
 from tests.fixtures.stage_context import StageContext
-
-CONFIG = (
-    "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s}\ndata: {v: '{{ .Chart.Version }}'}\n"
-)
-
-
-def pack(files: dict[str, str | bytes], extra: Iterable[tarfile.TarInfo] = ()) -> bytes:
-    """A .tgz of these files; ``extra`` members have no content."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for name, content in files.items():
-            data = content.encode() if isinstance(content, str) else content
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            tar.addfile(member, io.BytesIO(data))
-        for member in extra:
-            tar.addfile(member)
-    return buffer.getvalue()
-
-
-def make_chart(version: str, name: str = "web", more: str = "") -> bytes:
-    """A packed chart with one ConfigMap."""
-    return pack(
-        {
-            f"{name}/Chart.yaml": f"apiVersion: v2\nname: {name}\nversion: {version}\n{more}",
-            f"{name}/values.yaml": "a: 1\n",
-            f"{name}/templates/config.yaml": CONFIG % name,
-        }
-    )
-
-
-def digest_of(content: bytes) -> str:
-    """As an index and an input write it."""
-    return hashlib.sha256(content).hexdigest()
-
-
-class ChartServer:
-    """A chart repository on loopback; ``charts`` are by name and version."""
-
-    def __init__(self, server: LocalServer) -> None:
-        self.url = f"{server.url}/charts"
-        self.server = server
-        self.charts: dict[str, dict[str, bytes]] = {"web": {}}
-        self.password: str | None = None
-        self.broken = 0
-        server.answer = self.answer
-
-    def add(self, *versions: str, name: str = "web") -> None:
-        """Publish these versions."""
-        self.charts.setdefault(name, {}).update({each: make_chart(each, name) for each in versions})
-
-    def index(self) -> bytes:
-        """The index, in the form Helm writes it."""
-        lines = ["apiVersion: v1", "entries:"]
-        for name, versions in sorted(self.charts.items()):
-            lines.append(f"  {name}:")
-            for version, content in versions.items():
-                lines += [
-                    f"  - name: {name}",
-                    f"    version: {version}",
-                    "    description: |",
-                    "      of two lines",
-                    "",
-                    "    urls:",
-                    f"    - {name}-{version}.tgz",
-                    f"    digest: {digest_of(content)}",
-                ]
-        return "\n".join([*lines, 'generated: "2026-01-01T00:00:00Z"', ""]).encode()
-
-    def answer(self, asked: Asked) -> Answer:
-        """What the server says."""
-        if self.broken:
-            self.broken -= 1
-            return Answer(503)
-        if self.password is not None:
-            wanted = "Basic " + base64.b64encode(f"ann:{self.password}".encode()).decode()
-            if asked.headers.get("authorization") != wanted:
-                return Answer(401)
-        name = asked.path.rpartition("/")[2]
-        if name == "index.yaml":
-            index = self.index()
-            etag = f'"{digest_of(index)[:8]}"'
-            if asked.headers.get("if-none-match") == etag:
-                return Answer(304)
-            return Answer(body=index, headers={"ETag": etag})
-        for chart, versions in self.charts.items():
-            for version, content in versions.items():
-                if name == f"{chart}-{version}.tgz":
-                    return Answer(body=content)
-        return Answer(404)
-
-    @property
-    def paths(self) -> list[str]:
-        """What was asked for, by last part."""
-        return [each.path.rpartition("/")[2] for each in self.server.asked]
 
 
 @pytest.fixture(name="charts")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from gennaker.errors import InvalidInput, PermanentError
+from gennaker_stages.helm.keys import merge_values, set_value, split_key
 from gennaker_stages.helm.layers import read_layer
-from gennaker_stages.helm.values import merge_values, set_value, split_key
 
 
 def test_merge_goes_into_mappings_and_replaces_everything_else() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gennaker.dsl import stage_type
 
-__all__ = ["template"]
+__all__ = ["template", "values"]
 
 template = stage_type("helm.template")
+values = stage_type("helm.values")

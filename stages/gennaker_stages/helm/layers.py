@@ -15,7 +15,7 @@ from typing import Any
 from gennaker.errors import InvalidInput, Location, PermanentError
 from gennaker.paths import join_inside
 from gennaker.yamltext import Places, compose
-from gennaker_stages.helm.values import merge_values, set_value, split_key
+from gennaker_stages.helm.keys import merge_values, set_value, split_key
 
 __all__ = ["Layer", "collect_values", "explain_schema", "read_layer", "set_layers"]
 
