@@ -13,6 +13,7 @@ __all__ = ["CODES"]
 
 CODES: Mapping[str, str] = MappingProxyType(
     {
+        "adopt": "there is no Helm release of that name to take over",
         "already-approved": "this person approved already; a person counts once",
         "ambiguous-approval": "the name of a stage means several open approvals",
         "ambiguous-pipeline": "a pipeline's name is defined twice, or a file defines several",

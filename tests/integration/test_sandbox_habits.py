@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gennaker_stages.kubernetes.sandbox import Sandbox
+from tests.contract.adoption_contract import AdoptionContract
 from tests.contract.config_contract import ConfigContract
 from tests.contract.hooks_contract import HooksContract
 from tests.contract.ignore_contract import IgnoreContract
@@ -20,7 +21,7 @@ def start_sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
-class TestSandbox(ConfigContract, HooksContract, IgnoreContract):
+class TestSandbox(AdoptionContract, ConfigContract, HooksContract, IgnoreContract):
     """The sandbox passes what the real control plane passes."""
 
     @pytest.fixture(name="kubeconfig")

@@ -99,6 +99,12 @@ class KubernetesDeploy(Stage):
             description="Give the ConfigMaps and Secrets of the bundle that something refers to names "
             "with their content in them, and keep so many versions of each",
         )
+        adopt: str | None = Field(
+            default=None,
+            pattern=r"^helm/[a-z0-9]([-.a-z0-9]{0,51}[a-z0-9])?$",
+            description="Take over the objects of a Helm release of the namespace, 'helm/NAME'; its "
+            "record is kept",
+        )
         set: str | None = Field(
             default=None,
             pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$",
@@ -130,16 +136,23 @@ class KubernetesDeploy(Stage):
         from gennaker_stages.kubernetes.applying.hooks import plan_hooks
         from gennaker_stages.kubernetes.inventory.owners import check_owners
         from gennaker_stages.kubernetes.inventory.prune import plan_prune
+        from gennaker_stages.kubernetes.inventory.release import find_release, plan_release
         from gennaker_stages.kubernetes.planning.planner import plan_objects
         from gennaker_stages.kubernetes.planning.shown import note_shown
 
         cluster = _connect(ctx)
         applyset = _open_set(inputs, ctx, cluster)
         bundle = _prepare(inputs, ctx, cluster, applyset)
+        release = find_release(cluster, inputs.adopt, applyset)
         planned = plan_objects(
-            cluster, bundle.objects, rules=inputs.conflicts, unread=inputs.secrets
+            cluster,
+            bundle.objects,
+            rules=inputs.conflicts,
+            unread=inputs.secrets,
+            release=release,
         )
-        check_owners(cluster, applyset, planned.live.objects.values())
+        owner = release.owner if release is not None else None
+        check_owners(cluster, applyset, planned.live.objects.values(), adopted=owner)
         rules = _find_rules(inputs)
         if rules is not None:
             rules = replace(rules, used=planned.live.list_used())
@@ -149,7 +162,8 @@ class KubernetesDeploy(Stage):
                 *plan_home(cluster, bundle.objects),
                 *planned.changes,
                 *pruned,
-                *plan_hooks(bundle.hooks, first=not applyset.exists),
+                *plan_hooks(bundle.hooks, first=not applyset.exists and release is None),
+                *plan_release(release, bundle.everything),
             ],
             desired={"objects": bundle.desired()},
             outputs={
@@ -201,6 +215,7 @@ class KubernetesDeploy(Stage):
         from gennaker_stages.kubernetes.applying.deploy import Deploy
         from gennaker_stages.kubernetes.applying.home import find_home, write_home
         from gennaker_stages.kubernetes.applying.hooks import HookFailed
+        from gennaker_stages.kubernetes.inventory.release import find_release
         from gennaker_stages.kubernetes.planning.shown import check_shown
 
         cluster = _connect(ctx)
@@ -212,8 +227,10 @@ class KubernetesDeploy(Stage):
             raise error.tell(ctx.log) from None
         check_shown(ctx.shown, bundle)
         deploy = Deploy(cluster, ctx, applyset, inputs.conflicts)
-        deploy.look(bundle.waves)
-        hooks = _open_hooks(inputs, ctx, cluster, bundle.hooks, first=not applyset.exists)
+        release = find_release(cluster, inputs.adopt, applyset)
+        deploy.look(bundle.waves, release)
+        first = not applyset.exists and release is None
+        hooks = _open_hooks(inputs, ctx, cluster, bundle.hooks, first=first)
         hooks.check(applyset)
         home = find_home(cluster, bundle.objects)
         deploy.record_before(_find_rules(inputs), home)

@@ -32,7 +32,8 @@ def take_over(live: Object, managers: frozenset[str] = CLIENT_SIDE) -> list[Any]
         each
         for each in entries
         if each.get("manager") in managers
-        and each.get("operation") == "Update"
+        # kubectl's apply to a server has a manager of its own; Helm's has the same for both.
+        and (each.get("operation") == "Update" or each["manager"] not in CLIENT_SIDE)
         and not each.get("subresource")
     ]
     if not theirs:

@@ -27,6 +27,7 @@ from gennaker_stages.kubernetes.bundle.ordering import is_prerequisite, rank_of
 from gennaker_stages.kubernetes.client.cluster import FIELD_MANAGER
 from gennaker_stages.kubernetes.client.parallel import work_in_parallel
 from gennaker_stages.kubernetes.client.problems import FieldConflict
+from gennaker_stages.kubernetes.inventory.owners import find_owner
 from gennaker_stages.kubernetes.inventory.prune import wait_until_gone
 from gennaker_stages.kubernetes.planning.unchanged import is_unchanged
 
@@ -177,9 +178,10 @@ class Applier:
         body, live = item.body, self._await_gone(item.live)
         resource = self.cluster.find_resource(body["apiVersion"], body["kind"])
         if live is not None:
-            if take_over(live) is not None:
-                live = dict(adopt_object(self.cluster, resource, live))
-                self.ctx.log(f"took {name_of(body)} over from kubectl apply")
+            if take_over(live, self.rules.adopted) is not None:
+                whose = find_owner(live) or "kubectl apply"
+                live = dict(adopt_object(self.cluster, resource, live, self.rules.adopted))
+                self.ctx.log(f"took {name_of(body)} over from {whose}")
             body = dict(keep_yielded(body, live, self.rules))
         found = apply_object(self.cluster, resource, body, self.rules)
         metadata = found.body["metadata"]

@@ -19,6 +19,7 @@ from gennaker_stages.kubernetes.inventory.prune import (
     list_members,
     wait_until_gone,
 )
+from gennaker_stages.kubernetes.inventory.release import find_managers
 from gennaker_stages.kubernetes.planning.live import read_live
 from gennaker_stages.kubernetes.planning.shown import find_moved
 from gennaker_stages.kubernetes.undoing.copies import drop_copies
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from gennaker_stages.kubernetes.applying.rules import ConflictRules
     from gennaker_stages.kubernetes.client.cluster import Cluster
     from gennaker_stages.kubernetes.inventory.applyset import ApplySet
+    from gennaker_stages.kubernetes.inventory.release import Release
 
 __all__ = ["Deploy"]
 
@@ -60,8 +62,12 @@ class Deploy:
         """The objects of all waves."""
         return [item for wave in self._waves for item in wave]
 
-    def look(self, waves: Sequence[Sequence[Object]]) -> None:
+    def look(self, waves: Sequence[Sequence[Object]], release: Release | None = None) -> None:
         """Read what is there; nothing is written, so what is wrong now leaves all as it is.
+
+        Args:
+            waves: what is to be applied.
+            release: whose objects are taken over.
 
         Raises:
             PermanentError: code ``other-owner``, or that an object cannot be read.
@@ -70,7 +76,12 @@ class Deploy:
         live = read_live(self._cluster, [each for wave in waves for each in wave])
         for error in live.errors.values():
             raise error
-        check_owners(self._cluster, self._applyset, live.objects.values())
+        bodies = list(live.objects.values())
+        check_owners(
+            self._cluster, self._applyset, bodies, adopted=release.owner if release else None
+        )
+        self._rules = self._rules.adopt(find_managers(release, bodies))
+        self._applier.rules = self._rules
         self._used = live.list_used()
         again = (self._ctx.attempt, self._ctx.delivery) != (1, 1)
         for line in find_moved(self._ctx.shown, live, again=again):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
 __all__ = ["CLIENT_SIDE", "ConflictRules", "Conflicts", "FieldRule", "IgnoreRule", "Policy"]
 
@@ -51,10 +51,22 @@ class ConflictRules(BaseModel):
         description="For every other field: fail, take it over, or yield it to its manager",
     )
     fields: tuple[FieldRule, ...] = Field(default=(), description="Policies for some fields")
+    _adopted: frozenset[str] = PrivateAttr(default=CLIENT_SIDE)
+
+    @property
+    def adopted(self) -> frozenset[str]:
+        """Managers whose objects are taken over."""
+        return self._adopted
+
+    def adopt(self, managers: frozenset[str]) -> ConflictRules:
+        """Return the rules of a deploy that takes over what these managers have, too."""
+        rules = self.model_copy()
+        rules._adopted = self._adopted | managers
+        return rules
 
     def decide(self, body: Object, path: str, manager: str) -> Policy:
         """Return what is done about a field that ``manager`` owns."""
-        if manager in CLIENT_SIDE:
+        if manager in self._adopted:
             return "take"
         for rule in self.fields:
             if rule.manager in (None, manager) and rule.covers(body, path):

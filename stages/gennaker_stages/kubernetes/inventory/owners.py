@@ -63,8 +63,20 @@ def refuse_claims(objects: Iterable[Object]) -> None:
         )
 
 
-def check_owners(cluster: Cluster, applyset: ApplySet, live: Iterable[Object | None]) -> None:
+def check_owners(
+    cluster: Cluster,
+    applyset: ApplySet,
+    live: Iterable[Object | None],
+    *,
+    adopted: str | None = None,
+) -> None:
     """Refuse to touch objects that somebody else keeps up to date; both owners are named.
+
+    Args:
+        cluster: where.
+        applyset: who is to have them.
+        live: the objects, None for one that is not there.
+        adopted: the owner whose objects are taken over.
 
     Raises:
         PermanentError: code ``other-owner`` with each object and its owner.
@@ -81,7 +93,7 @@ def check_owners(cluster: Cluster, applyset: ApplySet, live: Iterable[Object | N
             if other not in names:
                 names[other] = describe_parent(cluster, other, metadata.get("namespace"))
             owner = names[other]
-        if owner is not None:
+        if owner is not None and owner != adopted:
             claims.append(f"{name_of(body)} belongs to {owner}")
     if claims:
         more = f", and {len(claims) - _SHOWN} more" if len(claims) > _SHOWN else ""

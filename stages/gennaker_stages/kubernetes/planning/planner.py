@@ -18,6 +18,7 @@ from gennaker_stages.kubernetes.applying.fitting import fit_object
 from gennaker_stages.kubernetes.bundle.masking import hide_secret, is_secret
 from gennaker_stages.kubernetes.bundle.objects import Object, key_of, name_of
 from gennaker_stages.kubernetes.client.cluster import FIELD_MANAGER
+from gennaker_stages.kubernetes.inventory.release import find_managers
 from gennaker_stages.kubernetes.planning.difference import find_differences
 from gennaker_stages.kubernetes.planning.live import Live, read_live
 from gennaker_stages.kubernetes.planning.ownership import name_owners
@@ -27,6 +28,7 @@ from gennaker_stages.kubernetes.planning.unchanged import is_unchanged
 if TYPE_CHECKING:
     from gennaker_stages.kubernetes.applying.rules import ConflictRules
     from gennaker_stages.kubernetes.client.cluster import Cluster
+    from gennaker_stages.kubernetes.inventory.release import Release
 
 __all__ = ["PlannedObjects", "plan_objects"]
 
@@ -53,6 +55,7 @@ def plan_objects(
     *,
     rules: ConflictRules,
     unread: Collection[str] = (),
+    release: Release | None = None,
     workers: int = WORKERS,
 ) -> PlannedObjects:
     """Plan the objects of a bundle.
@@ -65,6 +68,7 @@ def plan_objects(
         objects: prepared, in order.
         rules: what the deploy does about fields of other managers.
         unread: names of Secrets whose values a plan does not know; only their keys are compared.
+        release: whose objects are taken over.
         workers: how many requests at once.
 
     Raises:
@@ -72,6 +76,7 @@ def plan_objects(
     """
     held = list(objects)
     live = read_live(cluster, held, workers=workers)
+    rules = rules.adopt(find_managers(release, live.objects.values()))
     missing = _find_missing_namespaces(cluster, held)
     planner = _Planner(cluster, live, rules, unread, missing)
     with ThreadPoolExecutor(workers, thread_name_prefix="plan") as pool:
