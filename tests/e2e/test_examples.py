@@ -300,3 +300,27 @@ def test_a_bad_release_is_put_back(terminal: Terminal) -> None:
     assert count_changes() == 0
     terminal.type("gennaker", "rollback", "--environment", "production", "--to", "web-3")
     assert count_changes() == 2
+
+
+@in_example("two-teams")
+def test_two_teams_cannot_have_one_object(terminal: Terminal) -> None:
+    """The plan says it before anything is applied, and names both; once renamed, both are deployed."""
+
+    def deploy(team: str, code: int = 0) -> str:
+        return terminal.type("gennaker", "run", team, "--sandbox", code=code).stderr.decode()
+
+    told = (
+        "stage 'deploy' of pipeline 'search' of project 'two-teams' may not take objects of others: "
+        "ConfigMap/routes belongs to stage 'deploy' of pipeline 'shop' of project 'two-teams'"
+    )
+    deploy("shop")
+    planned = terminal.type("gennaker", "plan", "search", "--sandbox", code=7)
+    assert f"cannot be planned: other-owner: {told}" in planned.stdout.decode()
+    said = deploy("search", code=7)
+    assert told in said
+    assert "applied" not in said
+    manifest = terminal.folder / "search" / "search.yaml"
+    manifest.write_text(manifest.read_text().replace("name: routes", "name: search-routes"))
+    assert "applied ConfigMap/search-routes" in deploy("search")
+    (left,) = terminal.ask("plan", "shop", "--sandbox")["stages"][1:]
+    assert {each["action"] for each in left["changes"]} == {"leave"}
