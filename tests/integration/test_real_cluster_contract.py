@@ -6,6 +6,7 @@ Every test runs on each; the differential tests ask both the same and compare th
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from importlib.resources import files
@@ -108,6 +109,40 @@ def test_real_types_are_those_of_the_table(both: tuple[Cluster, Cluster]) -> Non
             wrong.append(name)
     assert wrong == []
     assert len(lines) > 300
+
+
+def list_served(cluster: Cluster) -> dict[str, tuple[str, str]]:
+    """Return, by group version and resource, a path of it (or of its subresource) and a verb it has."""
+    groups = cluster.client.get("/apis")["groups"]
+    versions = [each["groupVersion"] for group in groups for each in group["versions"]]
+    found = {}
+    for version in ("v1", *versions):
+        base = "/api/v1" if version == "v1" else f"/apis/{version}"
+        for each in cluster.client.get(base)["resources"]:
+            plural, _, sub = each["name"].partition("/")
+            home = "/namespaces/default" if each["namespaced"] else ""
+            path = f"{base}{home}/{plural}" + (f"/x/{sub}" if sub else "")
+            reads = {"get", "list"} & set(each["verbs"])
+            found[f"{version} {each['name']}"] = path, "GET" if reads else "POST"
+    return found
+
+
+def test_real_sandbox_says_of_all_it_lacks_that_it_does(both: tuple[Cluster, Cluster]) -> None:
+    """Whatever the real server has and the sandbox has not is answered 501, and on the page."""
+    real, sandbox = both
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "sandbox.md").read_text("utf-8")
+    listed = set(re.findall(r"`([^`]+)`", page.partition("## What it does not offer")[2]))
+    offered = list_served(sandbox)
+    lacking = {name: at for name, at in list_served(real).items() if name not in offered}
+    assert len(lacking) > 30
+    wrong = []
+    for name, (path, method) in lacking.items():
+        version, _, resource = name.partition(" ")
+        status, answer = sandbox.client.call(method, path, {} if method == "POST" else None)
+        names = {version, version.partition("/")[0], resource, resource.partition("/")[0]}
+        if status != 501 or answer["reason"] != "NotImplemented" or not names & listed:
+            wrong.append(name)
+    assert wrong == []
 
 
 def test_real_conflict_names_manager_and_field(cluster: Cluster) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 import time
 from collections.abc import Iterator
@@ -9,7 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from gennaker_stages.kubernetes.sandbox import Sandbox
+from gennaker_stages.kubernetes.sandbox import Sandbox, VirtualClock
+from gennaker_stages.kubernetes.sandbox.api import (
+    FOREIGN_GROUPS,
+    FOREIGN_RESOURCES,
+    FOREIGN_VERSIONS,
+)
 from tests.fixtures.cluster_client import ClusterClient
 from tests.fixtures.cluster_scenarios import config_map, deployment
 
@@ -29,6 +35,36 @@ def client(sandbox: Sandbox) -> Iterator[ClusterClient]:
     found = ClusterClient(sandbox.kubeconfig)
     yield found
     found.close()
+
+
+def read_not_offered() -> dict[str, set[str]]:
+    """Return the table of the reference page: what is answered 501, by its sort."""
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "sandbox.md").read_text("utf-8")
+    section = page.partition("## What it does not offer")[2]
+    rows = re.findall(r"^\| (\w[\w ]*) \| (.+) \|$", section, re.MULTILINE)
+    return {name: set(re.findall(r"`([^`]+)`", told)) for name, told in rows}
+
+
+def test_what_is_not_offered_is_listed(client: ClusterClient) -> None:
+    """The page names the groups, versions and resources of the code, and each has its 501."""
+    listed = read_not_offered()
+    assert listed["API groups"] == FOREIGN_GROUPS
+    assert listed["resources"] == FOREIGN_RESOURCES
+    assert listed["versions"] == {"/".join(each) for each in FOREIGN_VERSIONS}
+    asked = {f"/apis/{group}/v1/things" for group in listed["API groups"]}
+    asked |= {f"/apis/{version}/things" for version in listed["versions"]}
+    asked |= {f"/api/v1/{plural}" for plural in listed["resources"]}
+    asked |= listed["paths"]
+    for name in listed["subresources"]:
+        plural, _, sub = name.partition("/")
+        home = "" if plural in ("namespaces", "nodes") else "/namespaces/default"
+        asked.add(f"/api/v1{home}/{plural}/x/{sub}")
+    answers = {path: client.call("GET", path) for path in asked}
+    assert {path: status for path, (status, _) in answers.items() if status != 501} == {}
+    assert {(told["kind"], told["reason"]) for _, told in answers.values()} == {
+        ("Status", "NotImplemented")
+    }
+    assert all("the sandbox does not offer" in told["message"] for _, told in answers.values())
 
 
 @pytest.mark.parametrize(
@@ -170,3 +206,22 @@ def test_requests_are_quick(client: ClusterClient) -> None:
         applies.append(time.perf_counter() - start)
     assert statistics.median(reads) < 0.006
     assert statistics.median(applies) < 0.015
+
+
+def test_healed_pods_get_well() -> None:
+    """After ``heal`` what crashed runs at its next try, and what could not be pulled is pulled."""
+    clock = VirtualClock()
+    with Sandbox(clock=clock) as sandbox:
+        client = ClusterClient(sandbox.kubeconfig)
+        for name, fault in (("web", "crash-loop"), ("side", "image-pull-error")):
+            sandbox.inject(fault, kind="Deployment", namespace="default", name=name)
+            body = deployment("web:1", 1)
+            body["metadata"]["name"] = name
+            client.apply(f"/apis/apps/v1/namespaces/default/deployments/{name}", body)
+        clock.advance(30)
+        sick = [each["status"].get("readyReplicas", 0) for each in sandbox.objects("Deployment")]
+        sandbox.heal()
+        clock.advance(600)
+        well = [each["status"].get("readyReplicas", 0) for each in sandbox.objects("Deployment")]
+        client.close()
+    assert (sick, well) == ([0, 0], [1, 1])

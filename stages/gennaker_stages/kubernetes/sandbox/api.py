@@ -15,11 +15,12 @@ from .requests import Answer, Request, parse_body
 from .resources import Resource
 from .tables import to_table
 
-__all__ = ["Api"]
+__all__ = ["FOREIGN_GROUPS", "FOREIGN_RESOURCES", "FOREIGN_VERSIONS", "Api"]
 
 Object = dict[str, Any]
 _NO_PAGE = "404 page not found\n"
-_FOREIGN_GROUPS = frozenset(
+# What Kubernetes has and the sandbox answers 501; docs/reference/sandbox.md lists it.
+FOREIGN_GROUPS = frozenset(
     {
         "admissionregistration.k8s.io",
         "apiregistration.k8s.io",
@@ -35,7 +36,8 @@ _FOREIGN_GROUPS = frozenset(
         "storagemigration.k8s.io",
     }
 )
-_FOREIGN_RESOURCES = frozenset(
+FOREIGN_VERSIONS = frozenset({("autoscaling", "v1")})
+FOREIGN_RESOURCES = frozenset(
     {
         "bindings",
         "componentstatuses",
@@ -98,7 +100,7 @@ class Api:
     @staticmethod
     def _found(content: Object | None, group: str) -> Answer:
         if content is None:
-            if group in _FOREIGN_GROUPS:
+            if group in FOREIGN_GROUPS:
                 raise not_offered(f"the API group {group!r}")
             return Answer(404, text=_NO_PAGE)
         return Answer(content=content)
@@ -111,7 +113,8 @@ class Api:
         namespace, plural, name, sub = _split(rest)
         resource = self.registry.find(group, version, plural)
         if resource is None:
-            if group in _FOREIGN_GROUPS or plural in _FOREIGN_RESOURCES:
+            foreign = group in FOREIGN_GROUPS or (group, version) in FOREIGN_VERSIONS
+            if foreign or plural in FOREIGN_RESOURCES:
                 raise not_offered(f"{plural!r} of {group or 'core'}/{version}")
             if version in self.registry.groups().get(group, ()):
                 text = "the server could not find the requested resource"

@@ -1,4 +1,4 @@
-"""OpenAPI v3 documents from the type table, without descriptions.
+"""OpenAPI v3 documents from the type table; only custom kinds have descriptions.
 
 kubectl reads them to learn that the server validates fields, and for ``explain``. Called by :mod:`.api`.
 """
@@ -126,8 +126,9 @@ def _convert(kind: Type, schemas: Object) -> Object:
     if kind.kind == "struct":
         properties = {name: _refer(field.type, schemas) for name, field in kind.fields.items()}
         found = {"type": "object", "properties": properties}
-        if kind.schema is not None and kind.schema.get("required"):
-            found["required"] = list(kind.schema["required"])
+        for name in ("description", "required"):
+            if kind.schema is not None and kind.schema.get(name):
+                found[name] = kind.schema[name]
         if kind.atomic:
             found["x-kubernetes-map-type"] = "atomic"
         return found

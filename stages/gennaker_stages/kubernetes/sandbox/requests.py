@@ -68,7 +68,10 @@ def parse_body(body: bytes, content_type: str) -> Any:
         ApiProblem: 400 for a malformed one, 415 for protobuf.
     """
     if "protobuf" in content_type:
-        text = "the sandbox reads JSON and YAML, not protobuf"
+        text = (
+            "the sandbox reads JSON and YAML, not protobuf: add '--dry-run=client -o yaml' and pipe it"
+            " to 'kubectl apply --server-side -f -'"
+        )
         raise ApiProblem(415, "UnsupportedMediaType", text)
     try:
         return json.loads(body)
