@@ -199,7 +199,7 @@ class Player:
 
 
 @pytest.mark.scaled
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(scale(60, 0))
 @settings(
     max_examples=scale(60, 2_000),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -99,6 +99,27 @@ def change(stage: str, **keys: Any) -> dict[str, Any]:
     return {**BASE, "stages": {**BASE["stages"], stage: {**found, **keys}}}
 
 
+def test_what_did_not_succeed_runs_again_and_why_is_told() -> None:
+    """Whatever happened to a stage has its word; in a run that was given up some never ended."""
+    stages = {
+        "failed": {"uses": "work", "on_failure": "ignore"},
+        "errored": {"uses": "work"},
+        "skipped": {"uses": "work", "if": "false"},
+        "aborted": {"uses": "work"},
+    }
+    bench = Bench.start({"stages": stages})
+    bench.fail("failed")
+    bench.error("errored", permanent=True)
+    given_up = e.RunAbandoned(at=1001.0, actor="local:bob", reason="damaged", places=())
+    left = Bench(Run.replay([*bench.events, given_up]), bench.world, bench.now)
+    bench.cancel()
+    bench.stop("aborted")
+    words = {"failed": "it failed", "errored": "it errored", "skipped": "it was skipped"}
+    pipeline = {"stages": stages}
+    assert tell(judge(bench, pipeline)) == {**words, "aborted": "it was aborted"}
+    assert tell(judge(left, pipeline)) == {**words, "aborted": "it did not run"}
+
+
 def test_what_is_the_same_is_reused_with_its_outputs() -> None:
     """Everything, when nothing is different; names and policies do not count."""
     bench = play(BASE)
@@ -307,7 +328,7 @@ def write(graph: Mapping[str, Any], *, corrected: bool) -> dict[str, Any]:
 
 
 @pytest.mark.scaled
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(scale(60, 0))
 @settings(max_examples=scale(50, 5000), deadline=None)
 @given(graphs)
 def test_law_a_stage_is_reused_exactly_when_it_and_all_before_it_are_the_same(graph: Any) -> None:

@@ -193,7 +193,7 @@ def test_database_faults_anywhere_on_sqlite(play, kind):
 
 
 @pytest.mark.scaled
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(scale(300, 0))
 @pytest.mark.parametrize("kind", KINDS)
 def test_real_database_faults_anywhere_on_postgres(play, kind, postgres):
     """The same on a server; a connection that is lost is made again, and the run goes on."""
