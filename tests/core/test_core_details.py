@@ -109,6 +109,18 @@ class TestNobodyDrives:
         (delivery,) = [each for each in reaction.commands if isinstance(each, c.Deliver)]
         assert delivery.remaining == 0.0
 
+    def test_a_matrix_that_was_refused_its_lock_is_over_at_the_next_adoption(self) -> None:
+        """Its instances ended while nobody drove; the stage and the run end now."""
+        stage = {"uses": "deploy", "environment": "staging", "matrix": {"x": [1, 2]}}
+        stages = {"many": stage, "later": {**WORK, "needs": "many"}}
+        bench = Bench.start({"stages": stages}, grant_locks=False)
+        bench.tell(m.Park("sigterm"))
+        bench.tell(m.RefuseLock("staging", "shop-2", "production"))
+        assert {bench.instance(f"many[{n}]").outcome for n in (0, 1)} == {"errored"}
+        bench.tell(m.Adopt("next", "local:ann"))
+        assert (bench.outcome("many"), bench.cause("later")) == ("errored", "upstream")
+        assert bench.run.outcome == "errored"
+
 
 class TestEnds:
     """How attempts, stages and questions end."""

@@ -83,11 +83,14 @@ def _advance_matrix(turn: Turn, name: str) -> None:
 def _adopted(turn: Turn, _name: str) -> None:
     """Find everything that can go on after a process took the run over.
 
-    A matrix goes on by its instances: whatever ends one looks at its matrix in the same turn.
+    Also the matrices: an instance that was refused a lock meanwhile has ended, its stage has not.
     """
     run = turn.run
     names = run.blueprint.final if run.phase == "finally" else run.blueprint.main
     push_open_stages(run, names)
+    for name, stage in run.stages.items():
+        if stage.state == "active" and stage.plan.matrix is not None:
+            run.agenda.append(("matrix", name))
     for instance in list(run.instances.values()):
         if instance.state == "running" and end_if_halted(turn, instance):
             continue
