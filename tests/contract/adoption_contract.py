@@ -14,6 +14,7 @@ from gennaker.stage import Succeeded
 from gennaker.testing import FakeContext
 from gennaker_stages.kubernetes.client.cluster import Cluster
 from gennaker_stages.kubernetes.client.connection import Request
+from gennaker_stages.kubernetes.deploy_stage import KubernetesDeploy
 from tests.contract.deploy_parts import DeployParts
 
 MAP = (
@@ -131,3 +132,20 @@ class AdoptionContract(DeployParts):
                 secrets, cluster.settings.namespace, f"sh.helm.release.v1.web.v{version}"
             )
         assert isinstance(self.redeploy(context, BUNDLE, adopt="helm/web"), Succeeded)
+
+    def test_an_adoption_can_be_undone(self, context: FakeContext) -> None:
+        """The object is the release's again, with its marks, its fields and its manager."""
+        self.install(context, "web", "web")
+        before = self.read(context, "v1", "ConfigMap", "web")
+        inputs = {"bundle": context.artifacts.put(BUNDLE.encode()), "adopt": "helm/web"}
+        given = KubernetesDeploy.Inputs.model_validate(inputs)
+        assert isinstance(KubernetesDeploy().run(given, context), Succeeded)
+        assert context.before is not None
+        context.steps.clear()
+        done = KubernetesDeploy().undo(given, context.before, context.redeliver())
+        assert isinstance(done, Succeeded), done
+        after = self.read(context, "v1", "ConfigMap", "web")
+        assert after["data"] == before["data"]
+        for part in ("labels", "annotations"):
+            assert after["metadata"][part] == before["metadata"][part]
+        assert {each["manager"] for each in after["metadata"]["managedFields"]} == {"helm"}

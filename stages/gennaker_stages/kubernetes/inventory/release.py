@@ -26,7 +26,14 @@ if TYPE_CHECKING:
     from gennaker_stages.kubernetes.client.cluster import Cluster
     from gennaker_stages.kubernetes.inventory.applyset import ApplySet
 
-__all__ = ["Release", "find_managers", "find_release", "plan_release", "read_record"]
+__all__ = [
+    "Release",
+    "find_managers",
+    "find_release",
+    "list_markers",
+    "plan_release",
+    "read_record",
+]
 
 Object = Mapping[str, Any]
 _MARK = "f:meta.helm.sh/release-name"
@@ -98,16 +105,21 @@ def read_record(secret: Object) -> tuple[str, ...]:
 
 
 def find_managers(release: Release | None, live: Iterable[Object | None]) -> frozenset[str]:
-    """Return the field managers that Helm worked as: whoever marked the objects of the release; pure."""
-    found = set()
-    for body in live:
-        if release is None or body is None or find_owner(body) != release.owner:
-            continue
-        for entry in body["metadata"].get("managedFields") or ():
-            metadata = (entry.get("fieldsV1") or {}).get("f:metadata") or {}
-            if _MARK in (metadata.get("f:annotations") or {}):
-                found.add(str(entry.get("manager")))
-    return frozenset(found)
+    """Return the field managers that Helm worked as in the objects of a release; pure."""
+    if release is None:
+        return frozenset()
+    theirs = (each for each in live if each is not None and find_owner(each) == release.owner)
+    return frozenset[str]().union(*map(list_markers, theirs))
+
+
+def list_markers(body: Object) -> frozenset[str]:
+    """Return the field managers that own Helm's mark of an object: whatever Helm worked as."""
+    return frozenset(
+        str(entry.get("manager"))
+        for entry in body["metadata"].get("managedFields") or ()
+        if _MARK
+        in (((entry.get("fieldsV1") or {}).get("f:metadata") or {}).get("f:annotations") or {})
+    )
 
 
 def plan_release(release: Release | None, desired: Iterable[Object]) -> list[Change]:

@@ -22,6 +22,7 @@ from gennaker_stages.kubernetes.applying.fieldsets import (
 from gennaker_stages.kubernetes.applying.rules import CLIENT_SIDE
 from gennaker_stages.kubernetes.bundle.objects import Object
 from gennaker_stages.kubernetes.client.cluster import FIELD_MANAGER
+from gennaker_stages.kubernetes.inventory.release import list_markers
 from gennaker_stages.kubernetes.planning.unchanged import is_unchanged
 
 __all__ = ["Restoration", "make_restoration"]
@@ -94,7 +95,8 @@ def make_restoration(before: Object, live: Object | None) -> Restoration:
     if entry is not None and entry.get("apiVersion") != before["apiVersion"]:
         held = mine  # names of another version: the server knows which fields go
     gone = [(each, subtract(each["fieldsV1"], _find_fields(live, each))) for each in others]
-    taken = unite(held, *(fields for each, fields in gone if each["manager"] in CLIENT_SIDE))
+    adopted = CLIENT_SIDE | list_markers(before)
+    taken = unite(held, *(fields for each, fields in gone if each["manager"] in adopted))
     extra = subtract(taken, mine)
     body = _extract(before, mine, extra)
     settled = is_unchanged(live, body, FIELD_MANAGER) if mine else entry is None
