@@ -68,6 +68,21 @@ def test_nothing_is_put_back_that_was_not_recorded() -> None:
     assert bench.run.outcome == "failed"
 
 
+def test_what_a_retry_took_over_is_not_put_back() -> None:
+    """The run that did it can be rolled back, which is told; what the retry did itself is put back."""
+    taken = {"outcome": "succeeded", "outputs": {}, "run": "shop-1"}
+    bench = Bench.start(
+        CHAIN, run="shop-2", number=2, retry_of="shop-1", reused={"database": taken}
+    )
+    bench.record("web")
+    bench.succeed("web")
+    bench.fail("smoke")
+    bench.succeed("undo:web")
+    assert bench.run.facts.stages["undo:database"].detail == {
+        "reason": "'shop-1' did 'database'; 'gennaker rollback shop-1' puts it back"
+    }
+
+
 def test_named_stages_are_put_back_latest_first() -> None:
     """web is put back before the database it was deployed after; finally comes after both."""
     bench = Bench.start(CHAIN)

@@ -27,7 +27,7 @@ def begin_undo(turn: Turn, stage: StageState) -> None:
         return
     changed = run.stages[plan.undoes].list_changed()
     if not changed:
-        reason = f"{plan.undoes!r} changed nothing that could be put back"
+        reason = _tell_unchanged(run.stages[plan.undoes])
         skip_stage(turn, plan.id, "condition", {"reason": reason})
     elif plan.matrix is None:
         resolve_instance(turn, stage, None)
@@ -39,3 +39,10 @@ def begin_undo(turn: Turn, stage: StageState) -> None:
 def _tell_fine(run: RunState, plan: StagePlan) -> str:
     told = [f"{each!r} {run.stages[each].outcome}" for each in plan.triggers]
     return " and ".join(told)
+
+
+def _tell_unchanged(stage: StageState) -> str:
+    if stage.reused is not None:
+        run = stage.reused["run"]
+        return f"{run!r} did {stage.plan.id!r}; 'gennaker rollback {run}' puts it back"
+    return f"{stage.plan.id!r} changed nothing that could be put back"
