@@ -178,8 +178,10 @@ class Cluster:
         body: Any,
         *,
         content_type: str = MERGE,
+        manager: str = FIELD_MANAGER,
+        dry_run: bool = False,
     ) -> dict[str, Any]:
-        """Change an object by a patch and return it as it is now.
+        """Change an object by a patch and return it as it is now, or as it would be.
 
         Raises:
             TemporaryError: code ``cluster-unavailable`` when another write came in between.
@@ -189,7 +191,7 @@ class Cluster:
                 "PATCH",
                 resource.path(namespace, name),
                 f"change {resource.kind}/{name}",
-                [("fieldManager", FIELD_MANAGER)],
+                [("fieldManager", manager), *([("dryRun", "All")] if dry_run else [])],
                 body,
                 content_type,
             )

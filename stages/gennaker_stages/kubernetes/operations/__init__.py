@@ -1,0 +1,1 @@
+"""Stage types that do one thing with one live object: read, wait, patch, scale, restart."""

@@ -1,0 +1,373 @@
+"""What the operations share: which object one is about, and a change that can be planned and put back.
+
+A change is a patch. What it makes of the object the server says by a dry run, so that is planned and
+recorded with what was there; putting back is the difference, and refuses what changed since.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import BeforeValidator, Field
+
+from gennaker.durations import normalize_duration, parse_duration
+from gennaker.errors import PermanentError
+from gennaker.stage import (
+    Artifact,
+    Change,
+    Context,
+    Failed,
+    Outcome,
+    Plan,
+    PlanContext,
+    Stage,
+    StageInputs,
+    StageOutputs,
+    Succeeded,
+)
+
+if TYPE_CHECKING:
+    from gennaker_stages.kubernetes.client.cluster import Cluster, Resource
+
+__all__ = ["ChangeInputs", "ChangeStage", "ObjectInputs", "Place", "find_place", "read_object"]
+
+OPERATOR = "gennaker-operations"
+"""Field manager of operations: a deploy that sets the same field meets with a conflict that names it."""
+_MEDIA_TYPE = "application/vnd.gennaker.kubernetes.change+json"
+Object = dict[str, Any]
+
+
+class ObjectInputs(StageInputs):
+    """Which object."""
+
+    object: str = Field(
+        pattern=r"^[A-Z][A-Za-z0-9]*/[a-z0-9]([-a-z0-9.:]*[a-z0-9])?$",
+        description="The object: Deployment/web",
+    )
+    api_version: str | None = Field(
+        default=None,
+        description="apps/v1, for example; needed only where several groups have the kind",
+    )
+    namespace: str | None = Field(
+        default=None, description="Where it is; the environment's namespace unless given"
+    )
+
+
+class ChangeInputs(ObjectInputs):
+    """Which object, and how long it may take."""
+
+    ready_within: Annotated[str, BeforeValidator(normalize_duration)] = Field(
+        default="10m", description="How long the object may take to get ready afterwards"
+    )
+    wait: bool = Field(default=True, description="Whether the stage waits until it is ready")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an object lives."""
+
+    resource: Resource
+    namespace: str | None
+    name: str
+
+
+def connect(ctx: PlanContext) -> Cluster:
+    """Return the environment's cluster.
+
+    Raises:
+        PermanentError: code ``no-target``.
+    """
+    from gennaker_stages.kubernetes.client.cluster import Cluster
+
+    if ctx.environment is None or ctx.environment.target != "kubernetes":
+        raise PermanentError(
+            "the stage needs an environment with a 'kubernetes' target",
+            code="no-target",
+            hint="give the stage 'environment:', and that environment 'kubernetes:' in gennaker.yaml",
+        )
+    cluster = ctx.connect()
+    assert isinstance(cluster, Cluster)  # the kubernetes target connects to nothing else
+    return cluster
+
+
+def find_place(cluster: Cluster, inputs: ObjectInputs) -> Place:
+    """Return where the object of an operation lives.
+
+    Raises:
+        PermanentError: codes ``unknown-kind`` and ``bundle-namespace``.
+    """
+    kind, _, name = inputs.object.partition("/")
+    resource = _find_resource(cluster, inputs.api_version, kind)
+    settings = cluster.settings
+    namespace = inputs.namespace or settings.namespace
+    allowed = {settings.namespace, *settings.namespaces}
+    if resource.namespaced and namespace not in allowed and "*" not in allowed:
+        raise PermanentError(
+            f"{inputs.object} is in namespace {namespace!r}, the environment is "
+            f"{settings.namespace!r}",
+            code="bundle-namespace",
+            hint=f"allow it in the environment: 'namespaces: [{namespace}]'",
+        )
+    return Place(resource, namespace if resource.namespaced else None, name)
+
+
+def read_object(cluster: Cluster, place: Place) -> Object:
+    """Return the live object.
+
+    Raises:
+        PermanentError: code ``object-missing``.
+    """
+    live = cluster.read(place.resource, place.namespace, place.name)
+    if live is None:
+        where = f" in namespace {place.namespace!r}" if place.namespace else ""
+        raise PermanentError(
+            f"there is no {place.resource.kind}/{place.name}{where}",
+            code="object-missing",
+            hint="look whether it was deployed, and whether the environment is the right one",
+        )
+    return {"apiVersion": place.resource.api_version, "kind": place.resource.kind, **live}
+
+
+class ChangeStage(Stage):
+    """Base of the stage types that change one object by a patch."""
+
+    effect = "deploy"
+    content_type: ClassVar[str] = "application/merge-patch+json"
+
+    class Inputs(ChangeInputs):
+        """Which object."""
+
+    class Outputs(StageOutputs):
+        """Whether anything was changed."""
+
+        changed: bool = Field(description="Whether the object was otherwise before")
+
+    def list_sources(self, inputs: Any) -> tuple[str, ...]:
+        """Nothing."""
+        return ()
+
+    def make_patch(self, inputs: Any, live: Object, key: str) -> Any:
+        """Return the patch; pure.
+
+        Args:
+            live: the object as it is.
+            key: what is the same for every delivery of an attempt.
+        """
+        raise NotImplementedError
+
+    def plan(self, inputs: Any, ctx: PlanContext) -> Plan:
+        """Tell what the patch would change, by a dry run."""
+        cluster = connect(ctx)
+        place = find_place(cluster, inputs)
+        try:
+            live = read_object(cluster, place)
+        except PermanentError as error:
+            if error.code != "object-missing":
+                raise
+            # An earlier stage may make it.
+            return Plan(changes=[Change("change", inputs.object, "tried once it is there")])
+        patch = self.make_patch(inputs, live, "planned")
+        changes = [_describe(live, self._try(cluster, place, patch))]
+        return Plan(changes=changes, desired={"object": inputs.object, "patch": patch})
+
+    def run(self, inputs: Any, ctx: Context) -> Outcome:
+        """Patch the object, once in an attempt, and wait until it is ready."""
+        cluster = connect(ctx)
+        cluster.serve(ctx)
+        place = find_place(cluster, inputs)
+
+        def change(key: str) -> bool:
+            live = read_object(cluster, place)
+            _refuse_secret(live)
+            patch = self.make_patch(inputs, live, key)
+            after = self._try(cluster, place, patch)
+            if not list_differences(live, after):
+                return False
+            if self.can_undo():
+                ctx.record_before(_store(ctx, live, after))
+            self._write(cluster, place, patch)
+            return True
+
+        changed = ctx.step(f"change {inputs.object}", change)
+        ctx.log(f"changed {inputs.object}" if changed else f"{inputs.object} is so already")
+        return self._wait(cluster, place, inputs, ctx) or Succeeded({"changed": changed})
+
+    def undo(self, inputs: Any, before: Artifact, ctx: Context) -> Outcome:
+        """Put back what the patch changed, and wait until the object is ready."""
+        cluster = connect(ctx)
+        cluster.serve(ctx)
+        place = find_place(cluster, inputs)
+        live, patch = _find_way_back(ctx, before, read_object(cluster, place))
+        if patch:
+            ctx.record_before(_store(ctx, live, _merge(live, patch)))
+            cluster.patch(place.resource, place.namespace, place.name, patch, manager=OPERATOR)
+        ctx.log(f"put back {inputs.object}" if patch else f"{inputs.object} is as it was")
+        return self._wait(cluster, place, inputs, ctx) or Succeeded({"changed": bool(patch)})
+
+    def plan_undo(self, inputs: Any, before: Artifact, ctx: PlanContext) -> Plan:
+        """Tell which fields would be put back."""
+        cluster = connect(ctx)
+        live = read_object(cluster, find_place(cluster, inputs))
+        try:
+            live, patch = _find_way_back(ctx, before, live)
+        except PermanentError as error:
+            return Plan(changes=[Change("refuse", inputs.object, error.message)])
+        return Plan(changes=[_describe(live, _merge(live, patch))])
+
+    def _try(self, cluster: Cluster, place: Place, patch: Any) -> Object:
+        return self._write(cluster, place, patch, dry_run=True)
+
+    def _write(
+        self, cluster: Cluster, place: Place, patch: Any, *, dry_run: bool = False
+    ) -> Object:
+        return cluster.patch(
+            place.resource,
+            place.namespace,
+            place.name,
+            patch,
+            content_type=self.content_type,
+            manager=OPERATOR,
+            dry_run=dry_run,
+        )
+
+    def _wait(self, cluster: Cluster, place: Place, inputs: Any, ctx: Context) -> Failed | None:
+        from gennaker_stages.kubernetes.health.waiting import wait_until_ready
+
+        if not inputs.wait:
+            return None
+        seconds = min(parse_duration(inputs.ready_within), ctx.remaining)
+        result = wait_until_ready(cluster, [read_object(cluster, place)], ctx, seconds=seconds)
+        ctx.check_cancelled()
+        for _key, waited in result.unready:
+            code = "rollout-failed" if result.failed else "rollout-timeout"
+            late = "" if result.failed else f" within {inputs.ready_within}"
+            return Failed(f"not ready{late}: {inputs.object}: {waited.health.message}", code=code)
+        return None
+
+
+def list_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Any]:
+    """Return the fields in which two states of an object differ, status aside."""
+    from gennaker_stages.kubernetes.planning.difference import find_differences
+
+    return find_differences(before, after)
+
+
+def _describe(live: Object, after: Object) -> Change:
+    name = f"{live['kind']}/{live['metadata']['name']}"
+    differences = list_differences(live, after)
+    return Change("change", name, "", differences) if differences else Change("leave", name)
+
+
+def _refuse_secret(live: Object) -> None:
+    from gennaker_stages.kubernetes.bundle.masking import is_secret
+
+    if is_secret(live):
+        raise PermanentError(
+            "a Secret is not changed by a patch: its values would be in the pipeline",
+            code="secret-object",
+            hint="give its values to the input 'secrets' of kubernetes.deploy",
+        )
+
+
+def _store(ctx: Context, before: Object, after: Object) -> Artifact:
+    from gennaker_stages.kubernetes.planning.difference import strip_object
+
+    found = strip_object(before)
+    if ctx.before is not None:  # of an earlier attempt: that is what was there
+        found = _load(ctx, ctx.before)["before"]
+    data = {"before": found, "after": strip_object(after)}
+    content = json.dumps(data, separators=(",", ":")).encode()
+    return ctx.artifacts.put(content, media_type=_MEDIA_TYPE, name="before")
+
+
+def _load(ctx: PlanContext, record: Artifact) -> Object:
+    with ctx.artifacts.open(record) as stream:
+        data: Object = json.load(stream)
+    return data
+
+
+def _find_way_back(ctx: PlanContext, record: Artifact, live: Object) -> tuple[Object, Object]:
+    """Return the object and the patch that puts it back, empty when it is as it was.
+
+    Raises:
+        PermanentError: code ``undo-refused``, naming each field that was changed since.
+    """
+    data = _load(ctx, record)
+    before, after = data["before"], data["after"]
+    moved = [
+        ".".join(path)
+        for path, was, became in _list_leaves(before, after, ())
+        if _find(live, path) not in (was, became)
+    ]
+    if moved:
+        name = f"{live['kind']}/{live['metadata']['name']}"
+        raise PermanentError(
+            f"{name} cannot be put back: {', '.join(moved)} changed since",
+            code="undo-refused",
+            hint="settle who is to have the last word, and change it by hand",
+        )
+    patch: Object = {}
+    for path, was, _became in _list_leaves(before, after, ()):
+        if _find(live, path) != was:
+            inner = patch
+            for name in path[:-1]:
+                inner = inner.setdefault(name, {})
+            inner[path[-1]] = was
+    return live, patch
+
+
+def _list_leaves(
+    before: Any, after: Any, path: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
+    """Yield path, value before and value after of what differs; lists are whole, None is absence."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for name in sorted({*before, *after}):
+            yield from _list_leaves(before.get(name), after.get(name), (*path, name))
+    elif before != after:
+        yield path, before, after
+
+
+def _find(body: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        body = body.get(name) if isinstance(body, Mapping) else None
+    return body
+
+
+def _merge(body: Any, patch: Any) -> Any:
+    """Return a JSON value after a merge patch (RFC 7386)."""
+    if not isinstance(patch, Mapping):
+        return patch
+    merged = dict(body) if isinstance(body, Mapping) else {}
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = _merge(merged.get(name), value)
+    return merged
+
+
+def _find_resource(cluster: Cluster, api_version: str | None, kind: str) -> Resource:
+    if api_version is not None:
+        return cluster.find_resource(api_version, kind)
+    found: dict[str, Resource] = {}
+    for version in cluster.discovery.api_versions():
+        resource = cluster.discovery.kinds(version).get(kind)
+        if resource is not None:
+            found.setdefault(resource.group, resource)
+    if "" in found or "apps" in found or len(found) == 1:
+        return found.get("") or found.get("apps") or next(iter(found.values()))
+    if not found:
+        raise PermanentError(
+            f"the cluster does not know kind {kind!r}",
+            code="unknown-kind",
+            hint="kinds are written as in manifests: Deployment",
+        )
+    versions = ", ".join(sorted(each.api_version for each in found.values()))
+    raise PermanentError(
+        f"several groups have kind {kind!r}: {versions}",
+        code="unknown-kind",
+        hint="say which with 'api_version'",
+    )

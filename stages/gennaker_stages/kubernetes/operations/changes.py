@@ -1,0 +1,89 @@
+"""``kubernetes.patch``, ``kubernetes.scale`` and ``kubernetes.restart``: changes of one live object."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from pydantic import Field
+
+from gennaker.errors import PermanentError
+from gennaker.stage import Stage
+from gennaker_stages.kubernetes.operations.base import ChangeInputs, ChangeStage
+
+__all__ = ["KubernetesPatch", "KubernetesRestart", "KubernetesScale"]
+
+RESTARTED = "kubectl.kubernetes.io/restartedAt"
+"""What kubectl sets on the Pod template; its own value is a time."""
+_SCALED = ("Deployment", "StatefulSet", "ReplicaSet", "ReplicationController")
+_RESTARTED = ("Deployment", "StatefulSet", "DaemonSet")
+
+
+class KubernetesPatch(ChangeStage):
+    """Change some fields of a live object, and wait until it is ready."""
+
+    name = "kubernetes.patch"
+
+    class Inputs(ChangeInputs):
+        """Which object, and what of it."""
+
+        patch: dict[str, Any] = Field(
+            description="A merge patch: the fields to set; null takes one out, lists are whole"
+        )
+
+    def make_patch(self, inputs: Inputs, live: dict[str, Any], key: str) -> Any:
+        """Return it as written."""
+        return inputs.patch
+
+
+class KubernetesScale(ChangeStage):
+    """Set how many replicas a workload has, and wait until they are ready."""
+
+    name = "kubernetes.scale"
+
+    class Inputs(ChangeInputs):
+        """Which workload, and how many."""
+
+        replicas: int = Field(ge=0, description="How many Pods it is to have")
+
+    def make_patch(self, inputs: Inputs, live: dict[str, Any], key: str) -> Any:
+        """Return the patch of ``spec.replicas``.
+
+        Raises:
+            PermanentError: code ``operation-kind``.
+        """
+        check_kind(live, _SCALED, "has no replicas to set")
+        return {"spec": {"replicas": inputs.replicas}}
+
+
+class KubernetesRestart(ChangeStage):
+    """Replace all Pods of a workload as a rollout does, and wait until the new ones are ready."""
+
+    name = "kubernetes.restart"
+    # Putting the mark back would be one more restart.
+    undo = Stage.undo
+    plan_undo = Stage.plan_undo
+
+    def make_patch(self, inputs: Any, live: dict[str, Any], key: str) -> Any:
+        """Return the patch that kubectl makes, with a mark of the attempt instead of a time.
+
+        Raises:
+            PermanentError: code ``operation-kind``.
+        """
+        check_kind(live, _RESTARTED, "is not restarted by a rollout")
+        mark = hashlib.sha256(key.encode()).hexdigest()[:16]
+        return {"spec": {"template": {"metadata": {"annotations": {RESTARTED: mark}}}}}
+
+
+def check_kind(live: dict[str, Any], kinds: tuple[str, ...], wrong: str) -> None:
+    """Refuse an object of another kind.
+
+    Raises:
+        PermanentError: code ``operation-kind``.
+    """
+    if live["kind"] not in kinds:
+        raise PermanentError(
+            f"{live['kind']}/{live['metadata']['name']} {wrong}",
+            code="operation-kind",
+            hint=f"name one of {', '.join(kinds)}",
+        )

@@ -1,0 +1,180 @@
+"""``kubernetes.wait`` and ``kubernetes.read``: looks at one live object, nothing is changed."""
+
+from __future__ import annotations
+
+import copy
+from typing import Annotated, Any, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from gennaker.durations import normalize_duration, parse_duration
+from gennaker.errors import ExpressionError, PermanentError
+from gennaker.stage import (
+    Change,
+    Context,
+    Failed,
+    Outcome,
+    Plan,
+    PlanContext,
+    Stage,
+    StageOutputs,
+    Succeeded,
+)
+from gennaker_stages.kubernetes.operations.base import (
+    ObjectInputs,
+    connect,
+    find_place,
+    read_object,
+)
+
+__all__ = ["KubernetesRead", "KubernetesWait"]
+
+_ROOTS = ("metadata", "spec", "status", "data")
+
+
+class KubernetesWait(Stage):
+    """Wait until a live object is ready, has a condition, or an expression over it holds."""
+
+    name = "kubernetes.wait"
+
+    class Inputs(ObjectInputs):
+        """Which object, and what is waited for."""
+
+        condition: str | None = Field(
+            default=None,
+            pattern=r"^[A-Za-z][A-Za-z0-9._/-]*(=(True|False|Unknown))?$",
+            description="A condition of its status that is to be True: Available, or Ready=False",
+        )
+        until: str | None = Field(
+            default=None,
+            description="An expression over apiVersion, kind, metadata, spec and status that is to "
+            "hold: status.phase == 'Bound'",
+        )
+        within: Annotated[str, BeforeValidator(normalize_duration)] = Field(
+            default="10m", description="How long it may take"
+        )
+
+        @model_validator(mode="after")
+        def _check_one(self) -> Self:
+            if self.condition is not None and self.until is not None:
+                raise ValueError("give 'condition' or 'until', not both")
+            if self.until is not None:
+                make_rule(self.until)
+            return self
+
+    def list_sources(self, inputs: Inputs) -> tuple[str, ...]:
+        """Nothing."""
+        return ()
+
+    def plan(self, inputs: Inputs, ctx: PlanContext) -> Plan:
+        """Tell what would be waited for; the object need not be there yet."""
+        what = inputs.until or inputs.condition or "it is ready"
+        return Plan(changes=[Change("run", f"wait for {inputs.object}", f"until {what}")])
+
+    def run(self, inputs: Inputs, ctx: Context) -> Outcome:
+        """Watch the object; nothing is polled."""
+        from gennaker_stages.kubernetes.health.assessment import kind_of
+        from gennaker_stages.kubernetes.health.waiting import wait_until_ready
+
+        cluster = connect(ctx)
+        cluster.serve(ctx)
+        body = read_object(cluster, find_place(cluster, inputs))
+        source = inputs.until
+        if inputs.condition is not None:
+            kind, _, status = inputs.condition.partition("=")
+            source = f"status.conditions.exists(c, c.type == '{kind}' && c.status == '{status or 'True'}')"
+        if source is not None:
+            cluster = copy.copy(cluster)
+            rules = {**cluster.settings.health, kind_of(body): make_rule(source)}
+            cluster.settings = cluster.settings.model_copy(update={"health": rules})
+        seconds = min(parse_duration(inputs.within), ctx.remaining)
+        result = wait_until_ready(cluster, [body], ctx, seconds=seconds)
+        ctx.check_cancelled()
+        for _key, waited in result.unready:
+            code = "rollout-failed" if result.failed else "rollout-timeout"
+            late = "" if result.failed else f" within {inputs.within}"
+            return Failed(f"not so{late}: {inputs.object}: {waited.health.message}", code=code)
+        return Succeeded()
+
+
+class KubernetesRead(Stage):
+    """Read values and images of a live object."""
+
+    name = "kubernetes.read"
+
+    class Inputs(ObjectInputs):
+        """Which object, and what of it."""
+
+        values: dict[str, str] = Field(
+            default_factory=dict,
+            description="Names, and expressions over apiVersion, kind, metadata, spec, status and "
+            "data: {replicas: spec.replicas}",
+        )
+
+    class Outputs(StageOutputs):
+        """What was read."""
+
+        values: dict[str, Any] = Field(description="Each name of the input, and its value")
+        images: list[str] = Field(description="Images of its Pod template or Pod, as written")
+
+    def list_sources(self, inputs: Inputs) -> tuple[str, ...]:
+        """Nothing."""
+        return ()
+
+    def plan(self, inputs: Inputs, ctx: PlanContext) -> Plan:
+        """Tell what would be read."""
+        told = ", ".join(inputs.values) or "its images"
+        return Plan(changes=[Change("run", f"read {inputs.object}", told)])
+
+    def run(self, inputs: Inputs, ctx: Context) -> Outcome:
+        """Read the object once."""
+        from gennaker_stages.kubernetes.bundle.masking import is_secret
+
+        cluster = connect(ctx)
+        cluster.serve(ctx)
+        body = read_object(cluster, find_place(cluster, inputs))
+        if is_secret(body):
+            raise PermanentError(
+                f"{inputs.object} is not read: outputs are kept, and its values are secret",
+                code="secret-object",
+                hint="declare a secret in gennaker.yaml and give it to the stage that needs it",
+            )
+        values = {name: _evaluate(name, source, body) for name, source in inputs.values.items()}
+        return Succeeded({"values": values, "images": list_images(body)})
+
+
+def make_rule(source: str) -> Any:
+    """Return the rule of health that an expression is.
+
+    Raises:
+        ValueError: it is no expression that gives a boolean.
+    """
+    from gennaker_stages.kubernetes.health.custom import HealthRule
+
+    return HealthRule(ready=source)
+
+
+def list_images(body: dict[str, Any]) -> list[str]:
+    """Return the images that an object runs as its specification says, each once."""
+    spec = body.get("spec") or {}
+    if body["kind"] == "CronJob":
+        spec = (spec.get("jobTemplate") or {}).get("spec") or {}
+    if body["kind"] != "Pod":
+        spec = (spec.get("template") or {}).get("spec") or {}
+    containers = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
+    return sorted({each["image"] for each in containers if each.get("image")})
+
+
+def _evaluate(name: str, source: str, body: dict[str, Any]) -> Any:
+    from gennaker.expressions import Scope, compile_expression
+
+    values = {each: body.get(each) or {} for each in _ROOTS}
+    scope = Scope({"apiVersion": body["apiVersion"], "kind": body["kind"], **values})
+    try:
+        return compile_expression(source).evaluate(scope)
+    except ExpressionError as error:
+        raise PermanentError(
+            f"value {name!r} cannot be read: {error.message}",
+            code="read-value",
+            hint="for what may be missing: 'status.?address.orValue(\"\")'",
+        ) from error

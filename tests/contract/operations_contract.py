@@ -1,0 +1,147 @@
+"""What operations do on any API server: the sandbox and a real control plane."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gennaker.errors import PermanentError
+from gennaker.stage import Failed, Stage, Succeeded
+from gennaker.testing import FakeContext
+from gennaker_stages.kubernetes.operations.changes import (
+    KubernetesPatch,
+    KubernetesRestart,
+    KubernetesScale,
+)
+from gennaker_stages.kubernetes.operations.looks import KubernetesRead, KubernetesWait
+from tests.contract.apply_contract import MIXED
+from tests.contract.deploy_parts import DeployParts
+
+WEB = {"object": "Deployment/web"}
+
+
+class OperationsContract(DeployParts):
+    """Subclass it with a fixture ``kubeconfig`` that gives the path of one."""
+
+    def start(self, context: FakeContext) -> FakeContext:
+        """A context of another run."""
+        return replace(context, steps={}, lines=[], before=None)
+
+    def operate(self, stage: type[Stage], context: FakeContext, **inputs: Any) -> Any:
+        """The outcome of an operation on the Deployment, unless another object is named."""
+        return stage().run(stage.Inputs(**{**WEB, **inputs}), context)
+
+    def plan_of(self, stage: type[Stage], context: FakeContext, **inputs: Any) -> Any:
+        """The one change that its plan tells."""
+        (change,) = stage().plan(stage.Inputs(**{**WEB, **inputs}), context).changes
+        return change.action, change.what, self.tell(change)
+
+    def undo(self, stage: type[Stage], of: FakeContext, **inputs: Any) -> Any:
+        """The outcome of putting it back."""
+        assert of.before is not None
+        undoing = self.start(of)
+        return stage().undo(stage.Inputs(**{**WEB, **inputs}), of.before, undoing)
+
+    def test_scales_and_puts_back(self, context: FakeContext) -> None:
+        """Planned as a change of one field, done once, waited for, and undone."""
+        told = ("change", "Deployment/web", "tried once it is there")
+        assert self.plan_of(KubernetesScale, context, replicas=3) == told
+        self.deploy(context, MIXED)
+        told = ("change", "Deployment/web", "spec.replicas: 1 → 3")
+        assert self.plan_of(KubernetesScale, context, replicas=3) == told
+        scaling = self.start(context)
+        done = self.operate(KubernetesScale, scaling, replicas=3)
+        assert done == Succeeded({"changed": True})
+        live = self.read(context, "apps/v1", "Deployment", "web")
+        assert live["status"]["readyReplicas"] == 3
+        assert self.operate(KubernetesScale, self.start(context), replicas=3) == Succeeded(
+            {"changed": False}
+        )
+        assert self.undo(KubernetesScale, scaling, replicas=3) == Succeeded({"changed": True})
+        assert self.undo(KubernetesScale, scaling, replicas=3) == Succeeded({"changed": False})
+        assert self.read(context, "apps/v1", "Deployment", "web")["spec"]["replicas"] == 1
+
+    def test_patches_and_puts_back_what_it_changed(self, context: FakeContext) -> None:
+        """Fields set, changed and taken out are as before; what changed since refuses the undo."""
+        self.deploy(context, MIXED)
+        before = self.read(context, "v1", "ConfigMap", "web")["data"]
+        patch = {"data": {"a": None, "b": "2"}, "metadata": {"labels": {"team": "blue"}}}
+        inputs = {"object": "ConfigMap/web", "patch": patch}
+        patching = self.start(context)
+        assert isinstance(self.operate(KubernetesPatch, patching, **inputs), Succeeded)
+        live = self.read(context, "v1", "ConfigMap", "web")
+        assert (live["data"], live["metadata"]["labels"]["team"]) == ({"b": "2"}, "blue")
+        self.undo(KubernetesPatch, patching, **inputs)
+        live = self.read(context, "v1", "ConfigMap", "web")
+        assert (live["data"], "team" in live["metadata"]["labels"]) == (before, False)
+        again = self.start(context)
+        self.operate(KubernetesPatch, again, **inputs)
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}}
+        self.write_as(context, "other", {**body, "data": {"b": "3"}})
+        with pytest.raises(PermanentError) as caught:
+            self.undo(KubernetesPatch, again, **inputs)
+        assert caught.value.code == "undo-refused"
+        assert caught.value.message == "ConfigMap/web cannot be put back: data.b changed since"
+
+    def test_restarts_once_in_an_attempt(self, context: FakeContext) -> None:
+        """Another attempt replaces the Pods, another delivery of it does not."""
+        self.deploy(context, MIXED)
+
+        def revision() -> str:
+            live = self.read(context, "apps/v1", "Deployment", "web")
+            return str(live["spec"]["template"]["metadata"]["annotations"])
+
+        first = self.start(context)
+        assert self.operate(KubernetesRestart, first) == Succeeded({"changed": True})
+        seen = revision()
+        crashed = replace(first, steps={}, delivery=2)
+        assert self.operate(KubernetesRestart, crashed) == Succeeded({"changed": False})
+        assert revision() == seen
+        self.operate(KubernetesRestart, replace(first, steps={}, attempt=2))
+        assert revision() != seen
+        assert first.before is None and not KubernetesRestart.can_undo()
+
+    def test_says_what_it_cannot_change(self, context: FakeContext) -> None:
+        """Kinds without replicas, Secrets, what is not there, other namespaces: each named."""
+        self.deploy(context, MIXED)
+        for stage, inputs, code in (
+            (KubernetesScale, {"object": "Service/web", "replicas": 1}, "operation-kind"),
+            (KubernetesRestart, {"object": "ConfigMap/web"}, "operation-kind"),
+            (KubernetesPatch, {"object": "Secret/web", "patch": {"data": {}}}, "secret-object"),
+            (KubernetesRead, {"object": "Secret/web"}, "secret-object"),
+            (KubernetesScale, {"object": "Deployment/no", "replicas": 1}, "object-missing"),
+            (KubernetesRead, {"object": "Thing/no"}, "unknown-kind"),
+            (KubernetesRead, {"namespace": "kube-system"}, "bundle-namespace"),
+        ):
+            with pytest.raises(PermanentError) as caught:
+                self.operate(stage, self.start(context), **inputs)
+            assert caught.value.code == code
+
+    def test_waits_for_a_condition_or_an_expression(self, context: FakeContext) -> None:
+        """What holds ends the wait, what does not ends with it, and says what it waited for."""
+        self.deploy(context, MIXED)
+        for inputs in ({}, {"condition": "Available"}, {"until": "status.readyReplicas == 1"}):
+            assert self.operate(KubernetesWait, self.start(context), **inputs) == Succeeded()
+        done = self.operate(
+            KubernetesWait, self.start(context), until="status.readyReplicas == 7", within="1s"
+        )
+        assert isinstance(done, Failed)
+        assert done.code == "rollout-timeout"
+        assert "waits for status.readyReplicas == 7" in done.reason
+        done = self.operate(
+            KubernetesWait, self.start(context), condition="Available=False", within="1s"
+        )
+        assert isinstance(done, Failed)
+
+    def test_reads_values_and_images(self, context: FakeContext) -> None:
+        """Expressions over the object are outputs; one without a value is named."""
+        self.deploy(context, MIXED)
+        values = {"replicas": "spec.replicas", "app": "metadata.labels['app']"}
+        done = self.operate(KubernetesRead, self.start(context), values=values)
+        assert done == Succeeded(
+            {"values": {"replicas": 1, "app": "web"}, "images": ["r.test/web:1"]}
+        )
+        with pytest.raises(PermanentError, match="value 'x' cannot be read: "):
+            self.operate(KubernetesRead, self.start(context), values={"x": "status.no.such"})

@@ -1,0 +1,87 @@
+"""The contract for stage types, run on the operations with a sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gennaker.stage import Environment
+from gennaker.testing import FakeContext, StageContract
+from gennaker_stages.kubernetes.client.cluster import Cluster
+from gennaker_stages.kubernetes.deploy_stage import KubernetesDeploy
+from gennaker_stages.kubernetes.operations.changes import (
+    KubernetesPatch,
+    KubernetesRestart,
+    KubernetesScale,
+)
+from gennaker_stages.kubernetes.operations.looks import KubernetesRead, KubernetesWait
+from gennaker_stages.kubernetes.sandbox import Sandbox
+from gennaker_stages.kubernetes.settings import KubernetesSettings
+from tests.contract.apply_contract import MIXED
+
+WEB = {"object": "Deployment/web"}
+
+
+@pytest.fixture(name="sandbox", scope="module", autouse=True)
+def start_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """One sandbox for the module, with a Deployment."""
+    with Sandbox() as sandbox:
+        Operation.sandbox = sandbox
+        folder = tmp_path_factory.mktemp("deploy")
+        context = Operation().make_context(folder)
+        bundle = context.artifacts.put(MIXED.encode())
+        KubernetesDeploy().run(KubernetesDeploy.Inputs(bundle=bundle), context)
+        yield sandbox
+
+
+class Operation(StageContract):
+    """What all of them share: where they work."""
+
+    sandbox: Sandbox
+
+    def make_context(self, folder: Path) -> FakeContext:
+        """A context in a namespace of the sandbox."""
+        kubeconfig = folder / "kubeconfig"
+        self.sandbox.write_kubeconfig(kubeconfig)
+        settings = KubernetesSettings(namespace="contract", create_namespace=True)
+        cluster = Cluster(kubeconfig, None, settings, project=folder / "nowhere")
+        environment = Environment("staging", "kubernetes", {"namespace": "contract"})
+        return FakeContext(folder, environment=environment, connection=cluster)
+
+
+class TestKubernetesPatch(Operation):
+    """A label, again and again."""
+
+    stage = KubernetesPatch
+    inputs = {**WEB, "patch": {"metadata": {"labels": {"team": "blue"}}}}
+
+
+class TestKubernetesScale(Operation):
+    """To two replicas."""
+
+    stage = KubernetesScale
+    inputs = {**WEB, "replicas": 2}
+
+
+class TestKubernetesRestart(Operation):
+    """Once in an attempt."""
+
+    stage = KubernetesRestart
+    inputs = WEB
+
+
+class TestKubernetesWait(Operation):
+    """For a condition; and for what never comes, until told to stop."""
+
+    stage = KubernetesWait
+    inputs = {**WEB, "condition": "Available"}
+    long_inputs = {**WEB, "until": "spec.replicas == 99"}
+
+
+class TestKubernetesRead(Operation):
+    """A value and the images."""
+
+    stage = KubernetesRead
+    inputs = {**WEB, "values": {"app": "metadata.labels.app"}}
