@@ -178,10 +178,8 @@ class Cluster:
         body: Any,
         *,
         content_type: str = MERGE,
-        manager: str = FIELD_MANAGER,
-        dry_run: bool = False,
     ) -> dict[str, Any]:
-        """Change an object by a patch and return it as it is now, or as it would be.
+        """Change an object by a patch and return it as it is now.
 
         Raises:
             TemporaryError: code ``cluster-unavailable`` when another write came in between.
@@ -191,7 +189,7 @@ class Cluster:
                 "PATCH",
                 resource.path(namespace, name),
                 f"change {resource.kind}/{name}",
-                [("fieldManager", manager), *([("dryRun", "All")] if dry_run else [])],
+                [("fieldManager", FIELD_MANAGER)],
                 body,
                 content_type,
             )

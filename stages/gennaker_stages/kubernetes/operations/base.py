@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
@@ -135,7 +135,6 @@ class ChangeStage(Stage):
     """Base of the stage types that change one object by a patch."""
 
     effect = "deploy"
-    content_type: ClassVar[str] = "application/merge-patch+json"
 
     class Inputs(ChangeInputs):
         """Which object."""
@@ -170,7 +169,7 @@ class ChangeStage(Stage):
             # An earlier stage may make it.
             return Plan(changes=[Change("change", inputs.object, "tried once it is there")])
         patch = self.make_patch(inputs, live, "planned")
-        changes = [_describe(live, self._try(cluster, place, patch))]
+        changes = [_describe(live, _write(cluster, place, patch, dry_run=True))]
         return Plan(changes=changes, desired={"object": inputs.object, "patch": patch})
 
     def run(self, inputs: Any, ctx: Context) -> Outcome:
@@ -183,12 +182,12 @@ class ChangeStage(Stage):
             live = read_object(cluster, place)
             _refuse_secret(live)
             patch = self.make_patch(inputs, live, key)
-            after = self._try(cluster, place, patch)
+            after = _write(cluster, place, patch, dry_run=True)
             if not list_differences(live, after):
                 return False
             if self.can_undo():
                 ctx.record_before(_store(ctx, live, after))
-            self._write(cluster, place, patch)
+            _write(cluster, place, patch)
             return True
 
         changed = ctx.step(f"change {inputs.object}", change)
@@ -203,7 +202,7 @@ class ChangeStage(Stage):
         live, patch = _find_way_back(ctx, before, read_object(cluster, place))
         if patch:
             ctx.record_before(_store(ctx, live, _merge(live, patch)))
-            cluster.patch(place.resource, place.namespace, place.name, patch, manager=OPERATOR)
+            _write(cluster, place, patch)
         ctx.log(f"put back {inputs.object}" if patch else f"{inputs.object} is as it was")
         return self._wait(cluster, place, inputs, ctx) or Succeeded({"changed": bool(patch)})
 
@@ -216,22 +215,6 @@ class ChangeStage(Stage):
         except PermanentError as error:
             return Plan(changes=[Change("refuse", inputs.object, error.message)])
         return Plan(changes=[_describe(live, _merge(live, patch))])
-
-    def _try(self, cluster: Cluster, place: Place, patch: Any) -> Object:
-        return self._write(cluster, place, patch, dry_run=True)
-
-    def _write(
-        self, cluster: Cluster, place: Place, patch: Any, *, dry_run: bool = False
-    ) -> Object:
-        return cluster.patch(
-            place.resource,
-            place.namespace,
-            place.name,
-            patch,
-            content_type=self.content_type,
-            manager=OPERATOR,
-            dry_run=dry_run,
-        )
 
     def _wait(self, cluster: Cluster, place: Place, inputs: Any, ctx: Context) -> Failed | None:
         from gennaker_stages.kubernetes.health.waiting import wait_until_ready
@@ -246,6 +229,16 @@ class ChangeStage(Stage):
             late = "" if result.failed else f" within {inputs.ready_within}"
             return Failed(f"not ready{late}: {inputs.object}: {waited.health.message}", code=code)
         return None
+
+
+def _write(cluster: Cluster, place: Place, patch: Any, *, dry_run: bool = False) -> Object:
+    """Send a merge patch and return the object as it is now, or as it would be."""
+    from gennaker_stages.kubernetes.client.connection import MERGE, Request
+
+    query = [("fieldManager", OPERATOR), *([("dryRun", "All")] if dry_run else [])]
+    path = place.resource.path(place.namespace, place.name)
+    what = f"change {place.resource.kind}/{place.name}"
+    return cluster.connection.request(Request("PATCH", path, what, query, patch, MERGE))
 
 
 def list_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Any]:
