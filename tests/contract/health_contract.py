@@ -18,6 +18,7 @@ from gennaker_stages.kubernetes.client.cluster import Cluster
 from gennaker_stages.kubernetes.client.connection import APPLY, MERGE, Request
 from gennaker_stages.kubernetes.health.assessment import check_health
 from gennaker_stages.kubernetes.health.custom import HealthRule
+from gennaker_stages.kubernetes.health.waiting import wait_until_ready
 from tests.contract.deploy_parts import DeployParts
 
 __all__ = ["HealthContract", "write_workload"]
@@ -213,6 +214,15 @@ class HealthContract(DeployParts):
         ):
             self.deploy(gadget, ONE, ready_within="60s")
         assert found.value.code == "object-deleted"
+
+    def test_checklist_47_an_object_that_is_gone_already_ends_the_wait(
+        self, gadget: FakeContext
+    ) -> None:
+        """Deleted between its apply and the first look: named at once, too."""
+        body = yaml.safe_load(ONE)
+        body["metadata"] = {"name": "two", "namespace": gadget.connection.settings.namespace}
+        with pytest.raises(StageError, match="Gadget/two was deleted while it was waited for"):
+            wait_until_ready(gadget.connection, [body], gadget, seconds=30)
 
     def test_what_stands_still_on_purpose_is_not_waited_for(self, context: FakeContext) -> None:
         """A paused Deployment and a suspended Job are as they are to be."""

@@ -198,7 +198,8 @@ class TestRealClusterHealth(HealthContract):
         asked = Counter(
             ("watch" if "watch=true" in each.path else "list", find_kind(each))
             for each in proxy.passed[last + 1 :]
-            if find_kind(each) != "pods"  # the images that run are read once, at the end
+            # Once it is over, the images that run are read, and copies of what was there dropped.
+            if find_kind(each) not in ("pods", "secrets")
         )
         kinds = ("deployments", "statefulsets", "gadgets")
         assert asked == {(how, kind): 1 for how in ("list", "watch") for kind in kinds}
@@ -231,7 +232,7 @@ class TestRealClusterHealth(HealthContract):
         self, gadget: FakeContext, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A server that no longer answers is not waited for; what was last seen is told."""
-        monkeypatch.setattr("gennaker_stages.kubernetes.deploy_stage._EXPLAIN_SECONDS", 0.5)
+        monkeypatch.setattr("gennaker_stages.kubernetes.health.explanation.EXPLAIN_SECONDS", 0.5)
 
         def hang() -> None:
             proxy.choose = lambda _passed: Fault(hang=5.0)

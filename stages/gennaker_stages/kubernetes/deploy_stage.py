@@ -45,8 +45,6 @@ if TYPE_CHECKING:
 
 __all__ = ["KubernetesDeploy"]
 
-_EXPLAINED, _EXPLAIN_SECONDS = 20, 10.0
-
 
 class KubernetesDeploy(Stage):
     """Deploy a bundle to the environment's cluster and wait until its workloads are ready."""
@@ -260,7 +258,7 @@ class KubernetesDeploy(Stage):
             result = _wait_ready(cluster, wave, inputs, ctx)
             if result.unready:
                 deploy.record()
-                return _explain(cluster, result, inputs.ready_within, ctx)
+                return _explain(cluster, result, inputs, ctx, secrets=bundle.objects)
             workloads += result.workloads
         hooks.run("during")
         deploy.record()
@@ -291,7 +289,7 @@ class KubernetesDeploy(Stage):
                 continue
             result = _wait_ready(cluster, wave, inputs, ctx)
             if result.unready:
-                return _explain(cluster, result, inputs.ready_within, ctx)
+                return _explain(cluster, result, inputs, ctx)
         undo.finish()
         return Succeeded()
 
@@ -406,23 +404,20 @@ def _wait_ready(
     return result
 
 
-def _explain(cluster: Cluster, result: WaitResult, within: str, ctx: Context) -> Failed:
-    from gennaker_stages.kubernetes.health.explanation import Explainer
+def _explain(
+    cluster: Cluster,
+    result: WaitResult,
+    inputs: KubernetesDeploy.Inputs,
+    ctx: Context,
+    *,
+    secrets: Sequence[Object] = (),
+) -> Failed:
+    from gennaker_stages.kubernetes.health.explanation import explain_wait
 
-    parts = []
-    left = result.unready
-    bodies = [each.body or {} for _, each in left[:_EXPLAINED]]
-    found = Explainer(cluster).explain_all(bodies, seconds=_EXPLAIN_SECONDS)
-    for (key, waited), reasons in zip(left, [*found, *([] for _ in left)], strict=False):
-        name = f"{key[1]}/{key[3]}"
-        reasons = [ctx.mask(each) for each in reasons]
-        for each in reasons:
-            ctx.log(f"{name}: {each}")
-        told = dict.fromkeys(filter(None, [waited.health.message, waited.trouble, *reasons]))
-        parts.append(f"{name}: {'; '.join(list(told)[:5])}")
-    code = "rollout-failed" if result.failed else "rollout-timeout"
-    late = "" if result.failed else f" within {within}"
-    return Failed(ctx.mask(f"not ready{late}: {' | '.join(parts)}"), code=code)
+    reason = explain_wait(cluster, result, ctx, secrets=secrets)
+    if result.failed:
+        return Failed(f"not ready: {reason}", code="rollout-failed")
+    return Failed(f"not ready within {inputs.ready_within}: {reason}", code="rollout-timeout")
 
 
 def _read_images(cluster: Cluster, workloads: list[dict[str, Any]]) -> list[str]:

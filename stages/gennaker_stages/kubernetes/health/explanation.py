@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gennaker.errors import StageError
+from gennaker_stages.kubernetes.bundle.masking import mask_secrets
 from gennaker_stages.kubernetes.bundle.objects import name_of
 from gennaker_stages.kubernetes.client.connection import Request
 from gennaker_stages.kubernetes.health.assessment import kind_of
@@ -21,13 +22,49 @@ from gennaker_stages.kubernetes.health.verdict import (
 from gennaker_stages.kubernetes.health.workloads import list_containers
 
 if TYPE_CHECKING:
+    from gennaker.stage import Context
     from gennaker_stages.kubernetes.client.cluster import Cluster
+    from gennaker_stages.kubernetes.health.waiting import WaitResult
 
-__all__ = ["Explainer"]
+__all__ = ["Explainer", "explain_wait"]
 
 Object = Mapping[str, Any]
 MAX_PODS, MAX_REASONS, MAX_LOGS = 20, 8, 3
 LOG_LINES, LOG_BYTES, LOG_SECONDS = 5, 2048, 3.0
+MAX_OBJECTS, MAX_TOLD = 20, 5
+EXPLAIN_SECONDS = 10.0
+"""So long reasons are looked for once a wait is over, whatever the server does."""
+
+
+def explain_wait(
+    cluster: Cluster, result: WaitResult, ctx: Context, *, secrets: Sequence[Object] = ()
+) -> str:
+    """Return in one text why objects are not ready; everything that is found goes to the log.
+
+    Args:
+        cluster: where they are.
+        result: of a wait that did not end well.
+        ctx: the attempt, which masks the run's secrets.
+        secrets: objects; the values of the Secrets among them are masked as well.
+    """
+    left = result.unready
+    bodies = [each.body or {} for _, each in left[:MAX_OBJECTS]]
+    found = Explainer(cluster).explain_all(bodies, seconds=EXPLAIN_SECONDS)
+
+    def hide(text: str) -> str:
+        for each in secrets:
+            text = mask_secrets(text, each)
+        return ctx.mask(text)
+
+    parts = []
+    for place, (key, waited) in enumerate(left):
+        name = f"{key[1]}/{key[3]}"
+        reasons = [hide(each) for each in found[place]] if place < len(found) else []
+        for each in reasons:
+            ctx.log(f"{name}: {each}")
+        told = [hide(waited.health.message), hide(waited.trouble), *reasons]
+        parts.append(f"{name}: {'; '.join(list(dict.fromkeys(filter(None, told)))[:MAX_TOLD])}")
+    return " | ".join(parts)
 
 
 class Explainer:
