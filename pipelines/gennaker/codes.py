@@ -199,6 +199,8 @@ CODES: Mapping[str, str] = MappingProxyType(
         "removed-kind": "an API version that Kubernetes no longer serves",
         "retry-rollback": "a rollback cannot be retried with a current definition, as it has none",
         "rollback-superseded": "another run changed the environment since",
+        "rollout-failed": "an object that was deployed will not get ready",
+        "rollout-timeout": "an object that was deployed did not get ready in time",
         "run-active": "the run has not ended",
         "run-ended": "the run has ended, and a finished run never changes",
         "run-owned": "another process drives the run",
