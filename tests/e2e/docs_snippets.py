@@ -47,7 +47,7 @@ _VOLATILE = (
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z",  # times
     r"\b(?:\d+[dhm] ?)*\d+(?:\.\d+)?s\b",  # durations
     r"\b(?:\d+[dhms]){2,}\b|\b\d+[dhm](?= left| ago)",  # and what is left of them
-    r"(?:sha256:)?\b[0-9a-f]{12,64}\b",  # digests and commits
+    r"(?:sha256:)?\b[0-9a-f]{9,64}\b",  # digests and commits
     r"\b[\w.-]+@[\w.-]+ pid \d+",  # who drives a run
     r"\b[\w.-]+:\d+:\d+@[0-9a-f]+",  # processes
     r"\blocal:\w+",  # operating-system users
