@@ -312,7 +312,7 @@ class ApplyContract(DeployParts):
         assert self.read(context, "v1", "ConfigMap", "marked") is not None
         assert "kept ConfigMap/marked" in again.log_text
 
-    def test_a_stuck_finalizer_is_named(
+    def test_checklist_46_a_stuck_finalizer_is_named(
         self, context: FakeContext, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A prune waits for what is deleted; what does not go is named with what it waits for."""

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gennaker.errors import PermanentError
+from gennaker.errors import PermanentError, StageError
 from gennaker.stage import Succeeded
 from gennaker.testing import FakeContext
 from gennaker_stages.kubernetes.applying.deploy import Deploy
@@ -194,6 +194,26 @@ class TestBehindProxy(DeployParts):
             match=r"cannot apply Deployment/web: .*selector.*field is immutable.*1 fail",
         ):
             self.redeploy(context, changed)
+
+    def test_real_cluster_checklist_46_a_namespace_that_goes_is_told(
+        self, context: FakeContext, control_plane: ControlPlane
+    ) -> None:
+        """Nothing can be made in it any more: said at once, in the plan and by the deploy."""
+        self.deploy(context, CONFIG.format("c", "1"))
+        cluster: Cluster = context.connection
+        maps, namespace = cluster.find_resource("v1", "ConfigMap"), cluster.settings.namespace
+        held = {"metadata": {"finalizers": ["example.test/never"]}}
+        cluster.patch(maps, namespace, "c", held)
+        cluster.delete(cluster.find_resource("v1", "Namespace"), None, namespace)
+        bundle = CONFIG.format("c", "1") + CONFIG.format("d", "1")
+        told = f"create new content in namespace {namespace} because it is being terminated"
+        action, reason = self.plan(context, bundle)["ConfigMap/d"]
+        assert (action, told in reason) == ("refuse", True), reason
+        started = time.monotonic()
+        with pytest.raises(StageError, match=f"cannot apply ConfigMap/d: .*{told}"):
+            self.redeploy(context, bundle)
+        assert time.monotonic() - started < 10
+        cluster.patch(maps, namespace, "c", {"metadata": {"finalizers": None}})
 
     def test_real_cluster_checklist_47_an_edit_after_the_look_is_not_overwritten(
         self, context: FakeContext, monkeypatch: pytest.MonkeyPatch, control_plane: ControlPlane

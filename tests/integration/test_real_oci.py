@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,13 +12,17 @@ from urllib.request import urlopen
 import pytest
 
 from gennaker.errors import PermanentError, TemporaryError
-from gennaker.stage import Plan, Secret, Succeeded
+from gennaker.stage import Environment, Plan, Secret, Succeeded
 from gennaker.testing import FakeContext, StageContract
+from gennaker_stages.kubernetes.client.cluster import Cluster
+from gennaker_stages.kubernetes.deploy_stage import KubernetesDeploy
+from gennaker_stages.kubernetes.settings import KubernetesSettings
 from gennaker_stages.oci.image_stage import OciBuild
 from gennaker_stages.oci.layout import read_layout
 from gennaker_stages.registry.client import RegistryClient
 from gennaker_stages.registry.credentials import Credentials
 from gennaker_stages.registry.reference import parse_reference
+from tests.fixtures.control_plane import ControlPlane
 from tests.fixtures.docker_engine import BaseImage, DockerEngine
 from tests.fixtures.processes import find_free_port
 from tests.fixtures.registry import Registry
@@ -83,8 +88,45 @@ def test_real_registry_takes_the_password(
     assert registry_with_auth.password not in context.log_text
 
 
+def test_real_checklist_51_a_tag_that_moved_since_the_build_is_not_deployed(
+    context: StageContext, registry: Registry, control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    """What is deployed is the image that was built, by its digest, whoever pushes the tag after it."""
+    name = f"{registry.host}/oci/moved"
+    built = build(context, files={"/www": "www"}, tags=[f"{name}:1"], push=True)
+    context.write({"www/index.html": "somebody else's\n"})
+    build(context, files={"/www": "www"}, tags=[f"{name}:1"], push=True)
+    assert registry.read_manifest("oci/moved", "1")[0] != built["digest"]
+    settings = KubernetesSettings(
+        namespace="oci-moved", create_namespace=True, require_digests=True
+    )
+    cluster = Cluster(control_plane.kubeconfig, None, settings, project=tmp_path)
+    environment = Environment("staging", target="kubernetes", settings={"namespace": "oci-moved"})
+    deploy = FakeContext(tmp_path / "deploy", environment=environment, connection=cluster)
+    pod = {"image": f"{name}:1", "name": "web"}
+    labels = {"app": "web"}
+    body = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "web"},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [pod]}},
+        },
+    }
+    bundle = deploy.artifacts.put(json.dumps(body).encode())
+    with pytest.raises(
+        PermanentError, match="image-digest: "
+    ):  # a tag may be another image by then
+        KubernetesDeploy().run(KubernetesDeploy.Inputs(bundle=bundle), deploy)
+    inputs = KubernetesDeploy.Inputs(bundle=bundle, images={name: built["reference"]})
+    done = KubernetesDeploy().run(inputs, deploy.redeliver())
+    assert isinstance(done, Succeeded)
+    assert done.outputs["images"] == [f"{name}@{built['digest']}"]
+
+
 @pytest.mark.parametrize("password", [None, "wrong"])
-def test_real_registry_denies_others(
+def test_real_checklist_51_a_registry_denies_others(
     context: StageContext, registry_with_auth: Registry, password: str | None
 ) -> None:
     """Without a password, or with a wrong one, the error says what to do and shows none."""

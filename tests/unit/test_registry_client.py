@@ -129,7 +129,7 @@ def test_bytes_that_are_not_of_their_digest_are_refused(http_server: LocalServer
         (503, TemporaryError, "registry-unavailable"),
     ],
 )
-def test_a_registrys_words_are_told(
+def test_checklist_51_a_registrys_words_are_told(
     http_server: LocalServer, status: int, kind: type[StageError], code: str
 ) -> None:
     """What it says is in the message; whether to try again is in the type."""
