@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import commands, core, engine, growth, kubernetes
+from benchmarks import commands, core, engine, growth, kubernetes, rendering
 from benchmarks.measuring import compile_sources, describe_machine, make_rows, print_rows
 from benchmarks.results import make_table, write_part
 
@@ -17,6 +17,7 @@ SUITES = {
     "engine": engine.measure,
     "commands": commands.measure,
     "kubernetes": kubernetes.measure,
+    "rendering": rendering.measure,
     "growth": growth.measure,
     "core": core.measure,
 }

@@ -324,3 +324,49 @@ def test_two_teams_cannot_have_one_object(terminal: Terminal) -> None:
     assert "applied ConfigMap/search-routes" in deploy("search")
     (left,) = terminal.ask("plan", "shop", "--sandbox")["stages"][1:]
     assert {each["action"] for each in left["changes"]} == {"leave"}
+
+
+def serve_and_type(terminal: Terminal, *words: str) -> str:
+    """What a command of the walk-through says while its chart repository is served."""
+    done = terminal.type(sys.executable, "serve.py", *words)
+    return (done.stdout + done.stderr).decode()
+
+
+@in_example("helm-walkthrough")
+def test_the_helm_walkthrough_installs_upgrades_and_rolls_back(terminal: Terminal) -> None:
+    """Versions are found, values shown, the chart installed, upgraded by range and rolled back."""
+    terminal.type("gennaker", "validate")
+    run_web = ("gennaker", "run", "web", "--sandbox", "-p", "repository={url}")
+    said = serve_and_type(terminal, *run_web, "-p", "version=1.0.0")
+    assert "chart | versions: 2.0.0-rc.1, 1.1.0, 1.0.0" in said
+    assert "chart | # How many Pods." in said
+    installed = terminal.ask("status", "@last")["stages"]
+    assert installed["chart"]["outputs"]["values"]["replicas"] == 1
+    assert installed["render"]["outputs"]["version"] == "1.0.0"
+    assert installed["deploy"]["outputs"]["images"] == ["registry.test/web:1.0.0"]
+    serve_and_type(terminal, *run_web, "-p", "version=^1")
+    upgraded = terminal.ask("status", "@last")["stages"]
+    assert upgraded["render"]["outputs"]["version"] == "1.1.0"
+    assert upgraded["deploy"]["outputs"]["images"] == ["registry.test/web:1.1.0"]
+    terminal.type("gennaker", "rollback", "--environment", "home", "--to", "web-1")
+    back = terminal.ask("status", "@last")["stages"]
+    assert back["deploy"]["outputs"]["images"] == ["registry.test/web:1.0.0"]
+
+
+@in_example("kustomize")
+def test_real_kustomize_overlays_are_deployed(terminal: Terminal, kubectl_binary: Path) -> None:
+    """Each overlay's own replicas and settings arrive in its environment."""
+    terminal.environment["PATH"] = f"{BIN}:{kubectl_binary.parent}:/usr/bin:/bin"
+    terminal.type("gennaker", "validate")
+    terminal.type("gennaker", "run", "web", "--sandbox")
+    stages = terminal.ask("status", "@last")["stages"]
+    assert {name: each["outcome"] for name, each in stages.items()} == {
+        "build_staging": "succeeded",
+        "staging": "succeeded",
+        "build_production": "succeeded",
+        "production": "succeeded",
+    }
+    settings = {
+        stages[name]["outputs"]["objects"][0] for name in ("build_staging", "build_production")
+    }
+    assert len(settings) == 2, "the settings differ, so their names do"

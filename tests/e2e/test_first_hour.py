@@ -302,9 +302,17 @@ def write_kubeconfig(desk: Desk, *, context: str, server: str) -> None:
 
 
 def test_no_cluster_is_told(tmp_path: Path) -> None:
-    """No kubeconfig, no such context, nobody at the server's address: each with its advice."""
+    """No kubeconfig, no such context, nobody at the server's address: each with its advice.
+
+    The first stage that asks the cluster says so: the render, unless it is told the version.
+    """
     desk = write_chart(make_desk(tmp_path, CLUSTER))
     kubeconfig = str(desk.folder / "kubeconfig")
+    said = desk.call("run", "demo", KUBECONFIG=kubeconfig)
+    assert said.code == 7
+    assert "render: errored" in said.err
+    assert tell_outcomes(desk.view()) == {"render": "errored", "deploy": "skipped"}
+    desk.write(DEPLOY.replace("chart: chart", "chart: chart, kube_version: 1.33.0"))
     said = desk.call("run", "demo", KUBECONFIG=kubeconfig)
     assert said.code == 7
     assert "deploy: errored" in said.err

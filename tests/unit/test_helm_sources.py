@@ -390,7 +390,7 @@ def test_dependencies_from_nowhere_are_refused(
         ({"chart": "oci://r.test/a", "repository": "https://x.test"}, "is not for a chart whose"),
         (
             {"chart": "a", "repository": "oci://r.test"},
-            "write a registry as chart: oci://HOST/PATH",
+            "a registry is written as chart: oci://HOST/PATH",
         ),
     ],
 )

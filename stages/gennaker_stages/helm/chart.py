@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -102,12 +103,17 @@ def is_vendored(folder: Path, name: str) -> bool:
 
 
 def read_mapping(path: Path, shown: str) -> dict[str, Any]:
-    """Return the mapping that a YAML file holds, empty for an empty file.
+    """Return the mapping that a YAML file holds, empty for an empty file; it is not to be changed.
 
     Raises:
         PermanentError: code ``helm-chart``.
     """
-    content = path.read_bytes()
+    return _parse(path.read_bytes(), shown)
+
+
+@lru_cache(maxsize=64)
+def _parse(content: bytes, shown: str) -> dict[str, Any]:
+    """Parse a file's content; each is looked at several times, and rendered again and again."""
     if not content.strip():
         return {}
     try:

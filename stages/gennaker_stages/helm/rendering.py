@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import sys
 import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +59,18 @@ def render_chart(request: RenderRequest, limits: RenderLimits | None = None) -> 
             or what is no object; ``helm-missing`` without Helm.
     """
     bounds = limits or bounded.LIMITS
-    if importlib.util.find_spec("helm_python") is not None:
+    if _has_library():
         return _render_in_worker(request, bounds)
     return _render_by_command(request, bounds)
+
+
+def _has_library() -> bool:
+    return sys.modules.get("helm_python", True) is not None and _is_installed()
+
+
+@cache
+def _is_installed() -> bool:
+    return importlib.util.find_spec("helm_python") is not None
 
 
 def _render_in_worker(request: RenderRequest, limits: RenderLimits) -> list[Document]:

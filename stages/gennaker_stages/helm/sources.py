@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from gennaker.errors import PermanentError
 from gennaker.paths import join_inside
@@ -22,6 +22,15 @@ _OCI = "oci://"
 _HTTP = ("http://", "https://")
 
 
+def _check_repository(url: str) -> str:
+    if not url.startswith((*_HTTP, "<unknown:")):
+        raise ValueError(
+            f"{url!r} does not begin with http:// or https://; a registry is written as "
+            "chart: oci://HOST/PATH"
+        )
+    return url
+
+
 class ChartInputs(StageInputs):
     """Which chart."""
 
@@ -29,7 +38,7 @@ class ChartInputs(StageInputs):
         description="Folder or .tgz of the chart, relative to the project root; its name in "
         "'repository'; or 'oci://HOST/PATH'"
     )
-    repository: str | None = Field(
+    repository: Annotated[str, AfterValidator(_check_repository)] | None = Field(
         default=None, description="Chart repository, the address of the folder with index.yaml"
     )
     version: str = Field(
@@ -47,15 +56,10 @@ class ChartInputs(StageInputs):
 
     @model_validator(mode="after")
     def _check_place(self) -> Self:
-        if self.repository is not None:
-            if self.chart.startswith(_OCI):
-                raise ValueError("'repository' is not for a chart whose name is an address already")
-            if not self.repository.startswith((*_HTTP, "<unknown:")):
-                raise ValueError(
-                    f"repository {self.repository!r} does not begin with http:// or https://; "
-                    "write a registry as chart: oci://HOST/PATH"
-                )
-        elif not self.is_fetched and (self.version or self.digest or self.credentials):
+        if self.repository is not None and self.chart.startswith(_OCI):
+            raise ValueError("'repository' is not for a chart whose name is an address already")
+        is_known = not any(each in self.chart for each in ("${{", "<unknown:"))
+        if is_known and not self.is_fetched and (self.version or self.digest or self.credentials):
             raise ValueError(
                 "'version', 'digest' and 'credentials' are for a chart that is fetched: "
                 "give 'repository', or 'oci://HOST/PATH' as the chart"
