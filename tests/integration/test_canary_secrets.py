@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.fixtures.chart_repository import ChartServer
 from tests.fixtures.docker_engine import BaseImage, DockerEngine
 from tests.fixtures.http_server import Answer, Asked, LocalServer
 from tests.fixtures.registry import PASSWORD, USERNAME, Registry
@@ -415,6 +416,53 @@ def test_http_requests_give_no_secret_away(
         "header_lines": ("errored", "http-header"),
         "header_url": ("succeeded", None),
         "refused": ("errored", "http-refused"),
+    }
+    search(project, canaries)
+
+
+def test_charts_give_no_secret_away(
+    tmp_path: Path, canaries: Canaries, http_server: LocalServer
+) -> None:
+    """Passwords of chart repositories: right and wrong, of charts and of dependencies."""
+    charts = ChartServer(http_server)
+    charts.add("1.0.0")
+    charts.password = canaries.values["plain"]
+
+    def chart(name: str, uses: str, secret: str) -> str:
+        credentials = f"{{username: ann, password: '${{{{ secrets.{secret} }}}}'}}"
+        return (
+            f"  {name}:\n    uses: {uses}\n    with: {{chart: web, repository: '{charts.url}', "
+            f"credentials: {credentials}}}\n"
+        )
+
+    dependent = (
+        f"  app:\n    uses: helm.template\n    with: {{chart: app, dependency_credentials: "
+        f"{{'{charts.url}': {{username: ann, password: '${{{{ secrets.plain }}}}'}}}}}}\n"
+    )
+    project = make_project(
+        tmp_path,
+        canaries,
+        chart("right", "helm.template", "plain")
+        + chart("wrong", "helm.template", "url")
+        + chart("values", "helm.values", "plain")
+        + chart("no_values", "helm.values", "quoted")
+        + dependent,
+    )
+    (project.root / "app").mkdir()
+    (project.root / "app" / "Chart.yaml").write_text(
+        "apiVersion: v2\nname: app\nversion: 1.0.0\n"
+        f"dependencies: [{{name: web, version: ^1, repository: '{charts.url}'}}]\n"
+    )
+    with Watch(canaries, project.state, project.temporary) as watch:
+        code, _, err = project.call("run", "p")
+    assert code == 7, err
+    assert watch.seen == set()
+    assert read_stages(project) == {
+        "right": ("succeeded", None),
+        "wrong": ("errored", "helm-repository"),
+        "values": ("succeeded", None),
+        "no_values": ("errored", "helm-repository"),
+        "app": ("succeeded", None),
     }
     search(project, canaries)
 
