@@ -140,13 +140,13 @@ class Operations:
         """Apply a ``json``, ``merge`` or ``strategic`` patch."""
 
         def function(obj: Object) -> Any:
+            options.patch = Patch(form, patch, obj)
             if form == "json":
                 return patches.apply_json_patch(obj, patch)
             if form == "strategic":
                 return patches.strategic_merge(obj, patch, resource.type)
             return patches.merge_patch(obj, patch)
 
-        options.patch = Patch(form, patch)
         return self.change(resource, namespace, name, function, options)
 
     def apply(

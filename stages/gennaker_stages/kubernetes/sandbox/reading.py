@@ -27,11 +27,12 @@ class Patch:
     """A patch that is being applied: its form and what it says.
 
     The form is ``json``, ``merge``, ``strategic`` or ``apply``; of the last, ``content`` is how messages
-    name the object.
+    name the object. ``live`` is what it is applied to.
     """
 
     form: str
     content: Any
+    live: Any = None
 
     def refuse(self, why: str, patched: Object) -> ApiProblem:
         """Return the answer to a patch that does not give an object of its kind."""
@@ -43,17 +44,22 @@ class Patch:
             )
             return ApiProblem(500, "", text)
         if self.form == "strategic":
-            shown = show_value(_drop_nulls(self.content))
+            shown = show_value(_drop_nulls(self.content, self.live))
         else:
             shown = json.dumps(patched, separators=(",", ":"))
         return invalid("", "", "", [Cause.wrong("patch", shown, why)])
 
 
-def _drop_nulls(value: Any) -> Any:
-    """Return a patch as the server has it when it prints it: what it takes away is done."""
-    if isinstance(value, dict):
-        return {key: _drop_nulls(inner) for key, inner in value.items() if inner is not None}
-    return value
+def _drop_nulls(patch: Any, live: Any) -> Any:
+    """Return a patch as the server prints it: without the nulls of maps that were not there."""
+    if not isinstance(patch, dict):
+        return patch
+    there = live if isinstance(live, dict) else {}
+    return {
+        key: _drop_nulls(value, there.get(key))
+        for key, value in patch.items()
+        if value is not None or live is there
+    }
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from .decode import Findings, clone, empty
+from .problems import ApiProblem
 from .resources import Resource
 
 __all__ = [
@@ -222,14 +223,23 @@ def _drop_outside(old: Object, new: Object) -> None:
 
 
 def _keep_node_ports(old: Object, new: Object) -> None:
-    if new["spec"].get("type") not in ("NodePort", "LoadBalancer"):
+    """Give a port without a node port the one that the port of its name had.
+
+    Raises:
+        ApiProblem: 500 as the real server does, when two ports get the same.
+    """
+    if not (_is_outside(old["spec"]) and _is_outside(new["spec"])):
         return
-    known = {
-        (port.get("port"), port.get("protocol")): port["nodePort"]
-        for port in old["spec"].get("ports", [])
-        if port.get("nodePort")
-    }
-    for port in new["spec"].get("ports", []):
-        kept = known.get((port.get("port"), port.get("protocol")))
-        if kept and not port.get("nodePort"):
+    known = {port.get("name"): port.get("nodePort") for port in old["spec"].get("ports", [])}
+    ports = new["spec"].get("ports", [])
+    used = {port.get("nodePort") for port in ports}
+    for port in ports:
+        kept = known.get(port.get("name"))
+        if kept and not port.get("nodePort") and kept not in used:
             port["nodePort"] = kept
+    seen = set()
+    for port in ports:
+        place = (port.get("protocol"), port.get("nodePort"))
+        if place in seen and place[1]:
+            raise ApiProblem(500, "", f"duplicate nodePort: {{{place[0]} {place[1]}}}")
+        seen.add(place)
