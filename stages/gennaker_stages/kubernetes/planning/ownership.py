@@ -17,10 +17,12 @@ from gennaker_stages.kubernetes.bundle.objects import key_of, name_of
 from gennaker_stages.kubernetes.bundle.versions import VERSION_OF
 from gennaker_stages.kubernetes.client.cluster import FIELD_MANAGER
 from gennaker_stages.kubernetes.inventory.applyset import PART_OF_LABEL
+from gennaker_stages.kubernetes.operations.base import OPERATOR
 from gennaker_stages.kubernetes.planning.difference import join_path, name_items, strip_object
 
 __all__ = ["declare_object", "find_owners", "name_owners", "read_thing"]
 
+_OURS = frozenset({FIELD_MANAGER, OPERATOR})
 Object = Mapping[str, Any]
 Owned = Sequence[tuple[Owner, Mapping[str, Any]]]
 """Who owns something of a value, each with what of it: a ``fieldsV1`` tree; an empty one is all."""
@@ -65,7 +67,7 @@ def _find_other(path: str, fields: Iterable[LiveField]) -> Owner | None:
         owner
         for field in fields
         if field.path.startswith(path) and field.path[len(path) : len(path) + 1] in ("", ".", "[")
-        if not any(each.ours for each in field.owners)
+        if not any(each.name == FIELD_MANAGER for each in field.owners)
         for owner in field.owners
     ]
     return max(found, key=lambda each: each.at or "", default=None)
@@ -82,7 +84,7 @@ def _make_key(body: Object, namespace: str) -> str:
 
 def _read_owner(entry: Mapping[str, Any]) -> Owner:
     manager = str(entry.get("manager"))
-    return Owner(manager, entry.get("time"), ours=manager == FIELD_MANAGER)
+    return Owner(manager, entry.get("time"), ours=manager in _OURS)
 
 
 def _walk(body: Object, owned: Owned) -> Iterator[LiveField]:
