@@ -133,6 +133,13 @@ class TestEnds:
         bench.succeed("b")
         assert not [each for each in bench.commands if isinstance(each, c.CleanUp)]
 
+    @pytest.mark.parametrize(("asked", "waits"), [(0.25, 0.25), (0.0, 0.0), (-5.0, 0.0)])
+    def test_a_stage_says_when_it_is_tried_again(self, asked: float, waits: float) -> None:
+        """To the fraction of a second; a moment that has passed is now."""
+        bench = Bench.start({"stages": {"a": {"uses": "work", "retry": 1}}})
+        bench.error("a", delay=asked)
+        assert bench.last(e.AttemptEnded).retry_at == bench.now + waits
+
     def test_a_question_is_withdrawn_before_who_asked_ends(self) -> None:
         """In this order in the journal, as it came about."""
         bench = Bench.start({"stages": {"a": {"uses": "ask"}, "b": WORK}})
@@ -231,6 +238,19 @@ class TestPeople:
         assert bench.last(e.ApprovalDecided).gate == "go[1]/1"
         bench.approve("go")
         assert bench.last(e.ApprovalDecided).gate == "go[0]/1"
+
+    def test_who_waits_is_meant_before_who_is_only_shown(self) -> None:
+        """One instance waits for its environment; the other is in a question that a stage before asks."""
+        deploy = {"uses": "deploy", "environment": "${{ matrix.e }}"}
+        many = {**deploy, "matrix": {"e": ["staging", "production"], "max_parallel": 1}}
+        stages = {"first": {"uses": "deploy", "environment": "production"}, "many": many}
+        rules = {"approvers": ["local:*"], "required": 1, "self": True, "expires": 60.0}
+        names = ("staging", "production")
+        asked = {name: m.EnvironmentFacts(name, approval=rules) for name in names}
+        bench = Bench.start({"stages": stages}, environments=asked)
+        bench.approve("many")
+        assert bench.last(e.ApprovalDecided).gate == "@staging/1"
+        assert set(bench.deliveries) == {"many[0]"}
 
     def test_open_questions_are_named(self) -> None:
         """An environment's by a stage of its subject."""

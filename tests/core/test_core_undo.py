@@ -40,6 +40,16 @@ def test_a_failed_stage_is_put_back_with_its_own_inputs_and_record() -> None:
     bench.check_replay()
 
 
+def test_what_is_in_no_environment_can_be_put_back() -> None:
+    """A stage that changes something elsewhere needs no lock, and is undone as any other."""
+    bench = Bench.start({"stages": {"tag": {"uses": "work", "on_failure": "undo"}}})
+    bench.record("tag")
+    bench.fail("tag")
+    assert bench.deliveries["undo:tag"].environment is None
+    bench.succeed("undo:tag")
+    assert bench.outcome("undo:tag") == "succeeded"
+
+
 def test_an_undo_that_fails_makes_it_worse() -> None:
     """A run whose putting back could not be done has errored, not only failed."""
     bench = Bench.start(ONE)
