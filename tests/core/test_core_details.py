@@ -140,6 +140,28 @@ class TestEnds:
         bench.error("a", delay=asked)
         assert bench.last(e.AttemptEnded).retry_at == bench.now + waits
 
+    def test_the_back_off_grows_by_its_factor(self) -> None:
+        """Between half and all of it after the first, twice that after the second."""
+        rule = {"limit": 2, "delay": "8s", "factor": 2, "max_delay": "1h"}
+        bench = Bench.start({"stages": {"a": {"uses": "work", "retry": rule}}})
+        for longest in (8.0, 16.0):
+            bench.error("a")
+            waits = bench.last(e.AttemptEnded).retry_at - bench.now
+            assert longest / 2 <= waits <= longest
+            bench.pass_time(waits)
+
+    def test_the_back_off_is_spread_over_all_of_its_half(self) -> None:
+        """Stages that fail together do not come back together."""
+        names = [f"s{number}" for number in range(30)]
+        rule = {"limit": 1, "delay": "8s"}
+        bench = Bench.start({"stages": {name: {"uses": "work", "retry": rule} for name in names}})
+        waits = []
+        for name in names:
+            bench.error(name)
+            waits.append(bench.last(e.AttemptEnded).retry_at - bench.now)
+        assert 4.0 <= min(waits) < 4.5
+        assert 7.5 < max(waits) <= 8.0
+
     def test_a_question_is_withdrawn_before_who_asked_ends(self) -> None:
         """In this order in the journal, as it came about."""
         bench = Bench.start({"stages": {"a": {"uses": "ask"}, "b": WORK}})

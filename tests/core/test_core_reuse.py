@@ -99,6 +99,17 @@ def change(stage: str, **keys: Any) -> dict[str, Any]:
     return {**BASE, "stages": {**BASE["stages"], stage: {**found, **keys}}}
 
 
+def test_a_reused_deploy_that_is_not_the_last_any_more_is_outdated() -> None:
+    """Also when nothing but deploys was taken over."""
+    taken = {"outcome": "succeeded", "outputs": {}, "run": "shop-1"}
+    taken["deploys"] = [{"environment": "staging", "instance": "stage"}]
+    stages = {"stage": {"uses": "deploy", "environment": "staging"}}
+    bench = Bench.start({"stages": stages}, reused={"stage": taken}, adopt=False)
+    facts = bench.run.facts
+    assert find_outdated(facts, {"staging": ("shop-1", "stage")}.get) == {}
+    assert list(find_outdated(facts, {"staging": ("shop-3", "stage")}.get)) == ["stage"]
+
+
 def test_what_did_not_succeed_runs_again_and_why_is_told() -> None:
     """Whatever happened to a stage has its word; in a run that was given up some never ended."""
     stages = {
