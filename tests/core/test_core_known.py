@@ -72,6 +72,7 @@ class TestEnvironmentsAtStart:
         bench.record("a")
         bench.fail("a")
         assert bench.run.facts.locks["staging"].state == "held"
+        assert "lock.released" not in bench.types()
         bench.succeed("undo:a")
         assert bench.run.facts.locks == {}
 
