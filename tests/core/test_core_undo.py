@@ -233,15 +233,16 @@ def test_a_rollback_is_a_run_with_given_values_that_asks_and_locks() -> None:
 
 
 def test_a_stage_can_be_made_again_with_the_settings_of_now() -> None:
-    """Without a record the given inputs are deployed again, where the environment is now."""
+    """Without a record the given inputs are deployed again, as the stage they were of, where it is now."""
     facts = m.EnvironmentFacts("staging", variables={"now": True})
     bench = Bench.start(
         {"stages": {"web": {"uses": "deploy", "environment": "staging"}}},
         environments={"staging": facts},
         rollback_of="shop-1",
-        preset={"web": _preset("web")},
+        preset={"web": _preset("web", stage="deploy")},
     )
     assert bench.deliveries["web"].undoes is None
+    assert bench.deliveries["web"].stage == "deploy"
     resolved = bench.last(StageResolved)
     assert resolved.inputs == {"image": "web"}
     assert resolved.environment["variables"] == {"now": True}

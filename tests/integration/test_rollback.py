@@ -202,3 +202,20 @@ def test_a_run_that_goes_on_is_not_rolled_back(engine):
         engine.find_rollback(run_id)
     assert caught.value.code == "run-active"
     assert caught.value.hint == "end it with 'gennaker cancel shop-1'"
+
+
+def test_an_instance_of_a_matrix_is_made_again_as_the_stage_it_was_of(tmp_path):
+    """What a deploy made is known by its stage, so the stage that stands for it is called the same."""
+    pipeline = (
+        "name: shop\nstages:\n  web:\n    uses: t.switch\n    environment: staging\n"
+        "    matrix: {name: [a, b]}\n"
+        f"    with: {{file: '{tmp_path}/${{{{ matrix.name }}}}', content: one}}\n"
+    )
+    write_project(tmp_path, pipeline, SETTINGS)
+    engine = open_engine(tmp_path)
+    engine.drive(start_run(engine))
+    rollback = engine.find_rollback("shop-1", environment="staging", again=True)
+    assert set(rollback.definition.stages) == {"web-i0", "web-i1"}
+    assert {each["stage"] for each in rollback.preset.values()} == {"web"}
+    assert engine.drive(engine.create_rollback(rollback, actor="local:eve")).outcome == "succeeded"
+    engine.close()

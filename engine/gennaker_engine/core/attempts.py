@@ -100,7 +100,8 @@ def make_delivery(run: RunState, instance: Instance) -> Deliver:
     assert instance.inputs is not None
     return Deliver(
         instance=instance.id,
-        stage=plan.id,
+        # A rollback's stage stands for one of another run, which what it made is known by.
+        stage=run.created.preset.get(plan.id, {}).get("stage", plan.id),
         uses=plan.uses,
         attempt=instance.attempt,
         delivery=instance.delivery,

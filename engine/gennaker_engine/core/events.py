@@ -62,8 +62,8 @@ class RunCreated(Event):
     rollback_of: str | None = None
     """The run whose changes are put back, or whose deploys are made again."""
     preset: Mapping[str, Json] = field(default_factory=dict)
-    """Stage id to ``{inputs, environment, effect, before}`` that are given and not evaluated: those of
-    a stage of ``rollback_of``. With ``before`` it puts back, without it deploys again."""
+    """Stage id to ``{stage, inputs, environment, effect, before}`` that are given and not evaluated:
+    those of ``stage`` of ``rollback_of``. With ``before`` it puts back, without it deploys again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from gennaker.errors import ExpressionError
 from gennaker_engine.core.blueprint import StagePlan
 from gennaker_engine.core.matrix import expand_matrix
 from gennaker_engine.core.messages import EnvironmentFacts
-from gennaker_engine.core.resolve import Resolved, find_before, find_resolved
+from gennaker_engine.core.resolve import Resolved, find_resolved
 from gennaker_engine.core.scope import make_scope
 from gennaker_engine.core.state import Gate, Instance, RunState
 from gennaker_engine.core.turn import Turn
@@ -91,13 +91,14 @@ def describe_entry(
 ) -> dict[str, Json]:
     """Return how a subject tells one stage: id, type, inputs, environment as written.
 
-    One that puts back has ``before`` too, the artifact of what was there.
+    One of a rollback has ``stage`` too, which it stands for, and ``before``, the artifact of what was
+    there, when it puts back.
     """
     inputs, environment, _effect = resolved
     target = None if environment is None else {name: environment[name] for name in _AS_WRITTEN}
     entry = {"id": identifier, "uses": plan.uses, "inputs": inputs, "environment": target}
-    before = find_before(run, plan)
-    return entry if before is None else {**entry, "before": before}
+    preset = run.created.preset.get(plan.id, {})
+    return {**entry, **{name: preset[name] for name in ("stage", "before") if name in preset}}
 
 
 def find_entry(run: RunState, gate: Gate, identifier: str) -> Mapping[str, Json]:

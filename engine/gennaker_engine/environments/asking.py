@@ -42,6 +42,7 @@ def ask_stage(engine: Engine, deployed: Deployed, question: Ask[T]) -> T:
         "uses": run.facts.stages[instance.stage].plan.uses,
         "inputs": instance.inputs or {},
         "environment": instance.environment,
+        "stage": run.created.preset.get(instance.stage, {}).get("stage"),
     }
     services, facts = engine.make_services(), describe_facts(run)
     return ask(services, facts, engine.project.root, entry, question)

@@ -255,6 +255,7 @@ class _Planner:
             "inputs": command.inputs,
             "environment": environment,
             "before": command.undoes,
+            "stage": command.stage,
         }
         planned = plan_stage(self._services, self._facts, self._services.project, entry)
         if where is not None:

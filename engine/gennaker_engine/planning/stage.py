@@ -77,10 +77,11 @@ class StagePlanContext:
         uses: str,
         instance: str,
         source: Path,
+        stage: str | None = None,
     ) -> None:
         self.run = run
         self.instance = instance
-        self.stage = instance.partition("[")[0]
+        self.stage = stage or instance.partition("[")[0]
         self.environment = environment
         self.project: Path = services.project
         self.source = source
@@ -108,7 +109,8 @@ def plan_stage(
         run: the run it is or would be of.
         source: the tree it would read.
         entry: ``{id, uses, inputs, environment}`` as in an approval's subject, secrets and unknown
-            values as marks; with ``before``, the artifact of what it would put back.
+            values as marks; with ``before``, the artifact of what it would put back; with ``stage``,
+            the stage of another run that it stands for.
     """
     name, inputs = entry["id"], entry["inputs"]
     outputs: Mapping[str, Json] = {}
@@ -164,7 +166,10 @@ def _make_context(
 ) -> StagePlanContext:
     where = read_environment(entry["environment"])
     uses, name = entry["uses"], entry["id"]
-    return StagePlanContext(services, run, where, uses=uses, instance=name, source=source)
+    stage = entry.get("stage")
+    return StagePlanContext(
+        services, run, where, uses=uses, instance=name, source=source, stage=stage
+    )
 
 
 def _read_inputs(kind: type[Stage], inputs: Mapping[str, Json]) -> StageInputs:

@@ -173,7 +173,12 @@ def _make(run: Run, title: str, chosen: list[Instance], *, undo: bool) -> Rollba
             timeout=blueprint.definition.timeout_of(written),
             retry=blueprint.definition.retry_of(written),
         )
-        given = {"inputs": each.inputs, "environment": each.environment, "effect": each.effect}
+        given = {
+            "stage": each.stage,
+            "inputs": each.inputs,
+            "environment": each.environment,
+            "effect": each.effect,
+        }
         preset[names[each.id]] = {**given, "before": each.before} if undo else given
     definition = PipelineDefinition(name=run.created.pipeline, stages=stages)
     return Rollback(run, title, definition, preset)

@@ -77,7 +77,8 @@ def history_command(
 
     check_environment(settings, environment)
     found = list_history(settings.open_engine(), environment, sandbox=sandbox, limit=limit)
-    _print(settings.console, found, form, empty=f"nothing was deployed to {environment!r}")
+    empty = f"nothing was deployed to {environment!r}{_tell_other(sandbox=sandbox)}"
+    _print(settings.console, found, form, empty=empty)
     return SUCCEEDED
 
 
@@ -101,7 +102,7 @@ def diff_command(settings: Settings, *, environment: str, sandbox: bool, form: s
         items = {"environment": environment, "stages": [each.to_data() for each in drift]}
         print_data(console, form, "EnvironmentDiff", items)
     elif not drift:
-        console.err(f"nothing was deployed to {environment!r}")
+        console.err(f"nothing was deployed to {environment!r}{_tell_other(sandbox=sandbox)}")
     else:
         _tell_drift(console, drift)
     if any(each.error for each in drift):
@@ -129,12 +130,18 @@ def _tell_drift(console: Console, drift: Sequence[StageDrift]) -> None:
                 console.out(f"    {line}")
 
 
+def _tell_other(*, sandbox: bool) -> str:
+    """Return where else to look: what runs on the sandbox did is told apart."""
+    return "" if sandbox else "; what runs with --sandbox did is told with --sandbox"
+
+
 def _list(settings: Settings, *, sandbox: bool, form: str) -> int:
     from gennaker_engine.cli.reading import has_state
     from gennaker_engine.environments.deployed import list_current
 
     found = list_current(settings.open_engine(), sandbox=sandbox) if has_state(settings) else []
-    _print(settings.console, found, form, empty="nothing was deployed yet", first="environment")
+    empty = f"nothing was deployed yet{_tell_other(sandbox=sandbox)}"
+    _print(settings.console, found, form, empty=empty, first="environment")
     return SUCCEEDED
 
 
