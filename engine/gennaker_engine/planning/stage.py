@@ -74,20 +74,18 @@ class StagePlanContext:
         run: RunFacts,
         environment: Environment | None,
         *,
-        uses: str,
-        instance: str,
+        entry: Mapping[str, Json],
         source: Path,
-        stage: str | None = None,
     ) -> None:
         self.run = run
-        self.instance = instance
-        self.stage = stage or instance.partition("[")[0]
+        self.instance: str = entry["id"]
+        self.stage: str = entry.get("stage") or self.instance.partition("[")[0]
         self.environment = environment
         self.project: Path = services.project
         self.source = source
         self.artifacts: ArtifactStore = services.artifacts
         self._services = services
-        self._uses = uses
+        self._uses: str = entry["uses"]
 
     @property
     def cache(self) -> Path:
@@ -165,11 +163,7 @@ def _make_context(
     services: Services, run: RunFacts, source: Path, entry: Mapping[str, Json]
 ) -> StagePlanContext:
     where = read_environment(entry["environment"])
-    uses, name = entry["uses"], entry["id"]
-    stage = entry.get("stage")
-    return StagePlanContext(
-        services, run, where, uses=uses, instance=name, source=source, stage=stage
-    )
+    return StagePlanContext(services, run, where, entry=entry, source=source)
 
 
 def _read_inputs(kind: type[Stage], inputs: Mapping[str, Json]) -> StageInputs:
