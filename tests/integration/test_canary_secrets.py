@@ -431,7 +431,7 @@ def test_charts_give_no_secret_away(
     def chart(name: str, uses: str, secret: str) -> str:
         credentials = f"{{username: ann, password: '${{{{ secrets.{secret} }}}}'}}"
         return (
-            f"  {name}:\n    uses: {uses}\n    with: {{chart: web, repository: '{charts.url}', "
+            f"  {name}:\n    {uses}\n    with: {{chart: web, repository: '{charts.url}', "
             f"credentials: {credentials}}}\n"
         )
 
@@ -442,10 +442,10 @@ def test_charts_give_no_secret_away(
     project = make_project(
         tmp_path,
         canaries,
-        chart("right", "helm.template", "plain")
-        + chart("wrong", "helm.template", "url")
-        + chart("values", "helm.values", "plain")
-        + chart("no_values", "helm.values", "quoted")
+        chart("right", "uses: helm.template", "plain")
+        + chart("wrong", "uses: helm.template", "url")
+        + chart("values", "uses: helm.values", "plain")
+        + chart("no_values", "uses: helm.values", "quoted")
         + dependent,
     )
     (project.root / "app").mkdir()

@@ -492,11 +492,8 @@ def test_resuming_all_leaves_out_the_damaged_run(tmp_path: Path) -> None:
     assert read_run(project, "p-2")["outcome"] == "succeeded"
 
 
-@pytest.mark.parametrize("damaged", [1, 2])
-def test_a_damaged_run_in_a_queue_is_named_to_who_waits_behind_it(
-    tmp_path: Path, damaged: int
-) -> None:
-    """Whether it holds the place or is given it: others end, say what they wait for, can be cancelled."""
+def damage_in_queue(tmp_path: Path, damaged: int) -> Project:
+    """Leave three runs of one group, of which the second and third wait, and damage one of them."""
     project = make_project(tmp_path, stage("well") + "  ask: {uses: approval, needs: well}\n")
     file = project.root / "pipelines" / "p.yaml"
     file.write_text(file.read_text() + "concurrency: {group: g}\n")
@@ -506,16 +503,29 @@ def test_a_damaged_run_in_a_queue_is_named_to_who_waits_behind_it(
     with state:
         state.execute("UPDATE events SET data = '{' WHERE sequence = 2 AND run_key = ?", [damaged])
     state.close()
-    if damaged == 2:
-        code, _, err = project.call("approve", "p-1", "ask")
-        assert code == 0, err
-        assert read_run(project, "p-1")["outcome"] == "succeeded"
+    return project
+
+
+def test_a_damaged_run_that_holds_a_place_is_named_to_who_waits_behind_it(tmp_path: Path) -> None:
+    """Others say what they wait for, and can be cancelled."""
+    project = damage_in_queue(tmp_path, 1)
     code, out, err = project.call("status", "p-3")
     assert code == 0, err
-    assert f"waits in group g behind p-{damaged} " in out
+    assert "waits in group g behind p-1 " in out
     code, _, err = project.call("cancel", "p-3")
     assert code == 0, err
     assert read_run(project, "p-3")["outcome"] == "aborted"
+
+
+def test_a_damaged_run_that_waits_is_passed_over(tmp_path: Path) -> None:
+    """Nobody drives it, so the place that comes free is given to the run behind it."""
+    project = damage_in_queue(tmp_path, 2)
+    code, _, err = project.call("approve", "p-1", "ask")
+    assert code == 0, err
+    assert read_run(project, "p-1")["outcome"] == "succeeded"
+    code, _, err = project.call("resume", "p-3", "--detach-on-wait")
+    assert code == 6, err
+    assert read_run(project, "p-3")["stages"]["well"]["outcome"] == "succeeded"
 
 
 # Plugins ----------------------------------------------------------------------------------------
