@@ -464,7 +464,7 @@ def test_checklist_62_a_bad_row_concerns_its_run_alone(tmp_path: Path, kind: str
     state.close()
     asked = [("status", "p-1", "-o", "json"), ("resume", "p-1")]
     if kind in ("garbage", "unknown"):
-        asked += [(word, "p-1") for word in ("status", "events", "graph", "cancel")]
+        asked += [(word, "p-1") for word in ("status", "events", "graph")]
         asked += [("approve", "p-1", "ask")]
     for words in asked:
         code, out, err = project.call(*words)

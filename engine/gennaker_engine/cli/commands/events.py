@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gennaker_engine.cli.exit_codes import ERRORED, SUCCEEDED
@@ -53,7 +54,21 @@ def events_command(settings: Settings, run: str, form: str) -> int:
         for each, (event, told) in zip(stored, entries, strict=True):
             at = tell_time(event.at) if event else "-" * len("2026-01-01T00:00:00Z")
             console.out(f"{console.paint(f'{at}  {each.sequence:>{size}}', 'dim')}  {told}")
-    return SUCCEEDED if all(event is not None for event, _ in entries) else ERRORED
+    return _tell_damage(settings, row.run, stored)
+
+
+def _tell_damage(settings: Settings, run: str, stored: Sequence[StoredEvent]) -> int:
+    """Say on stderr what cannot be read, and return the exit code."""
+    from gennaker_engine.cli.render.problems import render_problems
+    from gennaker_engine.journal.decoding import decode_stored
+    from gennaker_engine.journal.errors import StateError
+
+    try:
+        decode_stored(stored, run)
+    except StateError as error:
+        settings.console.err(render_problems([error.problem], settings.console))
+        return ERRORED
+    return SUCCEEDED
 
 
 def _read(stored: StoredEvent, run: str) -> tuple[Event | None, str]:
