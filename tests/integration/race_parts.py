@@ -89,6 +89,10 @@ class Process:
         assert self.run is not None
         return self.run
 
+    def has_driver(self, _run: str) -> bool:
+        """Somebody always drives the run of a race, or is about to."""
+        return True
+
     def is_driven(self, _run: str) -> bool:
         """A grant is told to it at once."""
         return True

@@ -488,7 +488,7 @@ def test_deploys_give_no_secret_away(tmp_path: Path, canaries: Canaries) -> None
     def deploy(name: str, bundle: str, more: str) -> str:
         return (
             f"  {name}:\n    uses: kubernetes.deploy\n    environment: staging\n    timeout: 4s\n"
-            f"    with: {{bundle: '${{{{ stages.bundles.outputs.{bundle} }}}}', {more}}}\n"
+            f"    with: {{bundle: '${{{{ stages.bundles.outputs.{bundle} }}}}', set: it, {more}}}\n"
         )
 
     project = make_project(

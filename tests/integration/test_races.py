@@ -94,5 +94,5 @@ def test_races_have_one_outcome(journal: SqliteJournal, part: int) -> None:
     # Nothing of what the test is about was left out by chance.
     expected = {"approved", "rejected", "expired", "withdrawn", "lost", "run succeeded"}
     expected |= {"run aborted", "run failed", "not-an-approver", "approval-expired"}
-    expected |= {"already-approved", "approval-settled", "run-ended"}
+    expected |= {"already-approved", "approval-settled"}
     assert expected <= set(seen), expected - set(seen)
