@@ -133,7 +133,12 @@ def test_real_sandbox_says_of_all_it_lacks_that_it_does(both: tuple[Cluster, Clu
     page = (Path(__file__).parents[2] / "docs" / "reference" / "sandbox.md").read_text("utf-8")
     listed = set(re.findall(r"`([^`]+)`", page.partition("## What it does not offer")[2]))
     offered = list_served(sandbox)
-    lacking = {name: at for name, at in list_served(real).items() if name not in offered}
+    # Kinds that other tests define have groups of their own.
+    lacking = {
+        name: at
+        for name, at in list_served(real).items()
+        if name not in offered and ("." not in name.split("/")[0] or ".k8s.io/" in name)
+    }
     assert len(lacking) > 30
     wrong = []
     for name, (path, method) in lacking.items():
