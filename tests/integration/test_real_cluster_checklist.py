@@ -225,8 +225,8 @@ class TestBehindProxy(DeployParts):
         resource, namespace = cluster.find_resource("v1", "ConfigMap"), cluster.settings.namespace
         look = Deploy.look
 
-        def look_then_edit(deploy: Deploy, waves: Any) -> None:
-            look(deploy, waves)
+        def look_then_edit(deploy: Deploy, *what: Any) -> None:
+            look(deploy, *what)
             body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}}
             self.write_as(context, "someone", {**body, "data": {"x": "edited"}})
             cluster.delete(resource, namespace, "d")
