@@ -45,6 +45,7 @@ _UNSTEADY = re.compile(r"(?:^\S+ \| \w+/\S+: (?:the controller|\d+ of) .*\n)+", 
 # What is never the same twice.
 _VOLATILE = (
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z",  # times
+    r"(?<=Z) +\d+(?=  )",  # numbers of events: a sandbox that slept has more to do
     r"\b(?:\d+[dhm] ?)*\d+(?:\.\d+)?s\b",  # durations
     r"\b(?:\d+[dhms]){2,}\b|\b\d+[dhm](?= left| ago)",  # and what is left of them
     r"(?:sha256:)?\b[0-9a-f]{9,64}\b",  # digests and commits
