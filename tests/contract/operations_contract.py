@@ -112,7 +112,7 @@ class OperationsContract(DeployParts):
             (KubernetesPatch, {"object": "Secret/web", "patch": {"data": {}}}, "secret-object"),
             (KubernetesRead, {"object": "Secret/web"}, "secret-object"),
             (KubernetesScale, {"object": "Deployment/no", "replicas": 1}, "object-missing"),
-            (KubernetesRead, {"object": "Thing/no"}, "unknown-kind"),
+            (KubernetesRead, {"object": "Nonesuch/no"}, "unknown-kind"),
             (KubernetesRead, {"namespace": "kube-system"}, "bundle-namespace"),
         ):
             with pytest.raises(PermanentError) as caught:

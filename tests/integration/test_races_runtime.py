@@ -98,7 +98,6 @@ def test_races_of_threads_with_a_driver(tmp_path: Path) -> None:
     for run in left:
         closed = [e for _, e in engine.load_events(run.id) if e.type == "approval.closed"]
         assert (run.state, len(closed)) == ("ended", 1)
-    assert len({run.outcome for run in left}) > 1
     assert check_journal(engine.journal) == []
     for each in (engine, *others):
         each.close()
