@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 from gennaker.errors import GennakerError
+from gennaker.files import write_private
 
-__all__ = ["StateFolder", "make_private", "write_private"]
+__all__ = ["StateFolder", "make_private"]
 
 
 class StateFolder:
@@ -67,11 +66,3 @@ def make_private(folder: Path) -> Path:
     for each in reversed(missing):
         each.mkdir(mode=0o700, exist_ok=True)
     return folder
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file whole that only its owner may read; who reads it sees all of it or nothing."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix="write-")
-    with os.fdopen(handle, "wb") as stream:
-        stream.write(content)
-    Path(temporary).replace(path)

@@ -18,8 +18,9 @@ from typing import Any
 
 from gennaker.canonical import digest_of
 from gennaker.errors import GennakerError, InvalidInput
+from gennaker.files import write_private
 from gennaker.paths import join_inside
-from gennaker_engine.storage.folder import StateFolder, write_private
+from gennaker_engine.storage.folder import StateFolder
 from gennaker_engine.storage.git import GitFacts, list_commit, list_worktree, read_blobs, read_git
 from gennaker_engine.storage.globs import compile_glob, match_any
 from gennaker_engine.storage.sweeping import hold_off_sweep

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from gennaker.files import write_private
 from gennaker_stages.helm.archive import unpack_chart
 
 __all__ = ["find_archive", "keep_archive", "keep_file", "unpack_kept"]
@@ -17,10 +17,7 @@ __all__ = ["find_archive", "keep_archive", "keep_file", "unpack_kept"]
 def keep_file(path: Path, content: bytes) -> None:
     """Write a file of a cache at once, whoever else writes it now."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-    with os.fdopen(handle, "wb") as stream:
-        stream.write(content)
-    Path(name).replace(path)
+    write_private(path, content)
 
 
 def keep_archive(cache: Path, content: bytes) -> str:

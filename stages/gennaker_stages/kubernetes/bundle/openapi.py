@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gennaker.errors import StageError
+from gennaker.files import write_private
 
 __all__ = ["Schemas", "compact_schema"]
 
@@ -136,8 +136,6 @@ def _keep(path: Path, content: bytes) -> None:
     """Write a file of the cache whole or not at all; a cache that cannot be written is none."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as stream:
-            stream.write(content)
-        Path(stream.name).replace(path)
+        write_private(path, content)
     except OSError:
         return

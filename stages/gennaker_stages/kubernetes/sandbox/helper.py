@@ -19,7 +19,7 @@ from typing import Any
 
 from .api import Api
 from .cluster import Cluster
-from .kubeconfig import move_kubeconfig, write_private
+from .kubeconfig import move_kubeconfig, write_config
 from .server import Server
 
 __all__ = ["ENVIRONMENT_NAME", "Helper", "serve"]
@@ -78,7 +78,7 @@ def serve(folder: Path, *, grace: float = GRACE_SECONDS) -> int:
     server = _listen(helper, token, int(known.get("port", 0)))
     server.start()
     # Kept so that kubeconfigs stay good over a restart.
-    write_private(folder / "address.json", {"port": server.port, "token": token})
+    write_config(folder / "address.json", {"port": server.port, "token": token})
     for path in (*folder.glob("kubeconfig"), *folder.glob("*/kubeconfig")):
         move_kubeconfig(path, server.url, token)
     content = {"url": server.url, "token": token, "pid": os.getpid()}

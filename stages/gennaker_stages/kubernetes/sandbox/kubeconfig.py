@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from gennaker.files import write_private
 
 __all__ = [
     "Context",
     "make_environment_contexts",
     "make_kubeconfig",
     "move_kubeconfig",
-    "write_private",
+    "write_config",
 ]
 
 
@@ -66,14 +67,10 @@ def move_kubeconfig(path: Path, url: str, token: str) -> None:
     """Point a kubeconfig of a helper process at where it listens now; the contexts stay."""
     config = json.loads(path.read_text("utf-8"))
     namespaces = {each["name"]: each["context"].get("namespace") for each in config["contexts"]}
-    write_private(path, make_kubeconfig(url, token, make_environment_contexts(namespaces)))
+    write_config(path, make_kubeconfig(url, token, make_environment_contexts(namespaces)))
 
 
-def write_private(path: Path, content: Any) -> None:
+def write_config(path: Path, content: Any) -> None:
     """Write data as JSON (which is YAML too), 0600, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(json.dumps(content, indent=2) + "\n")
-    partial.replace(path)
+    write_private(path, json.dumps(content, indent=2).encode() + b"\n")

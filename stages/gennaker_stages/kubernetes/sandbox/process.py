@@ -19,7 +19,7 @@ from pathlib import Path
 
 from gennaker.errors import GennakerError, InvalidInput
 
-from .kubeconfig import make_environment_contexts, make_kubeconfig, write_private
+from .kubeconfig import make_environment_contexts, make_kubeconfig, write_config
 
 __all__ = [
     "SandboxAddress",
@@ -75,7 +75,7 @@ class SandboxAddress:
         text = json.dumps(config, indent=2) + "\n"
         if not path.exists() or path.read_text("utf-8") != text:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_private(path, config)
+            write_config(path, config)
         return path
 
 

@@ -14,7 +14,7 @@ from .api import Api
 from .clock import Clock
 from .cluster import Cluster
 from .controllers.faults import Fault
-from .kubeconfig import make_kubeconfig, write_private
+from .kubeconfig import make_kubeconfig, write_config
 from .server import Server
 
 __all__ = ["Sandbox"]
@@ -64,7 +64,7 @@ class Sandbox:
 
     def write_kubeconfig(self, path: Path) -> None:
         """Write the kubeconfig, readable by its owner only."""
-        write_private(path, self.kubeconfig)
+        write_config(path, self.kubeconfig)
 
     def inject(
         self,
