@@ -82,10 +82,12 @@ class Registry:
         """Return the registry of everything installed; nothing is imported yet."""
         from importlib.metadata import entry_points
 
+        # Asked once for all groups: each question reads a file of every installed distribution.
+        everything = entry_points()
         found: dict[PluginGroup, dict[str, tuple[EntryPoint, ...]]] = {}
         for group in GROUPS:
             by_name: dict[str, tuple[EntryPoint, ...]] = {}
-            for entry in entry_points(group=f"gennaker.{group}"):
+            for entry in everything.select(group=f"gennaker.{group}"):
                 by_name[entry.name] = (*by_name.get(entry.name, ()), entry)
             found[group] = by_name
         return cls(found)
