@@ -52,23 +52,21 @@ LINES = [
         "reject hello-1 first --no-follow",
         "cancel hello-1 --no-follow",
         "resume hello-1",
-        "stages wait",
-    ),
-    *(
-        "stages -o json",
-        "plugins",
-        "schema",
         "completion bash",
-        "version -o json",
-        "help exit-codes",
     ),
-    *("help run", "--help", "--version", "init", "--project . status hello", "--color always runs"),
+    *("version -o json", "help exit-codes", "help run", "--help", "--version"),
+    *("--project . status hello", "--color always runs"),
 ]
 SLOW_LINES = [
     "run hello -p count=2",
     "retry hello-1 -o json",
     "plan hello --exit-code",
     "doctor -o json",
+    "stages wait",
+    "stages -o json",
+    "plugins",
+    "schema",
+    "init",
 ]
 WORDS = [
     *(
@@ -202,5 +200,5 @@ def test_fuzz_cli(memory_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert "internal: " not in told, (argv, told)
         assert code or "error" not in err.getvalue()[:6], (argv, told)
 
-    run_cases(check, small=2_500)
+    run_cases(check, small=10_000)
     assert _list_files(memory_folder) == before
