@@ -6,6 +6,7 @@ import json
 import stat
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import yaml
 
 from gennaker.errors import PermanentError, StageError, TemporaryError
+from gennaker.testing import FakeContext
 from gennaker_stages.kubernetes.client import kubeconfig as kubeconfig_module
 from gennaker_stages.kubernetes.client import patience as patience_module
 from gennaker_stages.kubernetes.client.cluster import Cluster
@@ -175,6 +177,46 @@ def test_checklist_40_tries_again_when_the_server_cannot(
     assert cluster.connection.request(READ)["kind"] == "ConfigMap"
     assert len(http_server.asked) == 3
     assert lines == [f"the cluster cannot read ConfigMap/c now (HTTP {status}); trying again"]
+
+
+def test_checklist_40_a_server_that_starts_is_asked_again(
+    outside: Path, tmp_path: Path, http_server: LocalServer
+) -> None:
+    """What it refuses because it has not read its rules yet is asked again, another refusal is not."""
+    starting = fail_with(403, 'configmaps "c" is forbidden: not yet ready to handle request')
+    http_server.answer = answer_with(starting, starting)
+    cluster = connect(outside, tmp_path / "p")
+    assert cluster.connection.request(READ)["kind"] == "ConfigMap"
+    assert len(http_server.asked) == 3
+    http_server.answer = answer_with(fail_with(403, 'configmaps "c" is forbidden'))
+    with pytest.raises(
+        PermanentError, match=r'cluster-forbidden: cannot read ConfigMap/c: .*"c" is'
+    ):
+        cluster.connection.request(READ)
+    assert len(http_server.asked) == 4
+
+
+def test_checklist_40_no_request_waits_longer_than_its_attempt(
+    outside: Path, tmp_path: Path, http_server: LocalServer
+) -> None:
+    """A server that says nothing is left when the attempt's time ends, and not asked again."""
+    release = threading.Event()
+
+    def hold(_asked: Asked) -> Answer:
+        release.wait(10)
+        return Answer()
+
+    http_server.answer = answer_with()
+    cluster = connect(outside, tmp_path / "p")
+    cluster.connection.request(READ)
+    http_server.answer = hold
+    started = time.monotonic()
+    cluster.serve(FakeContext(tmp_path, timeout=1.0))
+    with pytest.raises(TemporaryError, match=r"cannot read ConfigMap/c: .* does not answer \(Read"):
+        cluster.connection.request(READ)
+    assert time.monotonic() - started < 5
+    assert len(http_server.asked) == 2
+    release.set()
 
 
 def test_checklist_40_waits_as_long_as_the_server_asks(

@@ -23,6 +23,8 @@ __all__ = ["FIELD_MANAGER", "Cluster", "Resource"]
 
 FIELD_MANAGER = "gennaker"
 PAGE = 500
+# Of an attempt's time kept back from requests: what became of each object is recorded in it.
+RECORD_SECONDS = 1.0
 Object = Mapping[str, Any]
 Query = list[tuple[str, str]]
 
@@ -83,10 +85,11 @@ class Cluster:
         self.discovery = Discovery(self.connection)
 
     def serve(self, attempt: Attempt) -> None:
-        """Try again no longer than the attempt has, stop when it is to stop, and tell its log."""
+        """Ask and ask again no longer than the attempt has, stop when it is to, and tell its log."""
+        kept = min(RECORD_SECONDS, attempt.remaining / 4)
         self.connection.patience = Patience(
             wait=attempt.wait_cancelled,
-            remaining=lambda: attempt.remaining,
+            remaining=lambda: attempt.remaining - kept,
             tell=lambda line: attempt.log(line),
         )
 

@@ -22,6 +22,8 @@ MERGE = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 # The server gives up on a write after 34 s and says why, a webhook's timeout for example.
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 40.0
+# No request waits longer than its attempt has time; what is asked at its very end gets this.
+SHORTEST_TIMEOUT = 0.1
 # How often at most, by what is wrong: see ApiError.repeat.
 _TRIES = {"later": 1000, "race": 6, "failed": 3}
 
@@ -177,12 +179,15 @@ class Connection:
         query = f"?{urlencode(request.query)}" if request.query else ""
         body = request.body
         host = str(client.configuration.host).rstrip("/")
+        left = max(SHORTEST_TIMEOUT, self.patience.remaining())
         answer = client.rest_client.pool_manager.request(
             request.method,
             host + request.path + query,
             body=json.dumps(body, separators=(",", ":")).encode() if body is not None else None,
             headers=self._make_headers(request, token),
-            timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=request.read),
+            timeout=urllib3.Timeout(
+                connect=min(CONNECT_TIMEOUT, left), read=min(request.read, left)
+            ),
             retries=False,
             redirect=False,
             preload_content=False,

@@ -55,6 +55,8 @@ class ApiError(Exception):
         message, causes = explain_status(self)
         if self.status in (429, 502, 503, 504) or "etcdserver:" in message:
             return "later"
+        if _is_starting(self.status, message):
+            return "later"
         if self.status == 409 and not causes:
             return "race"
         if self.status == 404 and ("page not found" in message or "requested resource" in message):
@@ -81,6 +83,8 @@ def translate_error(error: ApiError, what: str) -> StageError:
         return PermanentError(
             told, code="cluster-unauthorized", hint="renew the credentials of the context"
         )
+    if _is_starting(status, message):
+        return TemporaryError(told, code="cluster-unavailable")
     if status == 403:
         if "being terminated" in message:
             return TemporaryError(told, code="namespace-terminating")
@@ -101,6 +105,11 @@ def translate_error(error: ApiError, what: str) -> StageError:
     if status in (409, 410, 429) or status >= 500:
         return TemporaryError(told, code="cluster-unavailable")
     return PermanentError(told, code="cluster-refused")
+
+
+def _is_starting(status: int, message: str) -> bool:
+    """Whether a server that has just started refuses writes, as its admission has not seen all yet."""
+    return status == 403 and message.endswith("not yet ready to handle request")
 
 
 def explain_status(error: ApiError) -> tuple[str, list[str]]:

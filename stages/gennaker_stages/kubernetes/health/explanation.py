@@ -49,7 +49,7 @@ def explain_wait(
     """
     left = result.unready
     bodies = [each.body or {} for _, each in left[:MAX_OBJECTS]]
-    found = Explainer(cluster).explain_all(bodies, seconds=EXPLAIN_SECONDS)
+    found = Explainer(cluster).explain_all(bodies, seconds=min(EXPLAIN_SECONDS, ctx.remaining))
 
     def hide(text: str) -> str:
         for each in secrets:
