@@ -337,7 +337,7 @@ def test_a_missing_namespace_is_told_and_made_when_wanted(tmp_path: Path) -> Non
     said = desk.call("run", "demo", "--sandbox")
     assert said.code == 7
     assert (
-        'namespaces "shop" not found; create it, or set '
+        "there is no namespace 'shop' in the cluster; create it, or set "
         "'create_namespace: true' in the environment"
     ) in said.err
     desk.write(

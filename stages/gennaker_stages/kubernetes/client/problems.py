@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Literal
 
@@ -16,6 +17,8 @@ __all__ = [
     "read_continue",
     "translate_error",
 ]
+
+_NO_NAMESPACE = re.compile(r'namespaces "([^"]+)" not found')
 
 
 class FieldConflict(PermanentError):
@@ -91,9 +94,11 @@ def translate_error(error: ApiError, what: str) -> StageError:
         return PermanentError(
             told, code="cluster-forbidden", hint="ask for the right, or use another context"
         )
-    if status == 404 and "namespaces" in message:
+    missing = _NO_NAMESPACE.fullmatch(message)
+    if status == 404 and missing is not None:
+        # Whatever was to go into it, an inventory that nobody wrote for example, is beside the point.
         return PermanentError(
-            told,
+            f"there is no namespace {missing[1]!r} in the cluster",
             code="namespace-missing",
             hint="create it, or set 'create_namespace: true' in the environment",
         )
