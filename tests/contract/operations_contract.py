@@ -16,10 +16,21 @@ from gennaker_stages.kubernetes.operations.changes import (
     KubernetesScale,
 )
 from gennaker_stages.kubernetes.operations.looks import KubernetesRead, KubernetesWait
+from gennaker_stages.kubernetes.operations.rollouts import KubernetesRolloutUndo
 from tests.contract.apply_contract import MIXED
 from tests.contract.deploy_parts import DeployParts
 
 WEB = {"object": "Deployment/web"}
+SETS = """\
+apiVersion: apps/v1
+kind: KIND
+metadata: {name: set}
+spec:
+  selector: {matchLabels: {app: set}}
+  template:
+    metadata: {labels: {app: set}}
+    spec: {containers: [{name: set, image: "r.test/set:1"}]}
+"""
 
 
 class OperationsContract(DeployParts):
@@ -145,3 +156,57 @@ class OperationsContract(DeployParts):
         )
         with pytest.raises(PermanentError, match="value 'x' cannot be read: "):
             self.operate(KubernetesRead, self.start(context), values={"x": "status.no.such"})
+
+    def test_goes_back_to_an_earlier_revision(self, context: FakeContext) -> None:
+        """The one before, or one of a number; once in an attempt; planned, and put back."""
+        for image in ("r.test/web:1", "r.test/web:2", "r.test/web:3"):
+            self.redeploy(context, MIXED.replace("r.test/web:1", image))
+
+        def image() -> str:
+            live = self.read(context, "apps/v1", "Deployment", "web")
+            return str(live["spec"]["template"]["spec"]["containers"][0]["image"])
+
+        told = "spec.template.spec.containers[web].image: 'r.test/web:3' → 'r.test/web:2'"
+        assert self.plan_of(KubernetesRolloutUndo, context) == ("change", "Deployment/web", told)
+        going = self.start(context)
+        assert self.operate(KubernetesRolloutUndo, going) == Succeeded({"changed": True})
+        live = self.read(context, "apps/v1", "Deployment", "web")
+        assert (image(), live["status"]["readyReplicas"]) == ("r.test/web:2", 1)
+        # What it went back to is the newest revision now; another attempt goes no further.
+        again = replace(going, steps={}, attempt=2)
+        assert self.operate(KubernetesRolloutUndo, again) == Succeeded({"changed": False})
+        assert image() == "r.test/web:2"
+        back = self.start(context)
+        assert isinstance(self.operate(KubernetesRolloutUndo, back, to_revision=1), Succeeded)
+        assert image() == "r.test/web:1"
+        with pytest.raises(PermanentError, match=r"spec\.template\.spec\.containers changed since"):
+            self.undo(KubernetesRolloutUndo, going)
+        assert isinstance(self.undo(KubernetesRolloutUndo, back, to_revision=1), Succeeded)
+        assert image() == "r.test/web:2"
+        assert self.undo(KubernetesRolloutUndo, going) == Succeeded({"changed": True})
+        assert image() == "r.test/web:3"
+
+    @pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet"])
+    def test_goes_back_by_controller_revisions(self, context: FakeContext, kind: str) -> None:
+        """Of a StatefulSet and a DaemonSet, too; without an earlier revision it says what there is."""
+        bundle = SETS.replace("KIND", kind)
+        self.deploy(context, bundle)
+        thing = {"object": f"{kind}/set", "wait": True}
+        with pytest.raises(PermanentError) as caught:
+            self.operate(KubernetesRolloutUndo, self.start(context), **thing)
+        assert caught.value.code == "revision-missing"
+        assert caught.value.message == f"{kind}/set has no earlier revision; it keeps 1"
+        self.redeploy(context, bundle.replace("r.test/set:1", "r.test/set:2"))
+        done = self.operate(KubernetesRolloutUndo, self.start(context), **thing)
+        assert done == Succeeded({"changed": True})
+        live = self.read(context, "apps/v1", kind, "set")
+        assert live["spec"]["template"]["spec"]["containers"][0]["image"] == "r.test/set:1"
+        with pytest.raises(PermanentError, match=r"has no revision 7; it keeps 2, 3; "):
+            self.operate(KubernetesRolloutUndo, self.start(context), to_revision=7, **thing)
+
+    def test_does_not_go_back_while_paused(self, context: FakeContext) -> None:
+        """Its Pods would not be replaced."""
+        self.deploy(context, MIXED)
+        self.operate(KubernetesPatch, self.start(context), patch={"spec": {"paused": True}})
+        with pytest.raises(PermanentError, match="rollout-paused: Deployment/web is paused"):
+            self.operate(KubernetesRolloutUndo, self.start(context))

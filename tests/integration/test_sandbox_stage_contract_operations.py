@@ -17,6 +17,7 @@ from gennaker_stages.kubernetes.operations.changes import (
     KubernetesScale,
 )
 from gennaker_stages.kubernetes.operations.looks import KubernetesRead, KubernetesWait
+from gennaker_stages.kubernetes.operations.rollouts import KubernetesRolloutUndo
 from gennaker_stages.kubernetes.sandbox import Sandbox
 from gennaker_stages.kubernetes.settings import KubernetesSettings
 from tests.contract.apply_contract import MIXED
@@ -26,13 +27,16 @@ WEB = {"object": "Deployment/web"}
 
 @pytest.fixture(name="sandbox", scope="module", autouse=True)
 def start_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """One sandbox for the module, with a Deployment."""
+    """One sandbox for the module, with a Deployment of two revisions."""
     with Sandbox() as sandbox:
         Operation.sandbox = sandbox
         folder = tmp_path_factory.mktemp("deploy")
         context = Operation().make_context(folder)
         bundle = context.artifacts.put(MIXED.encode())
         KubernetesDeploy().run(KubernetesDeploy.Inputs(bundle=bundle), context)
+        patch = {"spec": {"template": {"metadata": {"annotations": {"revision": "second"}}}}}
+        second = Operation().make_context(tmp_path_factory.mktemp("second"))
+        KubernetesPatch().run(KubernetesPatch.Inputs(**WEB, patch=patch), second)
         yield sandbox
 
 
@@ -69,6 +73,13 @@ class TestKubernetesRestart(Operation):
     """Once in an attempt."""
 
     stage = KubernetesRestart
+    inputs = WEB
+
+
+class TestKubernetesRolloutUndo(Operation):
+    """Once in an attempt; what it went back to is what it keeps to."""
+
+    stage = KubernetesRolloutUndo
     inputs = WEB
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "find_pods_of",
     "has_pod",
     "is_of_revision",
+    "write_selector",
 ]
 
 Object = Mapping[str, Any]
@@ -43,7 +44,7 @@ def find_pods(cluster: Cluster, workload: Object) -> list[dict[str, Any]]:
     if workload["kind"] == "Pod":
         pod = cluster.read(pods, metadata["namespace"], metadata["name"])
         return [pod] if pod is not None else []
-    selector = _write_selector(read_map(workload, "spec", "selector"))
+    selector = write_selector(read_map(workload, "spec", "selector"))
     if not selector:
         return []
     found = cluster.list_objects(pods, metadata["namespace"], labels=selector)["items"]
@@ -127,7 +128,8 @@ def _fits(rule: Object, labels: Object) -> bool:
     }[rule["operator"]]
 
 
-def _write_selector(selector: Object) -> str:
+def write_selector(selector: Object) -> str:
+    """Return a selector of labels as requests have it."""
     parts = [f"{key}={value}" for key, value in read_map(selector, "matchLabels").items()]
     for each in list_maps(selector, "matchExpressions"):
         values = ",".join(each.get("values") or ())

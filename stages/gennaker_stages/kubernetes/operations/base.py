@@ -7,7 +7,7 @@ recorded with what was there; putting back is the difference, and refuses what c
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,7 +32,17 @@ from gennaker.stage import (
 if TYPE_CHECKING:
     from gennaker_stages.kubernetes.client.cluster import Cluster, Resource
 
-__all__ = ["ChangeInputs", "ChangeStage", "ObjectInputs", "Place", "find_place", "read_object"]
+__all__ = [
+    "Aim",
+    "ChangeInputs",
+    "ChangeStage",
+    "ObjectInputs",
+    "Place",
+    "connect",
+    "find_patch",
+    "find_place",
+    "read_object",
+]
 
 OPERATOR = "gennaker-operations"
 """Field manager of operations: a deploy that sets the same field meets with a conflict that names it."""
@@ -131,6 +141,21 @@ def read_object(cluster: Cluster, place: Place) -> Object:
     return {"apiVersion": place.resource.api_version, "kind": place.resource.kind, **live}
 
 
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What a patch is made for.
+
+    Attributes:
+        cluster: where.
+        key: the same for every delivery of an attempt.
+        after: what an earlier attempt or delivery was about to make of the object, None when none was.
+    """
+
+    cluster: Cluster
+    key: str
+    after: Object | None = None
+
+
 class ChangeStage(Stage):
     """Base of the stage types that change one object by a patch."""
 
@@ -148,12 +173,13 @@ class ChangeStage(Stage):
         """Nothing."""
         return ()
 
-    def make_patch(self, inputs: Any, live: Object, key: str) -> Any:
-        """Return the patch; pure.
+    def make_patch(self, inputs: Any, live: Object, aim: Aim) -> Any:
+        """Return the patch; nothing is written.
 
         Args:
+            inputs: of the stage.
             live: the object as it is.
-            key: what is the same for every delivery of an attempt.
+            aim: what it is made for.
         """
         raise NotImplementedError
 
@@ -168,7 +194,7 @@ class ChangeStage(Stage):
                 raise
             # An earlier stage may make it.
             return Plan(changes=[Change("change", inputs.object, "tried once it is there")])
-        patch = self.make_patch(inputs, live, "planned")
+        patch = self.make_patch(inputs, live, Aim(cluster, "planned"))
         changes = [_describe(live, _write(cluster, place, patch, dry_run=True))]
         return Plan(changes=changes, desired={"object": inputs.object, "patch": patch})
 
@@ -181,7 +207,7 @@ class ChangeStage(Stage):
         def change(key: str) -> bool:
             live = read_object(cluster, place)
             _refuse_secret(live)
-            patch = self.make_patch(inputs, live, key)
+            patch = self.make_patch(inputs, live, Aim(cluster, key, _load_after(ctx)))
             after = _write(cluster, place, patch, dry_run=True)
             if not list_differences(live, after):
                 return False
@@ -276,6 +302,10 @@ def _store(ctx: Context, before: Object, after: Object) -> Artifact:
     return ctx.artifacts.put(content, media_type=_MEDIA_TYPE, name="before")
 
 
+def _load_after(ctx: Context) -> Object | None:
+    return None if ctx.before is None else dict(_load(ctx, ctx.before)["after"])
+
+
 def _load(ctx: PlanContext, record: Artifact) -> Object:
     with ctx.artifacts.open(record) as stream:
         data: Object = json.load(stream)
@@ -302,14 +332,23 @@ def _find_way_back(ctx: PlanContext, record: Artifact, live: Object) -> tuple[Ob
             code="undo-refused",
             hint="settle who is to have the last word, and change it by hand",
         )
+    leaves = _list_leaves(before, after, ())
+    return live, _nest((path, was) for path, was, _ in leaves if _find(live, path) != was)
+
+
+def find_patch(before: Object, after: Object) -> Object:
+    """Return the merge patch that makes one state of an object another; pure."""
+    return _nest((path, becomes) for path, _, becomes in _list_leaves(before, after, ()))
+
+
+def _nest(leaves: Iterable[tuple[tuple[str, ...], Any]]) -> Object:
     patch: Object = {}
-    for path, was, _became in _list_leaves(before, after, ()):
-        if _find(live, path) != was:
-            inner = patch
-            for name in path[:-1]:
-                inner = inner.setdefault(name, {})
-            inner[path[-1]] = was
-    return live, patch
+    for path, value in leaves:
+        inner = patch
+        for name in path[:-1]:
+            inner = inner.setdefault(name, {})
+        inner[path[-1]] = value
+    return patch
 
 
 def _list_leaves(

@@ -9,14 +9,15 @@ from pydantic import Field
 
 from gennaker.errors import PermanentError
 from gennaker.stage import Stage
-from gennaker_stages.kubernetes.operations.base import ChangeInputs, ChangeStage
+from gennaker_stages.kubernetes.operations.base import Aim, ChangeInputs, ChangeStage
 
-__all__ = ["KubernetesPatch", "KubernetesRestart", "KubernetesScale"]
+__all__ = ["ROLLED", "KubernetesPatch", "KubernetesRestart", "KubernetesScale", "check_kind"]
 
 RESTARTED = "kubectl.kubernetes.io/restartedAt"
 """What kubectl sets on the Pod template; its own value is a time."""
 _SCALED = ("Deployment", "StatefulSet", "ReplicaSet", "ReplicationController")
-_RESTARTED = ("Deployment", "StatefulSet", "DaemonSet")
+ROLLED = ("Deployment", "StatefulSet", "DaemonSet")
+"""Kinds that replace their Pods by a rollout, and keep revisions."""
 
 
 class KubernetesPatch(ChangeStage):
@@ -31,7 +32,7 @@ class KubernetesPatch(ChangeStage):
             description="A merge patch: the fields to set; null takes one out, lists are whole"
         )
 
-    def make_patch(self, inputs: Inputs, live: dict[str, Any], key: str) -> Any:
+    def make_patch(self, inputs: Inputs, live: dict[str, Any], aim: Aim) -> Any:
         """Return it as written."""
         return inputs.patch
 
@@ -46,7 +47,7 @@ class KubernetesScale(ChangeStage):
 
         replicas: int = Field(ge=0, description="How many Pods it is to have")
 
-    def make_patch(self, inputs: Inputs, live: dict[str, Any], key: str) -> Any:
+    def make_patch(self, inputs: Inputs, live: dict[str, Any], aim: Aim) -> Any:
         """Return the patch of ``spec.replicas``.
 
         Raises:
@@ -64,14 +65,14 @@ class KubernetesRestart(ChangeStage):
     undo = Stage.undo
     plan_undo = Stage.plan_undo
 
-    def make_patch(self, inputs: Any, live: dict[str, Any], key: str) -> Any:
+    def make_patch(self, inputs: Any, live: dict[str, Any], aim: Aim) -> Any:
         """Return the patch that kubectl makes, with a mark of the attempt instead of a time.
 
         Raises:
             PermanentError: code ``operation-kind``.
         """
-        check_kind(live, _RESTARTED, "is not restarted by a rollout")
-        mark = hashlib.sha256(key.encode()).hexdigest()[:16]
+        check_kind(live, ROLLED, "is not restarted by a rollout")
+        mark = hashlib.sha256(aim.key.encode()).hexdigest()[:16]
         return {"spec": {"template": {"metadata": {"annotations": {RESTARTED: mark}}}}}
 
 

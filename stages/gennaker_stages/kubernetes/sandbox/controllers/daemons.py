@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..decode import clone
 from .base import REACTION, Controller, Object, hash_of, is_live, is_ready
 from .replicas import count_available
+from .revisions import keep_revision
 
 __all__ = ["DaemonSets"]
 
@@ -23,6 +24,7 @@ class DaemonSets(Controller):
         pods = self.children(obj, "pods")
         nodes = self._nodes(obj)
         if not obj["metadata"].get("deletionTimestamp"):
+            keep_revision(self, obj, f"{obj['metadata']['name']}-{mark}", {HASH: mark})
             if len(pods) < len(nodes):
                 prefix = f"{obj['metadata']['name']}-"
                 labels = {HASH: mark, "pod-template-generation": str(obj["metadata"]["generation"])}

@@ -7,6 +7,7 @@ from typing import Any
 from ..decode import clone
 from .base import REACTION, Controller, Object, hash_of, is_ready, owner_reference
 from .replicas import count_available
+from .revisions import keep_revision
 
 __all__ = ["StatefulSets"]
 
@@ -25,6 +26,8 @@ class StatefulSets(Controller):
         current = obj["status"].get("currentRevision") or revision
         pods = {pod["metadata"]["name"]: pod for pod in self.children(obj, "pods")}
         if not obj["metadata"].get("deletionTimestamp"):
+            mark = revision.removeprefix(f"{obj['metadata']['name']}-")
+            keep_revision(self, obj, revision, {"controller.kubernetes.io/hash": mark})
             self._step(obj, pods, revision)
         self._count(storage, obj, revision, current)
 
