@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gennaker.errors import PermanentError
+from gennaker.errors import PermanentError, StageError
 from gennaker.stage import Failed, Stage, Succeeded
 from gennaker.testing import FakeContext
 from gennaker_stages.kubernetes.operations.changes import (
@@ -16,6 +16,7 @@ from gennaker_stages.kubernetes.operations.changes import (
     KubernetesScale,
 )
 from gennaker_stages.kubernetes.operations.looks import KubernetesRead, KubernetesWait
+from gennaker_stages.kubernetes.operations.removal import KubernetesDelete
 from gennaker_stages.kubernetes.operations.rollouts import KubernetesRolloutUndo
 from tests.contract.apply_contract import MIXED
 from tests.contract.deploy_parts import DeployParts
@@ -30,6 +31,13 @@ spec:
   template:
     metadata: {labels: {app: set}}
     spec: {containers: [{name: set, image: "r.test/set:1"}]}
+"""
+CLAIM = """\
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
 """
 
 
@@ -210,3 +218,126 @@ class OperationsContract(DeployParts):
         self.operate(KubernetesPatch, self.start(context), patch={"spec": {"paused": True}})
         with pytest.raises(PermanentError, match="rollout-paused: Deployment/web is paused"):
             self.operate(KubernetesRolloutUndo, self.start(context))
+
+    def test_deletes_and_puts_back(self, context: FakeContext) -> None:
+        """Planned, gone with what they own when the stage ends, and made anew as they were."""
+        self.deploy(context, MIXED)
+        before = self.read(context, "apps/v1", "Deployment", "web")
+        wanted = {"objects": ["Deployment/web", "Secret/web", "Service/no"], "within": "30s"}
+        assert self.plan_delete(context, **wanted) == [
+            ("delete", "Deployment/web", ""),
+            ("delete", "Secret/web", ""),
+            ("leave", "Service/no", "it is not there"),
+        ]
+        deleting = self.start(context)
+        done = self.delete(deleting, **wanted)
+        assert done == Succeeded({"deleted": ["Deployment/web", "Secret/web"]})
+        assert "left Service/no: it is not there" in deleting.log_text
+        for api_version, kind in (("apps/v1", "Deployment"), ("v1", "Secret")):
+            assert self.read(context, api_version, kind, "web") is None
+        assert self.list_names(context, "v1", "Pod") == []
+        assert deleting.before is not None
+        undoing = replace(self.start(deleting), instance="undo:stage")
+        told = KubernetesDelete().plan_undo(self.removal(**wanted), deleting.before, undoing)
+        assert [(each.action, each.what) for each in told.changes] == [
+            ("create", "Secret/web"),
+            ("create", "Deployment/web"),
+        ]
+        put = KubernetesDelete().undo(self.removal(**wanted), deleting.before, undoing)
+        assert isinstance(put, Succeeded)
+        after = self.read(context, "apps/v1", "Deployment", "web")
+        assert (after["spec"], after["metadata"]["labels"]) == (
+            before["spec"],
+            before["metadata"]["labels"],
+        )
+        assert self.read(context, "v1", "Secret", "web")["data"] == {"password": "aHVudGVyMjI="}
+        assert [each for each in self.list_names(context, "v1", "Secret") if "before" in each] == []
+        # The deploy finds its objects again.
+        assert isinstance(self.redeploy(context, MIXED), Succeeded)
+        assert context.log_text.splitlines()[-1].startswith("objects: 5 unchanged")
+
+    def test_deletes_by_labels(self, context: FakeContext) -> None:
+        """All of some kinds that have them, but those that are to be kept; none is no error."""
+        kept = {"gennaker.dev/prune": "false"}
+        self.deploy(context, MIXED)
+        for name, marks in (("one", {}), ("two", {}), ("kept", kept)):
+            body = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "1"}}
+            metadata = {"name": name, "labels": {"app": "old"}, "annotations": marks}
+            self.write_as(context, "other", {**body, "metadata": metadata})
+        wanted = {"kinds": ["ConfigMap", "Service"], "labels": "app in (old)"}
+        assert self.plan_delete(context, **wanted) == [
+            ("delete", "ConfigMap/one", ""),
+            ("delete", "ConfigMap/two", ""),
+            ("leave", "ConfigMap/kept", "gennaker.dev/prune: false"),
+            ("leave", "Service with app in (old)", "there is none"),
+        ]
+        done = self.delete(self.start(context), **wanted)
+        assert done == Succeeded({"deleted": ["ConfigMap/one", "ConfigMap/two"]})
+        names = self.list_names(context, "v1", "ConfigMap")
+        assert "kept" in names and "web" in names and "one" not in names
+        with pytest.raises(PermanentError) as caught:
+            self.delete(self.start(context), kinds=["ClusterRole"], labels="app=old")
+        assert caught.value.code == "operation-kind"
+        assert caught.value.message == (
+            "ClusterRole is a kind of the whole cluster: others have objects of it, too"
+        )
+
+    def test_names_the_finalizer_that_keeps_an_object(self, context: FakeContext) -> None:
+        """In the plan, and when the time is up."""
+        self.deploy(context, MIXED)
+        hold = {"metadata": {"finalizers": ["acme.test/hold"]}}
+        self.operate(KubernetesPatch, self.start(context), object="ConfigMap/web", patch=hold)
+        wanted = {"objects": ["ConfigMap/web"], "within": "1s"}
+        told = [("delete", "ConfigMap/web", "waits for acme.test/hold")]
+        assert self.plan_delete(context, **wanted) == told
+        with pytest.raises(StageError) as caught:
+            self.delete(self.start(context), **wanted)
+        assert caught.value.code == "delete-stuck"
+        assert caught.value.message == (
+            "still there 1 s after they were deleted: ConfigMap/web waits for acme.test/hold"
+        )
+        free = {"metadata": {"finalizers": None}}
+        self.operate(
+            KubernetesPatch, self.start(context), object="ConfigMap/web", patch=free, wait=False
+        )
+
+    def test_says_what_cannot_be_put_back(self, context: FakeContext) -> None:
+        """Data of claims is in no record: the plan says so before, and the undo refuses."""
+        self.deploy(context, MIXED + CLAIM)
+        wanted = {"objects": ["PersistentVolumeClaim/data", "ConfigMap/web"]}
+        told = "cannot be put back: its data is not recorded"
+        claim, config = self.plan_delete(context, **wanted)
+        assert claim[:2] == ("delete", "PersistentVolumeClaim/data")
+        assert claim[2].endswith(told)
+        assert config == ("delete", "ConfigMap/web", "")
+        deleting = self.start(context)
+        assert isinstance(self.delete(deleting, **wanted), Succeeded)
+        assert deleting.before is not None
+        with pytest.raises(PermanentError) as caught:
+            KubernetesDelete().undo(self.removal(**wanted), deleting.before, self.start(deleting))
+        assert caught.value.code == "undo-refused"
+        assert caught.value.message == (
+            "cannot be put back: PersistentVolumeClaim/data: its data is not recorded "
+            "(nothing was changed)"
+        )
+        assert self.read(context, "v1", "ConfigMap", "web") is None
+
+    def removal(self, **inputs: Any) -> Any:
+        """Inputs of a delete."""
+        return KubernetesDelete.Inputs(**inputs)
+
+    def delete(self, context: FakeContext, **inputs: Any) -> Any:
+        """The outcome of a delete."""
+        return KubernetesDelete().run(self.removal(**inputs), context)
+
+    def plan_delete(self, context: FakeContext, **inputs: Any) -> list[tuple[str, str, str]]:
+        """What the plan of a delete tells."""
+        found = KubernetesDelete().plan(self.removal(**inputs), context).changes
+        return [(each.action, each.what, each.detail) for each in found]
+
+    def list_names(self, context: FakeContext, api_version: str, kind: str) -> list[str]:
+        """The names of a kind in the environment's namespace."""
+        cluster = context.connection
+        resource = cluster.find_resource(api_version, kind)
+        found = cluster.list_objects(resource, cluster.settings.namespace)["items"]
+        return sorted(each["metadata"]["name"] for each in found)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
@@ -17,6 +18,7 @@ from gennaker_stages.kubernetes.operations.changes import (
     KubernetesScale,
 )
 from gennaker_stages.kubernetes.operations.looks import KubernetesRead, KubernetesWait
+from gennaker_stages.kubernetes.operations.removal import KubernetesDelete
 from gennaker_stages.kubernetes.operations.rollouts import KubernetesRolloutUndo
 from gennaker_stages.kubernetes.sandbox import Sandbox
 from gennaker_stages.kubernetes.settings import KubernetesSettings
@@ -81,6 +83,22 @@ class TestKubernetesRolloutUndo(Operation):
 
     stage = KubernetesRolloutUndo
     inputs = WEB
+
+
+class TestKubernetesDelete(Operation):
+    """What is there the first time; the second delivery tells the same."""
+
+    stage = KubernetesDelete
+    inputs: ClassVar[Mapping[str, Any]] = {"objects": ["ConfigMap/web", "ConfigMap/no"]}
+    long_inputs: ClassVar[Mapping[str, Any]] = {"objects": ["ConfigMap/held"]}
+
+    @pytest.fixture(autouse=True)
+    def make_held(self, tmp_path: Path) -> None:
+        """Something that does not go: it has a finalizer."""
+        cluster = self.make_context(tmp_path).connection
+        metadata = {"name": "held", "namespace": "contract", "finalizers": ["acme.test/hold"]}
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+        cluster.apply(cluster.find_resource("v1", "ConfigMap"), body)
 
 
 class TestKubernetesWait(Operation):

@@ -208,7 +208,7 @@ class Cluster:
         propagation: str = "Background",
         dry_run: bool = False,
     ) -> bool:
-        """Delete an object; return False when it is gone already.
+        """Delete an object; return False when it is gone already, or another has its name by now.
 
         Args:
             resource: its kind.
@@ -228,7 +228,15 @@ class Cluster:
         try:
             self.connection.request(Request("DELETE", path, what, body=body))
         except StageError as error:
-            if has_status(error, 404):
+            if has_status(error, 404) or (
+                uid is not None
+                and has_status(error, 409)
+                and not self._is_there(resource, namespace, name, uid)
+            ):
                 return False
             raise
         return True
+
+    def _is_there(self, resource: Resource, namespace: str | None, name: str, uid: str) -> bool:
+        live = self.read(resource, namespace, name)
+        return live is not None and live["metadata"]["uid"] == uid

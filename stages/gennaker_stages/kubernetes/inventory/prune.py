@@ -192,20 +192,22 @@ def wait_until_gone(
     *,
     seconds: float,
     wait: Callable[[float], bool],
+    limit: float | None = None,
 ) -> None:
     """Wait until objects that are being deleted are gone.
 
     Args:
         cluster: where.
         objects: live objects; one of the same name made anew is another.
-        seconds: how long to wait at most; never more than a minute.
+        seconds: how long to wait at most.
         wait: sleeps; returns True when the wait is to end.
+        limit: a bound on that, when it is not a minute.
 
     Raises:
         StageError: code ``delete-stuck``, naming each object and the finalizers it waits for.
     """
     left = {key_of(each): each for each in objects}
-    seconds = min(seconds, GONE_SECONDS)
+    seconds = min(seconds, GONE_SECONDS if limit is None else limit)
     deadline = time.monotonic() + seconds
     while True:
         for key, body in list(left.items()):

@@ -33,20 +33,26 @@ if TYPE_CHECKING:
     from gennaker_stages.kubernetes.client.cluster import Cluster, Resource
 
 __all__ = [
+    "OBJECT",
     "Aim",
     "ChangeInputs",
     "ChangeStage",
     "ObjectInputs",
     "Place",
     "connect",
+    "find_kind",
+    "find_namespace",
     "find_patch",
     "find_place",
     "read_object",
+    "wait_ready",
 ]
 
 OPERATOR = "gennaker-operations"
 """Field manager of operations: a deploy that sets the same field meets with a conflict that names it."""
 _MEDIA_TYPE = "application/vnd.gennaker.kubernetes.change+json"
+OBJECT = r"^[A-Z][A-Za-z0-9]*/[a-z0-9]([-a-z0-9.:]*[a-z0-9])?$"
+"""How an object is written: ``Deployment/web``."""
 Object = dict[str, Any]
 
 
@@ -54,7 +60,7 @@ class ObjectInputs(StageInputs):
     """Which object."""
 
     object: str = Field(
-        pattern=r"^[A-Z][A-Za-z0-9]*/[a-z0-9]([-a-z0-9.:]*[a-z0-9])?$",
+        pattern=OBJECT,
         description="The object: Deployment/web",
     )
     api_version: str | None = Field(
@@ -110,18 +116,34 @@ def find_place(cluster: Cluster, inputs: ObjectInputs) -> Place:
         PermanentError: codes ``unknown-kind`` and ``bundle-namespace``.
     """
     kind, _, name = inputs.object.partition("/")
-    resource = _find_resource(cluster, inputs.api_version, kind)
+    resource = find_kind(cluster, inputs.api_version, kind)
+    return Place(resource, find_namespace(cluster, resource, inputs.namespace, inputs.object), name)
+
+
+def find_namespace(
+    cluster: Cluster, resource: Resource, namespace: str | None, what: str
+) -> str | None:
+    """Return the namespace of an operation on ``what``; None for kinds that have none.
+
+    Args:
+        cluster: whose environment's namespaces are allowed.
+        resource: the kind.
+        namespace: the one that was asked for; the environment's unless given.
+        what: the object or objects in words.
+
+    Raises:
+        PermanentError: code ``bundle-namespace``.
+    """
     settings = cluster.settings
-    namespace = inputs.namespace or settings.namespace
+    namespace = namespace or settings.namespace
     allowed = {settings.namespace, *settings.namespaces}
     if resource.namespaced and namespace not in allowed and "*" not in allowed:
         raise PermanentError(
-            f"{inputs.object} is in namespace {namespace!r}, the environment is "
-            f"{settings.namespace!r}",
+            f"{what} is in namespace {namespace!r}, the environment is {settings.namespace!r}",
             code="bundle-namespace",
             hint=f"allow it in the environment: 'namespaces: [{namespace}]'",
         )
-    return Place(resource, namespace if resource.namespaced else None, name)
+    return namespace if resource.namespaced else None
 
 
 def read_object(cluster: Cluster, place: Place) -> Object:
@@ -243,18 +265,27 @@ class ChangeStage(Stage):
         return Plan(changes=[_describe(live, _merge(live, patch))])
 
     def _wait(self, cluster: Cluster, place: Place, inputs: Any, ctx: Context) -> Failed | None:
-        from gennaker_stages.kubernetes.health.waiting import wait_until_ready
-
         if not inputs.wait:
             return None
-        seconds = min(parse_duration(inputs.ready_within), ctx.remaining)
-        result = wait_until_ready(cluster, [read_object(cluster, place)], ctx, seconds=seconds)
-        ctx.check_cancelled()
-        for _key, waited in result.unready:
-            code = "rollout-failed" if result.failed else "rollout-timeout"
-            late = "" if result.failed else f" within {inputs.ready_within}"
-            return Failed(f"not ready{late}: {inputs.object}: {waited.health.message}", code=code)
-        return None
+        return wait_ready(cluster, [read_object(cluster, place)], inputs.ready_within, ctx)
+
+
+def wait_ready(
+    cluster: Cluster, bodies: Iterable[Object], within: str, ctx: Context
+) -> Failed | None:
+    """Wait until live objects are ready; return which is not and why, None when all are."""
+    from gennaker_stages.kubernetes.bundle.objects import name_of
+    from gennaker_stages.kubernetes.health.waiting import wait_until_ready
+
+    seconds = min(parse_duration(within), ctx.remaining)
+    result = wait_until_ready(cluster, bodies, ctx, seconds=seconds)
+    ctx.check_cancelled()
+    for key, waited in result.unready:
+        code = "rollout-failed" if result.failed else "rollout-timeout"
+        late = "" if result.failed else f" within {within}"
+        name = name_of({"kind": key[1], "metadata": {"name": key[3]}})
+        return Failed(f"not ready{late}: {name}: {waited.health.message}", code=code)
+    return None
 
 
 def _write(cluster: Cluster, place: Place, patch: Any, *, dry_run: bool = False) -> Object:
@@ -381,7 +412,12 @@ def _merge(body: Any, patch: Any) -> Any:
     return merged
 
 
-def _find_resource(cluster: Cluster, api_version: str | None, kind: str) -> Resource:
+def find_kind(cluster: Cluster, api_version: str | None, kind: str) -> Resource:
+    """Return the kind; of several groups that have it the core, then ``apps``.
+
+    Raises:
+        PermanentError: code ``unknown-kind``.
+    """
     if api_version is not None:
         return cluster.find_resource(api_version, kind)
     found: dict[str, Resource] = {}

@@ -99,7 +99,7 @@ class Undo:
             )
             for each in self._survey.restore
         }
-        if items:
+        if items and (self._applyset.exists or self._record.applyset.exists):
             self._applyset = self._keep_inventory(self._applyset.unite(self._record.applyset))
         for wave in group_waves(each.body for each in items.values()):
             applier.apply([items[key_of(each)] for each in wave])
