@@ -254,7 +254,7 @@ class OperationsContract(DeployParts):
         assert [each for each in self.list_names(context, "v1", "Secret") if "before" in each] == []
         # The deploy finds its objects again.
         assert isinstance(self.redeploy(context, MIXED), Succeeded)
-        assert context.log_text.splitlines()[-1].startswith("objects: 5 unchanged")
+        assert context.log_text.splitlines()[-1].startswith("objects: 4 unchanged")
 
     def test_deletes_by_labels(self, context: FakeContext) -> None:
         """All of some kinds that have them, but those that are to be kept; none is no error."""
