@@ -358,6 +358,28 @@ def test_checklist_41_runs_the_command_again(tmp_path: Path, http_server: LocalS
     assert (program.parent / "runs").read_text() == "xx"
 
 
+def test_asks_for_the_token_once_a_second(
+    outside: Path, tmp_path: Path, http_server: LocalServer
+) -> None:
+    """The official client is not asked for its token by every request; what it renews is used then."""
+    cluster = connect(outside, tmp_path / "p")
+    http_server.answer = need_token("first", "second")
+    client, _ = cluster.connection._read_token()
+    asked: list[object] = []
+    client.configuration.refresh_api_key_hook = asked.append
+    started = time.monotonic()
+    for _ in range(20):
+        cluster.connection.request(READ)
+    assert len(asked) <= time.monotonic() - started + 1
+    client.configuration.api_key["BearerToken"] = "Bearer second"
+    deadline = time.monotonic() + 8
+    while http_server.asked[-1].headers["authorization"] != "Bearer second":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+        cluster.connection.request(READ)
+    assert asked
+
+
 def test_checklist_41_reads_the_service_account_again(
     tmp_path: Path, http_server: LocalServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,9 @@ JSON_PATCH = "application/json-patch+json"
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 40.0
 # No request waits longer than its attempt has time; what is asked at its very end gets this.
 SHORTEST_TIMEOUT = 0.1
+# Asking the official client for its token costs as much as the rest of a request: it sets itself up
+# anew each time. What it renews in time is good for longer than this; what is not is asked for again.
+_TOKEN_SECONDS = 1.0
 # How often at most, by what is wrong: see ApiError.repeat.
 _TRIES = {"later": 1000, "race": 6, "failed": 3}
 
@@ -67,6 +71,8 @@ class Connection:
         self._lock = threading.Lock()
         self._renewing = threading.Lock()
         self._client = access.load()
+        self._token: str | None = None
+        self._token_until = 0.0
         self._warned: set[str] = set()
 
     @property
@@ -151,12 +157,16 @@ class Connection:
     def _read_token(self) -> tuple[Any, str | None]:
         """Return the client and what authorizes; the official client renews what it knows to expire."""
         with self._lock:
-            try:
-                return self._client, _find_token(self._client.configuration)
-            except OSError as error:
-                raise PermanentError(
-                    f"the credentials cannot be read: {error}", code="kubeconfig"
-                ) from error
+            now = time.monotonic()
+            if now >= self._token_until:
+                try:
+                    self._token = _find_token(self._client.configuration)
+                except OSError as error:
+                    raise PermanentError(
+                        f"the credentials cannot be read: {error}", code="kubeconfig"
+                    ) from error
+                self._token_until = now + _TOKEN_SECONDS
+            return self._client, self._token
 
     def _renew(self, client: Any, refused: str | None) -> bool:
         """Load the credentials anew after a 401; False when they are still those that were refused.
@@ -168,7 +178,7 @@ class Connection:
             if self._client is client:
                 fresh = self._access.load()
                 with self._lock:
-                    self._client = fresh
+                    self._client, self._token_until = fresh, 0.0
         # A certificate shows no token: it is tried.
         return refused is None or self._read_token()[1] != refused
 
@@ -180,7 +190,7 @@ class Connection:
         body = request.body
         host = str(client.configuration.host).rstrip("/")
         left = max(SHORTEST_TIMEOUT, self.patience.remaining())
-        answer = client.rest_client.pool_manager.request(
+        answer = client.rest_client.pool_manager.urlopen(
             request.method,
             host + request.path + query,
             body=json.dumps(body, separators=(",", ":")).encode() if body is not None else None,
