@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Iterable
+from json.encoder import encode_basestring
 from typing import Any
 
 __all__ = ["canonical_json", "digest_of", "format_number"]
@@ -47,20 +49,25 @@ def format_number(value: int | float) -> str:
 
 def canonical_json(data: Any) -> str:
     """Return the one JSON text of ``data``: sorted keys, no spaces, ECMAScript numbers."""
+    if isinstance(data, str):
+        return encode_basestring(data)
     if data is None or isinstance(data, bool):
         return json.dumps(data)
-    if isinstance(data, str):
-        return json.dumps(data, ensure_ascii=False)
     if isinstance(data, int | float):
         return format_number(data)
     if isinstance(data, dict):
-        # RFC 8785 section 3.2.3 sorts by UTF-16 code units, which Python's str order is not.
-        names = sorted(data, key=lambda name: name.encode("utf-16-be", "surrogatepass"))
-        inside = ",".join(f"{canonical_json(name)}:{canonical_json(data[name])}" for name in names)
-        return f"{{{inside}}}"
+        inside = [f"{encode_basestring(name)}:{canonical_json(data[name])}" for name in _sort(data)]
+        return f"{{{','.join(inside)}}}"
     if isinstance(data, list | tuple):
-        return f"[{','.join(canonical_json(each) for each in data)}]"
+        return f"[{','.join([canonical_json(each) for each in data])}]"
     raise TypeError(f"{type(data).__name__} is not JSON data")
+
+
+def _sort(names: Iterable[str]) -> list[str]:
+    """Sort by UTF-16 code units (RFC 8785 section 3.2.3); Python's order is that only below U+10000."""
+    if "".join(names).isascii():
+        return sorted(names)
+    return sorted(names, key=lambda name: name.encode("utf-16-be", "surrogatepass"))
 
 
 def digest_of(data: Any) -> str:
