@@ -123,9 +123,20 @@ class Composer:
         if self.strict and "#" in text:
             self.lines = text.split("\n")
         documents: list[Document] = []
+        take: dict[type, Callable[[Any], None]] = {
+            yaml.ScalarEvent: self._take_scalar,
+            yaml.MappingStartEvent: self._open_mapping,
+            yaml.SequenceStartEvent: self._open_sequence,
+            yaml.MappingEndEvent: self._close,
+            yaml.SequenceEndEvent: self._close,
+            yaml.AliasEvent: self._take_alias,
+        }
         try:
             for event in _parse(text):
-                if isinstance(event, yaml.DocumentStartEvent):
+                take_event = take.get(type(event))
+                if take_event is not None:
+                    take_event(event)
+                elif isinstance(event, yaml.DocumentStartEvent):
                     if documents and single:
                         raise _Stop(
                             Problem(
@@ -143,8 +154,6 @@ class Composer:
                     data, node = self.root or (None, (1, 1))
                     marks = Marks(self.file, node, self.cut)
                     documents.append(Document(data, marks, tuple(self.warnings)))
-                else:
-                    self._take(event)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             raise _Stop(
@@ -162,26 +171,11 @@ class Composer:
             ) from None
         return documents
 
-    def _take(self, event: Any) -> None:
-        import yaml
-
-        kind = type(event)
-        if kind is yaml.ScalarEvent:
-            self._take_scalar(event)
-        elif kind is yaml.MappingStartEvent:
-            self._open(event, {})
-        elif kind is yaml.SequenceStartEvent:
-            self._open(event, [])
-        elif kind in (yaml.MappingEndEvent, yaml.SequenceEndEvent):
-            self._close()
-        elif kind is yaml.AliasEvent:
-            self._take_alias(event)
-
     # Nodes --------------------------------------------------------------------------------------
 
     def _take_scalar(self, event: Any) -> None:
         place = _place(event)
-        self._count(place, 1, written=True)
+        self._count_node(place)
         text = event.value
         plain = event.implicit[0] and not event.style
         frame = self.stack[-1] if self.stack else None
@@ -191,7 +185,7 @@ class Composer:
             self._tell(traps.explain_tag(event.tag, text, self._locate(place)))
         elif plain:
             value = self._resolve(text, place, is_key=is_key)
-            if not is_key and event.end_mark.line < len(self.lines):
+            if self.lines and not is_key and event.end_mark.line < len(self.lines):
                 self._check_cut(text, place, event.end_mark)
         if is_key:
             assert frame is not None
@@ -200,6 +194,12 @@ class Composer:
             return
         self._remember(event.anchor, value, place, 1)
         self._add(value, place)
+
+    def _open_mapping(self, event: Any) -> None:
+        self._open(event, {})
+
+    def _open_sequence(self, event: Any) -> None:
+        self._open(event, [])
 
     def _resolve(self, text: str, place: Place, *, is_key: bool) -> Any:
         try:
@@ -249,7 +249,7 @@ class Composer:
                     self._locate(place),
                 )
             )
-        self._count(place, 1, written=True)
+        self._count_node(place)
         if event.tag is not None:
             self._tell(traps.explain_tag(event.tag, "", self._locate(place)))
         parent = self.stack[-1] if self.stack else None
@@ -261,9 +261,9 @@ class Composer:
             self.anchors[event.anchor] = (None, place, -1)
         self.stack.append(_Frame(data, Node(place), event.anchor, self.expanded - 1, quiet))
 
-    def _close(self) -> None:
+    def _close(self, _event: Any) -> None:
         frame = self.stack.pop()
-        if isinstance(frame.data, dict):
+        if frame.merges:
             self._merge(frame)
         self._remember(frame.anchor, frame.data, frame.node, self.expanded - frame.started)
         self._add(frame.data, frame.node)
@@ -289,8 +289,7 @@ class Composer:
                 raise _Stop(
                     Problem("yaml-alias", f"'*{name}' contains itself", self._locate(place))
                 )
-        self._count(place, size, written=False)
-        self.written += 1
+        self._count_alias(place, size)
         frame = self.stack[-1] if self.stack else None
         if frame is not None and frame.at_key:
             if isinstance(value, str):
@@ -405,20 +404,22 @@ class Composer:
         if anchor is not None:
             self.anchors[anchor] = (value, node, size)
 
-    def _count(self, place: Place, size: int, *, written: bool) -> None:
-        self.expanded += size
-        if written:
-            self.written += 1
-            if self.written > self.limits.nodes:
-                raise _Stop(
-                    Problem(
-                        "yaml-limit",
-                        f"more than {self.limits.nodes} values in one file",
-                        self._locate(place),
-                        "split it",
-                    )
+    def _count_node(self, place: Place) -> None:
+        self.expanded += 1
+        self.written += 1
+        if self.written > self.limits.nodes:
+            raise _Stop(
+                Problem(
+                    "yaml-limit",
+                    f"more than {self.limits.nodes} values in one file",
+                    self._locate(place),
+                    "split it",
                 )
-        elif self.expanded > max(self.written * self.limits.expansion, _FREE_EXPANSION):
+            )
+
+    def _count_alias(self, place: Place, size: int) -> None:
+        self.expanded += size
+        if self.expanded > max(self.written * self.limits.expansion, _FREE_EXPANSION):
             raise _Stop(
                 Problem(
                     "yaml-limit",
@@ -428,6 +429,7 @@ class Composer:
                     "write fewer aliases inside what other aliases repeat",
                 )
             )
+        self.written += 1
 
     def _locate(self, place: Place) -> Location:
         return Location(self.file, *place)
@@ -447,8 +449,12 @@ class Composer:
 def _parse(text: str) -> Iterator[Any]:
     import yaml
 
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return cast("Iterator[Any]", yaml.parse(text, loader))
+    parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
+    try:
+        while type(event := parser.get_event()) is not yaml.StreamEndEvent:
+            yield event
+    finally:
+        parser.dispose()
 
 
 def _place(event: Any) -> Place:
