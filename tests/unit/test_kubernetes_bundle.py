@@ -8,6 +8,7 @@ from gennaker.errors import Location
 from gennaker_stages.kubernetes.bundle.fields import check_fields
 from gennaker_stages.kubernetes.bundle.images import find_images, is_pinned
 from gennaker_stages.kubernetes.bundle.masking import hide_secret, mask_secrets
+from gennaker_stages.kubernetes.bundle.memory import Memory
 from gennaker_stages.kubernetes.bundle.objects import name_of
 from gennaker_stages.kubernetes.bundle.openapi import compact_document
 from gennaker_stages.kubernetes.bundle.ordering import group_waves, read_wave
@@ -313,3 +314,29 @@ def test_images_are_found_wherever_pods_are() -> None:
     assert [each[2] for each in find_images(obj("Pod", spec=pod))] == ["a:1", "b:1", "c:1"]
     assert is_pinned("registry.test/web:1@sha256:" + "a" * 64)
     assert not is_pinned("registry.test/web:1")
+
+
+def test_a_bundle_that_is_read_again_gives_objects_of_its_own() -> None:
+    """What a document holds is kept as text: who changes what was read changes nobody else's."""
+    text = (
+        b"{apiVersion: v1, kind: ConfigMap, metadata: {name: kept}, data: {a: 'x', b: 1.5, c: ~}}"
+    )
+    (first,), _ = read_items(text, "bundle")
+    first.body["data"]["a"] = "changed"
+    (second,), _ = read_items(text, "other")
+    assert second.body["data"] == {"a": "x", "b": 1.5, "c": None}
+    assert second.origin is not None and second.origin.file == "other"
+
+
+def test_the_memory_of_texts_has_a_bound() -> None:
+    """What was used last is kept, and what is too large by itself is not."""
+    memory = Memory(30)
+    for each in "abc":
+        memory.keep(each, each * 10)
+        memory.recall("a")
+    assert [memory.recall(each) for each in "abc"] == ["a" * 10, None, "c" * 10]
+    memory.keep("d", "d" * 40)
+    assert [memory.recall(each) for each in "acd"] == [None, None, None]
+    memory.keep("a", "small again")
+    memory.keep("a", "small")
+    assert memory.recall("a") == "small"

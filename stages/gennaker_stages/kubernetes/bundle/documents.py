@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gennaker.errors import PermanentError
-from gennaker_stages.kubernetes.bundle.objects import Object, name_of
+from gennaker_stages.kubernetes.bundle.objects import name_of
 
 __all__ = ["MAX_BUNDLE", "Document", "join_documents", "read_documents"]
 
@@ -28,13 +28,6 @@ class Document:
     source: str
     text: str
     names: Sequence[str]
-
-    def read_objects(self) -> list[Object]:
-        """Return its objects as data."""
-        from gennaker_stages.kubernetes.bundle.reading import read_items
-
-        items, _ = read_items(self.text.encode("utf-8", "surrogateescape"), self.source)
-        return [each.body for each in items]
 
 
 def read_documents(content: bytes, source: str) -> list[Document]:

@@ -2,7 +2,8 @@
 
 The text is cut at its ``---`` lines, as Kubernetes' own readers do, and each document is read by
 itself: the places of its nodes, which cost more memory than the data, are let go and found again for
-the documents that a problem is told about.
+the documents that a problem is told about. What a document holds is kept for whoever reads the same
+bundle next: the stage that rendered it and the one that deploys it are often in one process.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 from gennaker.errors import InvalidInput, Location, Problem
 from gennaker.yamltext import MANIFEST_LIMITS, compose_all
+from gennaker_stages.kubernetes.bundle.memory import Memory
 from gennaker_stages.kubernetes.bundle.objects import Object, name_of
 
 __all__ = ["Item", "Origin", "read_items"]
@@ -22,6 +24,7 @@ Path = tuple[str | int, ...]
 _SEPARATOR = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 # Helm and Gennaker's own renderers write it above each document.
 _SOURCE = re.compile(r"^# Source: (\S.*)$", re.MULTILINE)
+_MEMORY = Memory(8 << 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +95,12 @@ def read_items(
         if mentioning not in origin.text:
             continue
         try:
-            documents = compose_all(origin.text, file=shown)
+            documents = _read_documents(origin.text, shown)
         except InvalidInput as error:
             problems += [_move(each, origin) for each in error.problems]
             continue
         for document in documents:
-            for path, body in _flatten((), document.data):
+            for path, body in _flatten((), document):
                 where = replace(origin, path=path)
                 fault = _find_fault(body)
                 if fault is None:
@@ -105,6 +108,14 @@ def read_items(
                 else:
                     problems.append(_describe(fault, where))
     return items, problems
+
+
+def _read_documents(text: str, shown: str) -> list[Any]:
+    found: list[Any] | None = _MEMORY.recall(text)
+    if found is None:
+        found = [each.data for each in compose_all(text, file=shown)]
+        _MEMORY.keep(text, found)
+    return found
 
 
 def _split(content: bytes, shown: str) -> Iterator[Origin]:

@@ -66,9 +66,13 @@ class BundleStage(Stage):
 
     def plan(self, inputs: Any, ctx: PlanContext) -> Plan:
         """Render without keeping anything but the bundle, which later plans read."""
+        from gennaker_stages.kubernetes.bundle.reading import read_items
+
         done = self.render(inputs, ctx)
-        bundle = ctx.artifacts.put(join_documents(done.documents), media_type=BUNDLE_MEDIA_TYPE)
-        objects = [hide_secret(body) for each in done.documents for body in each.read_objects()]
+        content = join_documents(done.documents)
+        bundle = ctx.artifacts.put(content, media_type=BUNDLE_MEDIA_TYPE)
+        items, _ = read_items(content, "bundle")
+        objects = [hide_secret(each.body) for each in items]
         outputs = {**done.outputs, "objects": done.names}
         return Plan(
             changes=(Change("run", self.describe(inputs), ", ".join(done.names)),),
