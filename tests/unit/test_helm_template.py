@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,6 +12,7 @@ import pytest
 from gennaker.errors import PermanentError
 from gennaker.stage import Artifact, Environment, Succeeded
 from gennaker.testing import StageContract
+from gennaker_stages.helm.pool import WorkerPool
 from gennaker_stages.helm.template_stage import HelmTemplate
 from gennaker_stages.kubernetes.bundle import bounded
 from gennaker_stages.kubernetes.bundle.bounded import RenderLimits
@@ -316,3 +318,22 @@ class TestHelmTemplateContract(StageContract):
         context = StageContext(folder / "context")
         context.write({"chart/Chart.yaml": CHART, "chart/templates/config.yaml": CONFIG})
         return context
+
+
+def test_a_worker_is_started_ahead_once() -> None:
+    """While one is idle, or none may be started, nothing is; the one that was is asked first."""
+    limits = RenderLimits()
+    pool = WorkerPool(1)
+    try:
+        pool.prepare(limits.memory)
+        pool.prepare(limits.memory)
+        ((_, prepared),) = pool._idle
+        question = {"chart": "/none", "values": {}, "options": {}, "include_crds": False}
+        asked = {**question, "cpu": 10, "wall": 30, "max_output": 100, "include_tests": False}
+        assert b"/none" in pool.ask(json.dumps(asked).encode(), limits)
+        assert pool._idle == [(limits.memory, prepared)]
+        with pool._slots:
+            pool.prepare(limits.memory // 2)
+        assert pool._idle == [(limits.memory, prepared)]
+    finally:
+        pool.close()

@@ -47,6 +47,17 @@ class WorkerPool:
                         raise
             return self._ask(_start(limits.memory), question, limits)
 
+    def prepare(self, memory: int) -> None:
+        """Start a worker with this limit when one may be started and none is idle."""
+        if not self._slots.acquire(blocking=False):
+            return
+        try:
+            with self._lock:
+                if not any(each == memory for each, _ in self._idle):
+                    self._idle.append((memory, _start(memory)))
+        finally:
+            self._slots.release()
+
     def close(self) -> None:
         """End all that are idle."""
         with self._lock:

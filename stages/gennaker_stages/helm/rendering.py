@@ -18,7 +18,7 @@ from gennaker_stages.kubernetes.bundle import bounded
 from gennaker_stages.kubernetes.bundle.bounded import RenderLimits
 from gennaker_stages.kubernetes.bundle.documents import Document
 
-__all__ = ["RenderRequest", "render_chart"]
+__all__ = ["RenderRequest", "prepare_renderer", "render_chart"]
 
 _SOURCE = re.compile(r"\A(?:---\n)?# Source: (\S+)\n")
 _DOCUMENT = re.compile(r"^---\n(?=# Source: )", re.MULTILINE)
@@ -48,6 +48,14 @@ class RenderRequest:
     include_crds: bool = True
     include_tests: bool = False
     is_upgrade: bool = False
+
+
+def prepare_renderer() -> None:
+    """Let a worker start while the caller still finds out what is to be rendered."""
+    if _has_library():
+        from gennaker_stages.helm.pool import find_pool
+
+        find_pool().prepare(bounded.LIMITS.memory)
 
 
 def render_chart(request: RenderRequest, limits: RenderLimits | None = None) -> list[Document]:

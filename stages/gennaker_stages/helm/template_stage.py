@@ -109,8 +109,13 @@ class HelmTemplate(BundleStage):
             read_layer,
             set_layers,
         )
-        from gennaker_stages.helm.rendering import RenderRequest, render_chart
+        from gennaker_stages.helm.rendering import (
+            RenderRequest,
+            prepare_renderer,
+            render_chart,
+        )
 
+        prepare_renderer()
         release = _name_release(inputs, ctx)
         layers = [read_layer(ctx.source, each, at) for at, each in enumerate(inputs.values)]
         layers += set_layers(ctx.source, inputs.set, inputs.set_string, inputs.set_file)

@@ -10,6 +10,7 @@ subchart off in the first.
 
 from __future__ import annotations
 
+import importlib
 import json
 import resource
 import signal
@@ -23,6 +24,7 @@ IDLE_SECONDS = 60
 MUCH = 1 << 20
 # It says no more than some lines, and those to a file.
 SAID_BYTES = 1 << 20
+_NEEDED = ("helm_python.chart", "gennaker_stages.helm.bundle", "yaml")
 
 
 def main() -> int:
@@ -34,6 +36,8 @@ def main() -> int:
         (resource.RLIMIT_FSIZE, SAID_BYTES),
     ):
         resource.setrlimit(what, (limit, limit))
+    for each in _NEEDED:  # it may have been started ahead of its first question
+        importlib.import_module(each)
     questions, answers = sys.stdin.buffer, sys.stdout.buffer
     while True:
         signal.alarm(IDLE_SECONDS)
