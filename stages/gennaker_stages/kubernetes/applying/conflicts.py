@@ -68,7 +68,7 @@ def keep_yielded(body: Object, live: Object, rules: ConflictRules) -> Object:
 
     Without it every deploy would ask for these fields, be refused, and ask again.
     """
-    if rules.policy != "yield" and not any(each.policy == "yield" for each in rules.fields):
+    if not rules.may_yield:
         return body
     for path, manager in list(find_conflicts(body, live)):
         if rules.decide(body, path, manager) == "yield":

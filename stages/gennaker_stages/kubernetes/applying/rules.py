@@ -58,6 +58,11 @@ class ConflictRules(BaseModel):
         """Managers whose objects are taken over."""
         return self._adopted
 
+    @property
+    def may_yield(self) -> bool:
+        """Whether any field may be left to its manager."""
+        return self.policy == "yield" or any(each.policy == "yield" for each in self.fields)
+
     def adopt(self, managers: frozenset[str]) -> ConflictRules:
         """Return the rules of a deploy that takes over what these managers have, too."""
         rules = self.model_copy()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gennaker.errors import PermanentError, StageError
 from gennaker_stages.kubernetes.bundle.objects import Object, key_of
 from gennaker_stages.kubernetes.bundle.versions import list_used
+from gennaker_stages.kubernetes.client.parallel import work_in_parallel
 
 if TYPE_CHECKING:
     from gennaker_stages.kubernetes.client.cluster import Cluster, Resource
@@ -42,13 +42,12 @@ class Live:
         return frozenset(list_used(each for each in self.objects.values() if each is not None))
 
 
-def read_live(cluster: Cluster, objects: Iterable[Object], *, workers: int = 8) -> Live:
+def read_live(cluster: Cluster, objects: Iterable[Object]) -> Live:
     """Read what is live of each of the objects.
 
     Args:
         cluster: where.
         objects: placed, with namespaces.
-        workers: how many requests may be under way at once.
 
     Raises:
         StageError: when the cluster cannot be reached.
@@ -68,8 +67,7 @@ def read_live(cluster: Cluster, objects: Iterable[Object], *, workers: int = 8) 
     def read(group: tuple[tuple[Resource, str], list[Object]]) -> None:
         _read_group(cluster, group[0], group[1], live)
 
-    with ThreadPoolExecutor(workers, thread_name_prefix="live") as pool:
-        list(pool.map(read, groups.items()))
+    work_in_parallel(read, list(groups.items()))
     return live
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from gennaker_stages.kubernetes.applying.fitting import fit_object
 from gennaker_stages.kubernetes.bundle.masking import hide_secret, is_secret
 from gennaker_stages.kubernetes.bundle.objects import Object, key_of, name_of
 from gennaker_stages.kubernetes.client.cluster import FIELD_MANAGER
+from gennaker_stages.kubernetes.client.parallel import work_in_parallel
 from gennaker_stages.kubernetes.inventory.release import find_managers
 from gennaker_stages.kubernetes.planning.difference import find_differences
 from gennaker_stages.kubernetes.planning.live import Live, read_live
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PlannedObjects", "plan_objects"]
 
-WORKERS = 8
 _UNTRIED = "what goes into it is tried once it is there"
 
 
@@ -56,7 +55,6 @@ def plan_objects(
     rules: ConflictRules,
     unread: Collection[str] = (),
     release: Release | None = None,
-    workers: int = WORKERS,
 ) -> PlannedObjects:
     """Plan the objects of a bundle.
 
@@ -69,18 +67,20 @@ def plan_objects(
         rules: what the deploy does about fields of other managers.
         unread: names of Secrets whose values a plan does not know; only their keys are compared.
         release: whose objects are taken over.
-        workers: how many requests at once.
 
     Raises:
         StageError: when the cluster cannot be reached.
     """
     held = list(objects)
-    live = read_live(cluster, held, workers=workers)
+    live = read_live(cluster, held)
     rules = rules.adopt(find_managers(release, live.objects.values()))
     missing = _find_missing_namespaces(cluster, held)
     planner = _Planner(cluster, live, rules, unread, missing)
-    with ThreadPoolExecutor(workers, thread_name_prefix="plan") as pool:
-        changes = list(pool.map(planner.plan, held))
+    fitted = [fit_object(each, live.objects.get(key_of(each)), cluster.settings) for each in held]
+    settled = [planner.settle(each) for each in fitted]
+    doubtful = [body for body, change in zip(fitted, settled, strict=True) if change is None]
+    tried = iter(work_in_parallel(planner.try_object, doubtful))
+    changes = [change or next(tried) for change in settled]
     # A namespace that the environment makes is of no bundle.
     made = missing - {each["metadata"]["name"] for each in held if each["kind"] == "Namespace"}
     changes[:0] = [Change("create", f"Namespace/{name}", _UNTRIED) for name in sorted(made)]
@@ -89,7 +89,7 @@ def plan_objects(
 
 @dataclass(frozen=True, slots=True)
 class _Planner:
-    """Plans one object at a time, in several threads."""
+    """Plans one object at a time."""
 
     cluster: Cluster
     live: Live
@@ -97,15 +97,14 @@ class _Planner:
     unread: Collection[str]
     missing: Collection[str]
 
-    def plan(self, body: Object) -> Change:
-        """Return what would become of an object."""
+    def settle(self, body: Object) -> Change | None:
+        """Return what would become of an object, None when only the server can tell."""
         name, key = name_of(body), key_of(body)
         if key in self.live.unknown:
             return _create(body, "tried once its definition is there")
         if key in self.live.errors:
             return Change("refuse", name, str(self.live.errors[key]))
         now = self.live.objects[key]
-        body = fit_object(body, now, self.cluster.settings)
         if is_secret(body) and body["metadata"]["name"] in self.unread:
             return _plan_unread(name, now, body)
         if now is None and key[2] in self.missing:
@@ -116,9 +115,11 @@ class _Planner:
             wanted = keep_yielded(body, now, self.rules)
             if is_unchanged(now, wanted, FIELD_MANAGER):
                 return Change("leave", name, self._tell_yielded(body, now))
-        return self._try(body, now)
+        return None
 
-    def _try(self, body: Object, now: Mapping[str, Any] | None) -> Change:
+    def try_object(self, body: Object) -> Change:
+        """Return what would become of an object by a dry run; in several threads."""
+        now = self.live.objects[key_of(body)]
         resource = self.cluster.find_resource(body["apiVersion"], body["kind"])
         try:
             found = apply_object(self.cluster, resource, body, self.rules, dry_run=True)
@@ -136,6 +137,8 @@ class _Planner:
 
     def _tell_yielded(self, body: Object, now: Mapping[str, Any]) -> str:
         """Return which fields are left to whom, empty when none is."""
+        if not self.rules.may_yield:
+            return ""
         left = [
             f"{path.lstrip('.')} to {manager!r}"
             for path, manager in find_conflicts(body, now)
