@@ -11,7 +11,7 @@ from gennaker.expressions import Scope, Unknown
 from gennaker_engine.core import events as e
 from gennaker_engine.core import messages as m
 from gennaker_engine.core.environments import find_names_at_start
-from gennaker_engine.core.matrix import expand_matrix
+from gennaker_engine.core.expansion import expand_matrix
 from gennaker_engine.core.run import Run
 from gennaker_engine.core.view import describe_run
 from tests.core.bench import Bench
@@ -31,7 +31,8 @@ class TestEnvironmentsAtStart:
             (DEPLOY, ["staging"]),
             ({**DEPLOY, "environment": "${{ params.e }}"}, ["live"]),
             ({**DEPLOY, "environment": "${{ matrix.e }}", "matrix": {"e": ["x", "y"]}}, ["x", "y"]),
-            ({**DEPLOY, "environment": "${{ stages.a.outputs.out }}"}, [None]),
+            ({**DEPLOY, "environment": "${{ stages.a.outputs.out }}"}, None),
+            ({**DEPLOY, "environment": "${{ 1 / 0 }}"}, [None]),
             (
                 {
                     **DEPLOY,

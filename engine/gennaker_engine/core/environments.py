@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection
 
 from gennaker.errors import ExpressionError
 from gennaker.model import UNDO_PREFIX
 from gennaker_engine.core import events as e
 from gennaker_engine.core.commands import ReleaseLock, RequestLock
-from gennaker_engine.core.matrix import expand_matrix
-from gennaker_engine.core.resolve import find_environment_name
+from gennaker_engine.core.resolve import find_environment_names
 from gennaker_engine.core.scope import make_scope
 from gennaker_engine.core.state import Instance, RunState, StageState
 from gennaker_engine.core.turn import Turn
 
 __all__ = ["check_lock", "find_names_at_start", "release_lock", "release_locks"]
-
-Json = Any
 
 
 def check_lock(turn: Turn, instance: Instance) -> bool:
@@ -67,11 +63,10 @@ def _possible_names(run: RunState, key: str) -> Collection[str] | None:
     stage = run.stages[run.blueprint.by_environment[key][0]]
     names: list[str | None] | None = run.caches.get(("names", key))
     if names is None:
-        names = _find_names(run, stage)
+        names = find_environment_names(run, stage)
         if names is None:
             return None
-        if stage.plan.matrix is None or stage.expanded:
-            run.caches["names", key] = names
+        run.caches["names", key] = names
     undone = run.stages.get(f"{UNDO_PREFIX}{stage.plan.id}")
     if undone is not None and undone.state != "ended":
         return {name for name in names if name is not None}
@@ -103,27 +98,4 @@ def find_names_at_start(run: RunState, stage: StageState) -> list[str | None] | 
             value = True
         if value is False:
             return []
-    return _find_names(run, stage)
-
-
-def _find_names(run: RunState, stage: StageState) -> list[str | None] | None:
-    """Return the environment of each instance, None for one that will never enter any."""
-    plan = stage.plan
-    combinations: list[Mapping[str, Json] | None]
-    if plan.matrix is None:
-        combinations = [None]
-    elif stage.expanded:
-        combinations = [each.matrix for each in stage.instances]
-    else:
-        try:
-            combinations = [*expand_matrix(plan.matrix, lambda: make_scope(run))]
-        except ExpressionError:
-            return None
-    names: list[str | None] = []
-    for values in combinations:
-        try:
-            names.append(find_environment_name(run, plan, values))
-        except ExpressionError:
-            # It will be errored when it is resolved, and never enters anything.
-            names.append(None)
-    return names
+    return find_environment_names(run, stage)

@@ -425,7 +425,7 @@ def encode_event(event: Event) -> dict[str, Json]:
     data: dict[str, Json] = {"type": event.type, "v": event.version}
     for name, default in _FIELDS[type(event)]:
         value = getattr(event, name)
-        if value is not default and value != default:
+        if value != default:
             data[name] = value
     return data
 

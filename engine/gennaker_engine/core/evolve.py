@@ -116,14 +116,14 @@ def _adopted(run: RunState, event: e.RunAdopted) -> None:
     active = [run.instances[name] for name in run.active]
     if run.driven:
         for instance in active:
-            pause_work(run, instance, max(run.last_driven_at, instance.working_since or 0.0))
+            pause_work(run, instance, run.last_driven_at)
             instance.deaths += event.died and instance.state == "running"
-    if gone is not None and event.at < gone:
-        # The calendar was set back meanwhile: nothing is further away than it was.
-        shift_spans(run, event.at - gone)
-    elif gone is not None and run.finally_deadline is not None:
-        run.finally_deadline += event.at - gone
-        run.timers.set(("finally", ""), run.finally_deadline)
+    away = 0.0 if gone is None else event.at - gone
+    # When the calendar was set back meanwhile nothing is further away than it was.
+    shift_spans(run, min(away, 0.0))
+    if run.finally_deadline is not None:
+        run.finally_deadline += max(away, 0.0)
+        run.timers.shift(("finally", ""), max(away, 0.0))
     for instance in active:
         if instance.wait == "poll":
             start_work(run, instance, event.at)

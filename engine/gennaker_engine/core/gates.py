@@ -109,7 +109,7 @@ def ask_people(
     remember_shown(turn, run.gates[gate])
     if subject:
         turn.ask(PlanSubject(gate))
-    if run.created.approved and not moved:
+    if not moved:
         _decide_unseen(turn, run.gates[gate])
 
 
@@ -120,7 +120,7 @@ def _name_gate(run: RunState, stage: str | None, environment: str | None) -> str
     name = f"{stage}/{run.instances[stage].attempt}"
     if name not in run.gates:
         return name
-    return f"{name}.{run.gate_numbers.get(stage, 0) + 1}"
+    return f"{name}.{run.gate_numbers[stage] + 1}"
 
 
 def _decide_unseen(turn: Turn, gate: Gate) -> None:
@@ -174,8 +174,9 @@ def settle_gate(turn: Turn, name: str) -> None:
 
 def settle_wait(turn: Turn, instance: Instance) -> None:
     """Go on with an attempt whose question to people is settled."""
-    if instance.asked is None or instance.wait != "decision":
+    if instance.wait != "decision":
         return
+    assert instance.asked is not None
     gate = turn.run.gates[instance.asked]
     if gate.state == "approved":
         approvals = [each for each in gate.decisions if each["decision"] == "approve"]
@@ -213,8 +214,7 @@ def check_gates(turn: Turn, instance: Instance) -> bool:
             if moved:
                 _ask_again(turn, instance, gate, moved)
                 return False
-            if not _take_approved(turn, instance, gate):
-                return False
+            _take_approved(turn, instance, gate)
     return _check_environment(turn, instance)
 
 
@@ -309,18 +309,15 @@ def _free_lock(turn: Turn, environment: str) -> None:
         release_locks(turn)
 
 
-def _take_approved(turn: Turn, instance: Instance, gate: Gate) -> bool:
-    """Give the instance the values that were approved, when it was resolved before they moved.
-
-    Returns whether nothing had to change; a changed one is considered anew.
-    """
+def _take_approved(turn: Turn, instance: Instance, gate: Gate) -> None:
+    """Give the instance the values that were approved, when it was resolved before they moved."""
     plan = turn.run.stages[instance.stage].plan
     assert instance.inputs is not None
     entry = find_entry(turn.run, gate, instance.id)
     resolved = (instance.inputs, instance.environment, instance.effect)
     now = describe_entry(turn.run, instance.id, plan, resolved)
     if canonical_json(now) == canonical_json(entry):
-        return True
+        return
     inputs, environment, effect = find_resolved(turn.run, turn.world, plan, instance.matrix)
     turn.emit(
         e.StageResolved(
@@ -332,4 +329,3 @@ def _take_approved(turn: Turn, instance: Instance, gate: Gate) -> bool:
             before=instance.undoes,
         )
     )
-    return False

@@ -114,7 +114,7 @@ def request(
     claim = replace(wanted, holding=free)
     superseded = tuple(each.run for each in queued) if policy == "supersede" else ()
     deadlock = None if free else find_deadlock([*known, claim], run, weigh)
-    return LockResult(free, (claim,), (), superseded, False, deadlock)
+    return LockResult(granted=free, changed=(claim,), superseded=superseded, deadlock=deadlock)
 
 
 def release(
@@ -168,9 +168,7 @@ def find_deadlock(claims: Iterable[Claim], run: str, weigh: Weigh | None = None)
         each: [
             other.run
             for other in known
-            if other.key == each.key
-            and other.run != each.run
-            and (other.holding or other.place < each.place)
+            if other.key == each.key and (other.holding or other.place < each.place)
         ]
         for each in waits
     }
@@ -207,4 +205,4 @@ def _find_circle(before: dict[Claim, list[str]], start: str) -> list[Claim] | No
 
 
 def _environment(key: str) -> str:
-    return key.split("/", 2)[2]
+    return key.rpartition("/")[2]

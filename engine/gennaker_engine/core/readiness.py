@@ -6,7 +6,8 @@ from typing import Any
 
 from gennaker.errors import ExpressionError, UnknownValue
 from gennaker_engine.core import events as e
-from gennaker_engine.core.matrix import empty_outputs, expand_matrix
+from gennaker_engine.core.expansion import expand_matrix
+from gennaker_engine.core.matrix import empty_outputs
 from gennaker_engine.core.resolve import resolve_instance
 from gennaker_engine.core.scope import AskedStatus, make_scope
 from gennaker_engine.core.skips import end_unresolved, find_stop_cause, skip_stage

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gennaker.errors import ExpressionError
+from gennaker.errors import ExpressionError, UnknownValue
 from gennaker_engine.core import events as e
 from gennaker_engine.core.blueprint import StagePlan
+from gennaker_engine.core.expansion import expand_matrix
 from gennaker_engine.core.messages import EnvironmentFacts, World
 from gennaker_engine.core.scope import make_scope
 from gennaker_engine.core.skips import end_unresolved, skip_stage
@@ -19,6 +20,7 @@ __all__ = [
     "describe_environment",
     "find_before",
     "find_environment_name",
+    "find_environment_names",
     "find_resolved",
     "resolve_instance",
 ]
@@ -131,6 +133,32 @@ def find_environment_name(run: RunState, plan: StagePlan, matrix: Mapping[str, J
     return name
 
 
+def find_environment_names(run: RunState, stage: StageState) -> list[str | None] | None:
+    """Return the environment of each instance of a stage that has one, None when not known yet.
+
+    None in the list stands for an instance that will never enter any.
+    """
+    plan = stage.plan
+    combinations: list[Mapping[str, Json] | None] = [None]
+    try:
+        if stage.expanded:
+            combinations = [each.matrix for each in stage.instances]
+        elif plan.matrix is not None:
+            combinations = [*expand_matrix(plan.matrix, lambda: make_scope(run))]
+    except ExpressionError:
+        return None
+    names: list[str | None] = []
+    for values in combinations:
+        try:
+            names.append(find_environment_name(run, plan, values))
+        except UnknownValue:
+            return None
+        except ExpressionError:
+            # It will be errored when it is resolved, and never enters anything.
+            names.append(None)
+    return names
+
+
 def describe_environment(facts: EnvironmentFacts) -> dict[str, Json]:
     """Return an environment's settings as they are kept with a stage."""
     return {
@@ -149,15 +177,12 @@ def has_entered(run: RunState, environment: str) -> bool:
     """Whether a stage outside ``finally`` started there, in this run or in the one it retries."""
     if environment in run.entered:
         return True
-    for name in run.created.reused:
-        plan = run.blueprint.stages[name]
-        if plan.environment is not None and not plan.in_finally and plan.matrix is None:
-            try:
-                if find_environment_name(run, plan, None) == environment:
-                    return True
-            except ExpressionError:
-                continue
-    return False
+    reused = (run.stages[name] for name in run.created.reused)
+    return any(
+        environment in (find_environment_names(run, stage) or ())
+        for stage in reused
+        if stage.plan.environment is not None
+    )
 
 
 def _list_secrets(data: Json) -> Iterator[str]:

@@ -17,7 +17,7 @@ from gennaker.errors import ExpressionError
 from gennaker_engine.core.blueprint import Blueprint, StagePlan
 from gennaker_engine.core.events import RunCreated
 from gennaker_engine.core.evolve import begin
-from gennaker_engine.core.matrix import expand_matrix
+from gennaker_engine.core.expansion import expand_matrix
 from gennaker_engine.core.messages import World
 from gennaker_engine.core.readiness import ask_condition
 from gennaker_engine.core.resolve import find_resolved

@@ -8,7 +8,7 @@ from typing import Any
 from gennaker.canonical import canonical_json, digest_of
 from gennaker.errors import ExpressionError
 from gennaker_engine.core.blueprint import StagePlan
-from gennaker_engine.core.matrix import expand_matrix
+from gennaker_engine.core.expansion import expand_matrix
 from gennaker_engine.core.messages import EnvironmentFacts
 from gennaker_engine.core.resolve import Resolved, find_resolved
 from gennaker_engine.core.scope import make_scope
