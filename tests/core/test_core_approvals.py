@@ -230,6 +230,26 @@ def test_a_subject_that_moved_is_asked_about_again() -> None:
     bench.check_replay()
 
 
+def test_who_is_asked_again_has_as_long_as_the_first_time() -> None:
+    """From the moment of the new question."""
+    bench = ask(deadline=60)
+    bench.now += 30
+    bench.approve("go")
+    bench.set_environment("production", target="cluster")
+    bench.succeed("go")
+    requested = bench.last(e.ApprovalRequested)
+    assert (requested.gate, requested.deadline) == ("go/1.2", bench.now + 60)
+
+
+def test_what_was_approved_before_seeing_is_asked_about_when_it_has_moved() -> None:
+    """`--approve` is of what there was when the run began."""
+    bench = ask(approved=("go",))
+    bench.set_environment("production", target="cluster")
+    bench.succeed("go")
+    assert bench.run.facts.gates["go/1.2"].state == "open"
+    assert "live" not in bench.deliveries
+
+
 def test_asked_again_and_rejected() -> None:
     """What waited for it is aborted."""
     bench = approve_and_move(target="cluster")
@@ -364,6 +384,39 @@ class TestEnvironmentApproval:
         """A stage that changes nothing is not asked about."""
         stage = {"uses": "deploy", "environment": "production", "with": {"effect": "none"}}
         assert "a" in self.start({"a": stage}).deliveries
+
+    def test_one_who_started_the_run_may_approve_when_nothing_else_is_said(self) -> None:
+        """One approval is enough by default, and `self` is allowed."""
+        facts = EnvironmentFacts("production", approval={"approvers": ["local:*"]})
+        stages = {"a": {"uses": "deploy", "environment": "production"}}
+        bench = Bench.start({"stages": stages}, environments={"production": facts})
+        bench.approve("a", "local:ann")
+        assert "a" in bench.deliveries
+
+    def test_what_was_approved_is_not_shown_again(self) -> None:
+        """A later question is of what is new in it."""
+        there = {"uses": "deploy", "environment": "production"}
+        stages = {
+            "a": there,
+            "z": {"uses": "work"},
+            "late": {**there, "needs": ["z", "a"]},
+            "new": {**there, "with": {"v": "${{ stages.a.outputs.out }}"}},
+        }
+        bench = self.start(stages)
+        assert [each["id"] for each in bench.last(e.ApprovalRequested).subject] == ["a", "late"]
+        bench.approve("a")
+        bench.succeed("a", out="x")
+        assert [each["id"] for each in bench.last(e.ApprovalRequested).subject] == ["new"]
+
+    def test_a_question_stays_open_for_the_others_who_wait_for_it(self) -> None:
+        """One that ends without it takes only itself away."""
+        there = {"uses": "deploy", "environment": "${{ matrix.e }}"}
+        many = {**there, "matrix": {"e": ["staging", "production"]}}
+        bench = self.start({"many": many, "b": {**there, "environment": "production"}})
+        bench.fail("many[0]")
+        assert bench.outcome("many[1]") == "skipped"
+        bench.approve("b")
+        assert set(bench.deliveries) == {"b"}
 
     def test_an_abort_withdraws_the_question(self) -> None:
         """Nobody waits for it any more."""

@@ -107,6 +107,67 @@ def test_a_circle_of_three_through_a_queue() -> None:
     assert found == Deadlock("c", "staging", "a", "production")
 
 
+def claim(key: str, run: str, place: int, *, holding: bool = False, limit: int = 1) -> Claim:
+    """Return a claim of that place."""
+    return Claim(f"lock/shop/{key}", run, place, holding, float(place), limit=limit)
+
+
+@pytest.mark.parametrize(
+    ("claims", "expected"),
+    [
+        # c is before b in the queue for x, and waits for y, which b holds.
+        (
+            [
+                claim("x", "a", 1, holding=True),
+                claim("y", "b", 2, holding=True),
+                claim("x", "c", 3),
+                claim("x", "b", 4),
+                claim("y", "c", 5),
+            ],
+            Deadlock("c", "y", "b", "x"),
+        ),
+        # b is after c in the queue for x: c does not wait for it there.
+        (
+            [
+                claim("x", "a", 1, holding=True),
+                claim("y", "c", 2, holding=True),
+                claim("x", "c", 3),
+                claim("x", "b", 4),
+            ],
+            None,
+        ),
+        # c has overtaken b, which nobody drove: who holds waits for nobody.
+        ([claim("x", "b", 1), claim("x", "c", 2, holding=True)], None),
+        # Of several places any may come free.
+        (
+            [
+                claim("x", "a", 1, holding=True, limit=2),
+                claim("y", "b", 2, holding=True, limit=2),
+                claim("y", "a", 3, limit=2),
+                claim("x", "b", 4, limit=2),
+            ],
+            None,
+        ),
+    ],
+)
+def test_who_waits_for_whom(claims: list[Claim], expected: Deadlock | None) -> None:
+    """A queued run waits for who holds the lock and for who is before it, and for nobody else."""
+    assert find_deadlock(claims, "b") == expected
+
+
+def test_everything_that_is_free_is_granted() -> None:
+    """As many as there is room for, in order of their places."""
+    waiting = [claim("g", run, place, limit=3) for place, run in ((2, "b"), (1, "a"), (3, "c"))]
+    granted = grant([*waiting, claim("g", "d", 4, limit=3)], "lock/shop/g", now=9.0).changed
+    assert [each.run for each in granted] == ["a", "b", "c"]
+
+
+def test_who_has_to_wait_is_not_refused() -> None:
+    """Only the policy `reject` refuses."""
+    result = request([claim("x", "a", 1, holding=True)], claim("x", "b", 2))
+    assert (result.granted, result.refused, result.changed) == (False, False, (claim("x", "b", 2),))
+
+
 @given(st.lists(st.tuples(st.sampled_from("ar"), st.integers(0, 4), st.integers(0, 2))))
 def test_claims_are_always_sound(steps: list[tuple[str, int, int]]) -> None:
     """One holder, nobody waits for a free lock, circles are found when they are closed."""
@@ -272,3 +333,64 @@ def test_a_run_that_nobody_drives_is_passed_over_and_keeps_its_place() -> None:
     assert grant([waiting], "lock/shop/x", now=9.0, drives=driven.__contains__).changed == ()
     (granted,) = grant([waiting, claims[2]], "lock/shop/x", now=9.0).changed
     assert (granted.run, granted.place) == ("b", 2)
+
+
+def test_the_end_of_another_stage_costs_no_place_in_the_queue() -> None:
+    """What somebody waits for is not given back and asked for again."""
+    stages = {"a": deploy("staging"), "b": {"uses": "work"}, "c": {"uses": "work"}}
+    bench = Bench.start({"stages": stages}, grant_locks=False)
+    bench.succeed("b")
+    assert (count(bench, c.RequestLock), count(bench, c.ReleaseLock)) == (1, 0)
+    assert bench.instance("a").wait == "lock"
+
+
+MATRIX = deploy("${{ matrix.e }}", matrix={"e": ["staging", "production"], "fail_fast": False})
+
+
+@pytest.mark.parametrize(("policy", "kept"), [("branch", ["production"]), ("undo", None)])
+def test_an_instance_that_has_ended_gives_its_environment_back(
+    policy: str, kept: list[str] | None
+) -> None:
+    """At once; when it may have to be put back, with the others after that."""
+    bench = Bench.start({"stages": {"a": {**MATRIX, "on_failure": policy}}})
+    bench.record("a[0]")
+    bench.succeed("a[0]")
+    assert sorted(bench.run.facts.locks) == (kept or ["production", "staging"])
+    bench.fail("a[1]")
+    assert sorted(bench.run.facts.locks) == ([] if kept else ["production", "staging"])
+    if kept is None:
+        bench.succeed("undo:a[0]")
+    assert bench.run.facts.locks == {}
+
+
+def test_a_cancelled_matrix_puts_nothing_back_and_keeps_nothing() -> None:
+    """Each environment is free as soon as its instance has stopped."""
+    bench = Bench.start({"stages": {"a": {**MATRIX, "on_failure": "undo"}}})
+    bench.record("a[0]")
+    bench.cancel()
+    assert bench.outcome("undo:a") == "skipped"
+    bench.stop("a[0]")
+    assert list(bench.run.facts.locks) == ["production"]
+
+
+@pytest.mark.parametrize("first", ["x", "c"])
+def test_a_name_that_is_not_known_yet_may_be_any(first: str) -> None:
+    """The lock is kept until it is known, and while the stage that has it is at work."""
+    axis = {"e": "${{ stages.x.outputs.out }}"}
+    stages = {
+        "a": deploy("staging"),
+        "x": {"uses": "work"},
+        "b": deploy("${{ matrix.e }}", matrix=axis),
+        "c": {"uses": "work"},
+    }
+    bench = Bench.start({"stages": stages})
+    bench.succeed("a")
+    if first == "c":
+        bench.succeed("c")
+    assert list(bench.run.facts.locks) == ["staging"]
+    bench.succeed("x", out=["staging"])
+    if first == "x":
+        bench.succeed("c")
+    assert list(bench.run.facts.locks) == ["staging"]
+    bench.succeed("b[0]")
+    assert bench.run.facts.locks == {}

@@ -200,6 +200,10 @@ CASES = {
         change("smoke", with_={"x": "${{ run.number > 0 ? 'x' : 'x' }}"}),
         {"smoke": "it mentions run.number, which is another one in each run"},
     ),
+    "an environment where there was none": (
+        change("smoke", environment="staging"),
+        {"smoke": "its environment is different (name)"},
+    ),
 }
 
 
@@ -241,6 +245,55 @@ def test_settings_of_the_environment_count_but_its_approvers_do_not() -> None:
     assert found["stage"] == "its environment is different (secrets)"
 
 
+def test_parameters_may_be_called_as_what_runs_do_not_share() -> None:
+    """`params.number` is the same in each run, `run.number` is not."""
+    more = {"parameters": {"number": {}}, "stages": {"a": {"uses": "work"}}}
+    more["stages"]["a"]["with"] = {"n": "${{ params.number }}"}
+    bench = play(more, parameters={"number": 7})
+    assert tell(judge(bench, more, parameters={"number": 7})) == {}
+
+
+def test_only_what_deployed_to_an_environment_is_taken_over_as_a_deploy() -> None:
+    """Not what only read there, and not what deploys to somewhere else."""
+    stages = {"read": {"uses": "work", "environment": "staging"}, "push": {"uses": "deploy"}}
+    found = judge(play({"stages": stages}), {"stages": stages}, deploys={})
+    plain = {"outcome": "succeeded", "run": "shop-1"}
+    for name in stages:
+        assert found[name].taken == {**plain, "outputs": {"out": f"of {name}"}}
+
+
+MATRIX = {"matrix": {"e": ["staging", "other"]}}
+
+
+@pytest.mark.parametrize(
+    ("stage", "runs"),
+    [
+        ({"environment": "staging"}, True),
+        ({"environment": "staging", **MATRIX}, True),
+        ({"environment": "${{ matrix.e }}", **MATRIX}, True),
+        ({"environment": "${{ params.v }}"}, False),
+        ({"environment": "${{ matrix.e }}", "matrix": {"e": ["other"]}}, False),
+        ({}, False),
+    ],
+)
+def test_finally_runs_where_a_reused_stage_has_been(stage: Mapping[str, Any], runs: bool) -> None:
+    """A retry has entered an environment when the run it retries had, also by a matrix."""
+    taken = {"outcome": "succeeded", "outputs": {}, "run": "shop-0"}
+    pipeline = {
+        "parameters": {"v": {}},
+        "stages": {"a": {"uses": "deploy", **stage}, "b": {"uses": "work"}},
+        "finally": {"z": {"uses": "work", "environment": "staging"}},
+    }
+    bench = Bench.start(pipeline, parameters={"v": "other"}, reused={"a": taken})
+    bench.succeed("b")
+    assert ("z" in bench.deliveries) is runs
+    if not runs:
+        assert bench.run.facts.stages["z"].detail == {
+            "environment": "staging",
+            "reason": "the run never entered 'staging'",
+        }
+
+
 def test_what_was_read_of_the_source_counts() -> None:
     """A changed file is named; what was not read does not matter."""
     bench = play(BASE, reads=["app"])
@@ -249,6 +302,8 @@ def test_what_was_read_of_the_source_counts() -> None:
     assert found["build"] == "it read app, which changed"
     found = tell(judge(play(BASE, reads=["."]), BASE, changed=["a", "b", "c"]))
     assert found["build"] == "it read a and 2 more, which changed"
+    found = tell(judge(play(BASE, reads=["."]), BASE, changed=["a", "b"]))
+    assert found["build"] == "it read a and 1 more, which changed"
 
 
 def test_what_nobody_knows_is_not_reused() -> None:
