@@ -13,8 +13,11 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
+import socket
+import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
@@ -107,7 +110,8 @@ def request(
     Args:
         method: upper case.
         url: ``http`` or ``https``, without credentials.
-        timeout: seconds to connect, and to wait for each piece of the answer.
+        timeout: seconds to connect, and to wait for each piece of the answer; the whole of it may
+            take twenty times as long.
         limits: see :class:`Limits`.
 
     Raises:
@@ -174,10 +178,10 @@ def _send(
     import urllib3
 
     connect, read = timeout
-    started = time.monotonic()
     host, port = place.hostname or "", place.port
     pool_class = _make_pools()[place.scheme]
-    with pool_class(host, port, retries=False, maxsize=1) as pool:
+    alarm = _Alarm(read)
+    with alarm, pool_class(host, port, retries=False, maxsize=1, alarm=alarm) as pool:
         try:
             answer = pool.urlopen(
                 method,
@@ -190,24 +194,69 @@ def _send(
                 preload_content=False,
             )
             try:
-                pieces = _read(answer, place, max_bytes, started + _PATIENCE * read)
-                return Response(
-                    answer.status, _fold(answer.headers), b"".join(pieces), place.geturl()
-                )
+                alarm.set(_PATIENCE * read)
+                content = b"".join(_read(answer, place, max_bytes))
             finally:
                 answer.close()
         except urllib3.exceptions.HTTPError as error:
-            raise _translate(error, place, timeout) from error
+            if not alarm.rang:
+                raise _translate(error, place, timeout) from error
         except OSError as error:  # a socket's own, while the body is sent
-            raise TemporaryError(
-                f"the connection to {_describe(place)} broke: {error.strerror or 'it was closed'}",
-                code="http-broken",
-            ) from error
+            if not alarm.rang:
+                raise TemporaryError(
+                    f"the connection to {_describe(place)} broke: "
+                    f"{error.strerror or 'it was closed'}",
+                    code="http-broken",
+                ) from error
+    if alarm.rang:  # what was read by then may look whole, and is not
+        raise TemporaryError(
+            f"the answer of {_describe(place)} comes too slowly", code="http-timeout"
+        )
+    return Response(answer.status, _fold(answer.headers), content, place.geturl())
 
 
-def _read(
-    answer: urllib3.BaseHTTPResponse, place: SplitResult, max_bytes: int, deadline: float
-) -> Iterator[bytes]:
+class _Alarm:
+    """Ends a connection whose answer trickles: a timeout of sockets is one for each piece of it.
+
+    Args:
+        read: that timeout, in seconds. Status and headers may take twice as long.
+    """
+
+    def __init__(self, read: float) -> None:
+        self.rang = False
+        self._read = read
+        self._socket: socket.socket | None = None
+        self._timer: threading.Timer | None = None
+
+    def watch(self, connected: socket.socket) -> None:
+        """Begin with the headers of a connection's answer."""
+        self._socket = connected
+        self.set(2 * self._read)
+
+    def set(self, seconds: float) -> None:
+        """Ring so many seconds from now."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = threading.Timer(seconds, self._ring)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _ring(self) -> None:
+        self.rang = True
+        if self._socket is not None:
+            with suppress(OSError):  # it has ended by itself just now
+                # Not that of TLS, which takes the connection apart under who reads from it.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+    def __enter__(self) -> _Alarm:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+def _read(answer: urllib3.BaseHTTPResponse, place: SplitResult, max_bytes: int) -> Iterator[bytes]:
     total = 0
     for piece in answer.stream(_CHUNK, decode_content=True):
         total += len(piece)
@@ -215,10 +264,6 @@ def _read(
             raise StageError(
                 f"the answer of {_describe(place)} has more than {max_bytes} bytes",
                 code="http-too-large",
-            )
-        if time.monotonic() > deadline:
-            raise TemporaryError(
-                f"the answer of {_describe(place)} comes too slowly", code="http-timeout"
             )
         yield piece
 
@@ -276,12 +321,19 @@ def _make_pools() -> Mapping[str, Any]:
     from urllib3.connection import HTTPConnection, HTTPSConnection
 
     class CheckedConnection(HTTPConnection):
+        def __init__(self, *arguments: Any, alarm: _Alarm, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            self._alarm = alarm
+
         def _new_conn(self) -> Any:
             return _check_peer(super()._new_conn(), self.host)
 
-    class CheckedTlsConnection(HTTPSConnection):
-        def _new_conn(self) -> Any:
-            return _check_peer(super()._new_conn(), self.host)
+        def getresponse(self) -> Any:
+            self._alarm.watch(self.sock)
+            return super().getresponse()
+
+    class CheckedTlsConnection(CheckedConnection, HTTPSConnection):
+        pass
 
     class Pool(urllib3.HTTPConnectionPool):
         ConnectionCls = CheckedConnection

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from gennaker import http as http_module
 from gennaker.errors import PermanentError, StageError, TemporaryError
 from gennaker.http import request
 from tests.fixtures.http_server import Answer, Asked, LocalServer
@@ -76,6 +77,19 @@ def test_a_slow_answer_ends_in_time(http_server: LocalServer) -> None:
         request("GET", http_server.url, timeout=(1, 0.2))
     assert time.monotonic() - started < 3
     release.set()
+
+
+@pytest.mark.parametrize("part", ["headers", "body"])
+def test_checklist_31_an_answer_that_trickles_is_left(
+    part: str, http_server: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However steadily bytes come, an answer has to be whole in a bounded time."""
+    monkeypatch.setattr(http_module, "_PATIENCE", 2)
+    http_server.answer = lambda _asked: Answer(body=b"x" * 1000, trickles=part)
+    started = time.monotonic()
+    with pytest.raises(TemporaryError, match=r"^http-timeout: the answer of .* comes too slowly$"):
+        request("GET", http_server.url, timeout=(1, 0.5))
+    assert 0.9 < time.monotonic() - started < 5
 
 
 def test_an_answer_that_breaks_off_is_no_answer(http_server: LocalServer) -> None:
