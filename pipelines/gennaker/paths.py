@@ -8,6 +8,9 @@ from gennaker.errors import InvalidInput
 
 __all__ = ["join_inside"]
 
+# What Linux takes; beyond it every question about a file is an error of its own.
+MAX_NAME, MAX_PATH = 255, 4096
+
 
 def join_inside(root: Path, relative: str) -> Path:
     """Return ``root / relative`` with links resolved, or refuse what would leave ``root``.
@@ -18,7 +21,7 @@ def join_inside(root: Path, relative: str) -> Path:
 
     Raises:
         InvalidInput: code ``path-outside`` for an absolute path, ``..``, a backslash, a drive, a
-            NUL, or a symbolic link that leads out of ``root``.
+            NUL, a name that no file can have, or a symbolic link that leads out of ``root``.
     """
     reason = _find_fault(relative)
     if reason is not None:
@@ -28,6 +31,8 @@ def join_inside(root: Path, relative: str) -> Path:
             hint="write a path relative to the folder, with '/' and without '..'",
         )
     base = Path(root).resolve()
+    if _measure(str(base)) + _measure(relative) >= MAX_PATH - 1:
+        raise InvalidInput(f"path {relative!r} is too long", code="path-outside")
     try:
         joined = (base / relative).resolve()
     except (OSError, RuntimeError) as error:  # a loop of links, or a name too long
@@ -52,6 +57,13 @@ def _find_fault(relative: str) -> str | None:
         return "has a backslash"
     if relative.startswith(("/", "~")) or (len(relative) > 1 and relative[1] == ":"):
         return "is not relative"
-    if ".." in relative.split("/"):
+    parts = relative.split("/")
+    if ".." in parts:
         return "has '..' in it"
+    if any(_measure(each) > MAX_NAME for each in parts):
+        return "has a name that is too long"
     return None
+
+
+def _measure(name: str) -> int:
+    return len(name.encode("utf-8", "surrogatepass"))

@@ -354,6 +354,36 @@ class ApplyContract(DeployParts):
         with pytest.raises(PermanentError, match="bundle: ConfigMap/a already say which ApplySet"):
             self.deploy(context, json.dumps(body))
 
+    def test_checklist_50_malformed_annotations_crash_nothing(self, context: FakeContext) -> None:
+        """Whatever others wrote into the marks that are read: planned, taken over, pruned by rule."""
+        self.deploy(context, config("keep", a="1") + config("old", a="1"))
+        odd = {
+            "kubectl.kubernetes.io/last-applied-configuration": '{"metadata": [',
+            "argocd.argoproj.io/tracking-id": ":::/",
+            "argocd.argoproj.io/sync-options": ",=,Prune=,",
+            "argocd.argoproj.io/sync-wave": "first",
+            "meta.helm.sh/release-name": "",
+            "helm.sh/hook": ",,",
+            "helm.sh/resource-policy": "???",
+            "gennaker.dev/wave": "1e999",
+            "gennaker.dev/prune": "perhaps",
+            "gennaker.dev/version-of": "\x00",
+        }
+        for name in ("keep", "old"):
+            metadata = {"name": name, "annotations": odd}
+            body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+            self.write_as(context, "other", body)
+        bundle = config("keep", a="2") + config("new", a="1")
+        planned = self.plan(context, bundle, prune=True)
+        assert {name: each[0] for name, each in planned.items()} == {
+            "ConfigMap/keep": "change",
+            "ConfigMap/new": "create",
+            "ConfigMap/old": "prune",
+        }
+        assert isinstance(self.redeploy(context, bundle, prune=True), Succeeded)
+        assert self.read(context, "v1", "ConfigMap", "keep")["data"] == {"a": "2"}
+        assert self.read(context, "v1", "ConfigMap", "old") is None
+
     def test_two_deploys_do_not_share_an_object(self, context: FakeContext) -> None:
         """Who has an object already is named, before anything is applied, in plan and run."""
         self.deploy(context, config("a", x="1"), set="first")

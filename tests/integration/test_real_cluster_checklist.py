@@ -37,6 +37,15 @@ spec:
     metadata: {labels: {app: web}}
     spec: {containers: [{name: web, image: "r.test/web:1"}]}
 """
+JOB = """\
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: job}
+spec:
+  template:
+    spec: {restartPolicy: Never, containers: [{name: job, image: "r.test/job:1"}]}
+"""
 
 
 def is_write(passed: Passed) -> bool:
@@ -86,15 +95,23 @@ class TestBehindProxy(DeployParts):
         assert live["data"] == {"x": "1"}
         assert "trying again" in context.log_text
 
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            pytest.param(Fault(hang=30.0), id="hang"),
+            pytest.param(Fault(hang=30.0, cut=20), id="half-open"),
+        ],
+    )
     def test_real_cluster_checklist_40_a_server_that_hangs_is_left(
         self,
         context: FakeContext,
         proxy: FaultProxy,
+        fault: Fault,
         monkeypatch: pytest.MonkeyPatch,
         control_plane: ControlPlane,
     ) -> None:
-        """A request without an answer is given up after its timeout and sent again."""
-        proxy.fail_once(is_write, Fault(hang=30.0))
+        """A request without an answer, or with half of one, is given up after its timeout and sent again."""
+        proxy.fail_once(is_write, fault)
         started = time.monotonic()
         send = context.connection.connection._send
 
@@ -107,31 +124,41 @@ class TestBehindProxy(DeployParts):
         monkeypatch.setattr(context.connection.connection, "_send", send_soon)
         assert isinstance(self.deploy(context, CONFIG.format("c", "1")), Succeeded)
         assert time.monotonic() - started < 10
+        assert "does not answer (Read timed out" in context.log_text
+        assert "trying again" in context.log_text
 
     def test_real_cluster_checklist_40_a_dropped_watch_goes_on(
-        self, context: FakeContext, proxy: FaultProxy, control_plane: ControlPlane
+        self,
+        context: FakeContext,
+        proxy: FaultProxy,
+        monkeypatch: pytest.MonkeyPatch,
+        control_plane: ControlPlane,
     ) -> None:
-        """A watch that breaks off, and one that is too old, miss nothing and tell nothing twice."""
+        """A watch that breaks off, falls silent or is too old misses nothing and tells nothing twice."""
+        monkeypatch.setattr("gennaker_stages.kubernetes.client.watching.SILENCE_SECONDS", 0.7)
         self.deploy(context, CONFIG.format("c", "1"))
         cluster: Cluster = context.connection
         resource, namespace = cluster.find_resource("v1", "ConfigMap"), cluster.settings.namespace
         too_old = b'{"type":"ERROR","object":{"kind":"Status","code":410,"message":"too old"}}\n'
         proxy.fail_once(
-            lambda passed: "watch=true" in passed.path, Fault(cut=1), Fault(200, body=too_old)
+            lambda passed: "watch=true" in passed.path,
+            Fault(cut=1),
+            Fault(cut=1, hang=30.0),
+            Fault(200, body=too_old),
         )
         follower = Follower(cluster, resource, namespace, fields="metadata.name=c")
         seen: list[str] = []
         for kind, body in follower:
             value = (body.get("data") or {}).get("x")
             seen.append(f"{kind} {value}" if value else kind)
-            if kind == "LISTED" or (kind == "MODIFIED" and value != "4"):
+            if kind == "LISTED" or (kind == "MODIFIED" and value != "5"):
                 following = str(len([each for each in seen if each.startswith("MOD")]) + 2)
                 cluster.patch(resource, namespace, "c", {"data": {"x": following}})
-            if value == "4":
+            if value == "5":
                 follower.stop()
         assert seen[:2] == ["ADDED 1", "LISTED"]
-        assert seen[-1] == "MODIFIED 4"
-        assert len([each for each in proxy.passed if "watch=true" in each.path]) >= 3
+        assert seen[-1] == "MODIFIED 5"
+        assert len([each for each in proxy.passed if "watch=true" in each.path]) >= 4
 
     def test_real_cluster_checklist_41_a_token_that_expires_is_renewed(
         self, context: FakeContext, proxy: FaultProxy, tmp_path: Path, control_plane: ControlPlane
@@ -183,17 +210,27 @@ class TestBehindProxy(DeployParts):
         assert isinstance(self.deploy(context, bundle), Succeeded)
         assert all(self.read(context, "v1", "ConfigMap", f"c{n}") for n in range(10))
 
+    @pytest.mark.parametrize(
+        ("bundle", "before", "after", "said"),
+        [
+            pytest.param(WEB, "app: web", "app: other", "Deployment/web: .*selector", id="web"),
+            pytest.param(JOB, "job:1", "job:2", "Job/job: .*template", id="job"),
+        ],
+    )
     def test_real_cluster_checklist_43_an_immutable_field_is_named(
-        self, context: FakeContext, control_plane: ControlPlane
+        self,
+        context: FakeContext,
+        bundle: str,
+        before: str,
+        after: str,
+        said: str,
+        control_plane: ControlPlane,
     ) -> None:
         """What cannot be changed is told with object, field and reason; the rest is recorded."""
-        self.deploy(context, WEB)
-        changed = WEB.replace("app: web", "app: other")
-        with pytest.raises(
-            PermanentError,
-            match=r"cannot apply Deployment/web: .*selector.*field is immutable.*1 fail",
-        ):
-            self.redeploy(context, changed)
+        self.deploy(context, bundle)
+        told = rf"cannot apply {said}.*field is immutable.*1 fail"
+        with pytest.raises(PermanentError, match=told):
+            self.redeploy(context, bundle.replace(before, after))
 
     def test_real_cluster_checklist_46_a_namespace_that_goes_is_told(
         self, context: FakeContext, control_plane: ControlPlane

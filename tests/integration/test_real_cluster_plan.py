@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gennaker.errors import StageError
+from gennaker.errors import StageError, TemporaryError
 from gennaker.testing import FakeContext
 from gennaker_stages.kubernetes.client.cluster import Cluster
 from tests.contract.plan_contract import CONFIG, PlanContract
@@ -127,15 +127,20 @@ class TestRealClusterPlan(PlanContract):
     def test_checklist_44_an_admission_webhook_that_times_out(
         self, context: FakeContext, webhook: AdmissionWebhook, install: Install
     ) -> None:
-        """A webhook that does not answer is named, and the plan does not wait for it for ever."""
+        """A webhook that does not answer is named by plan and deploy, and not waited for for ever."""
         install()
+        self.deploy(context, CONFIG.format("c", "1"))
         webhook.seconds = 3
         started = time.monotonic()
-        action, told = self.plan(context, CONFIG.format("c", "1"))["ConfigMap/c"]
+        changed = CONFIG.format("c", "2")
+        action, told = self.plan(context, changed)["ConfigMap/c"]
         assert action == "refuse"
         assert told.startswith("an admission webhook does not answer: ")
         assert 'failed calling webhook "policy.example.test"' in told
-        assert time.monotonic() - started < 30
+        said = r'cannot apply ConfigMap/c: .*failed calling webhook "policy.*\(1 failed\)'
+        with pytest.raises(TemporaryError, match=said):
+            self.redeploy(context, changed)
+        assert time.monotonic() - started < 60
 
     def test_checklist_45_a_quota_that_is_used_up(self, context: FakeContext) -> None:
         """The quota, what it would take and what is left are told by the plan."""

@@ -374,6 +374,23 @@ image:
     assert order(render_here(context, values=["values.yaml"])) == order(expected)
 
 
+def test_real_helm_reads_huge_numbers_the_same_way_checklist_33(
+    helm_binary: Path, tmp_path: Path
+) -> None:
+    """What no integer of 64 bits holds, on its way from a file and from a mapping."""
+    context = StageContext(tmp_path)
+    numbers = [2**53 + 1, 2**63 - 1, 2**63, 2**64, -(2**63) - 1, 10**23, 1e300, -0.0]
+    given = {f"v{at}": number for at, number in enumerate(numbers)}
+    data = "".join(f"  {name}: '{{{{ .Values.{name} }}}}'\n" for name in given)
+    config = f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\ndata:\n{data}"
+    text = "".join(f"{name}: {number}\n" for name, number in given.items())
+    context.write({"chart/Chart.yaml": CHART, "chart/templates/a.yaml": config, "v.yaml": text})
+    chart, file = context.source / "chart", context.source / "v.yaml"
+    expected = order(render_with_helm(helm_binary, chart, f"--values={file}"))
+    assert order(render_here(context, values=["v.yaml"])) == expected
+    assert order(render_here(context, values=[given])) == expected
+
+
 @pytest.mark.parametrize(
     "values",
     [

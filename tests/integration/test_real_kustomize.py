@@ -206,6 +206,7 @@ def test_checklist_34_remote_bases_are_refused(
         f"https://git.test/acme/base?ref={'a' * 39}",
         f"https://git.test/acme/base?ref={'a' * 40}&version=main",
         f"https://git.test/acme/../evil/base?ref={'a' * 40}",
+        f"https://git.test/acme/%2e%2E/evil/base?ref={'a' * 40}",
         f"https://git.test/acme/base.yaml?ref={'a' * 40}",
     ],
 )
@@ -280,15 +281,34 @@ def test_a_folder_without_a_kustomization_is_told(context: StageContext) -> None
     )
 
 
-def test_bases_that_name_each_other_end(context: StageContext) -> None:
-    """The search visits each once; the tool then says that it is a circle."""
-    context.write(
-        {
-            "x/kustomization.yaml": "resources: [../y]",
-            "y/kustomization.yaml": "resources: [../x, 'https://evil.test/a']",
-        }
-    )
+def test_real_kustomize_says_that_it_is_a_circle_checklist_34(
+    path: Path, context: StageContext
+) -> None:
+    """Of bases that name each other the search visits each once; the tool then tells."""
+    context.write({"x/kustomization.yaml": "resources: [../y]"})
+    context.write({"y/kustomization.yaml": "resources: [../x, 'https://evil.test/a']"})
     assert "kustomize-remote" in refuse(context)
+    context.write({"y/kustomization.yaml": "resources: [../x]"})
+    said = refuse(context)
+    assert said.startswith("kustomize-build: 'x' cannot be built: ")
+    assert "cycle detected" in said
+
+
+def test_real_kustomize_runs_no_plugin_checklist_34(path: Path, context: StageContext) -> None:
+    """Neither a program of the source nor a container, however the kustomization names it."""
+    config = "apiVersion: evil.test/v1\nkind: Evil\nmetadata:\n  name: evil\n"
+    ran = context.source / "ran"
+    context.write({"x/evil.sh": f"#!/bin/sh\n/bin/touch {ran}\n"})
+    for function in ("exec: {path: ./evil.sh}", "container: {image: evil.test/evil}"):
+        note = "  annotations:\n    config.kubernetes.io/function: |\n      " + function + "\n"
+        context.write({"x/evil.yaml": config + note})
+        context.write({"x/kustomization.yaml": "generators: [evil.yaml]\n"})
+        said = refuse(context)
+        assert said.startswith("kustomize-build: 'x' cannot be built: ")
+        assert "plugins" in said or "functions" in said
+    context.write({"x/evil.yaml": config})
+    assert "kustomize-build: 'x' cannot be built: " in refuse(context)
+    assert not ran.exists()
 
 
 def test_without_a_tool_it_says_what_to_install(

@@ -158,10 +158,12 @@ def test_checklist_33_a_chart_for_other_clusters_is_refused(context: StageContex
         "helm-version: chart 'chart' is for Kubernetes >=1.40, not for 1.33.0; "
         "give the cluster's version as 'kube_version'"
     )
-    context.write({"chart/Chart.yaml": CHART + "kubeVersion: 'new'\n"})
-    assert refuse(context).message == (
-        "kubeVersion of chart/Chart.yaml cannot be read: 'new' is not a version constraint"
-    )
+    for constraint in ("new", ">=1.20 <", "[1, 2]", ">" * 5000):
+        context.write({"chart/Chart.yaml": CHART + f"kubeVersion: '{constraint}'\n"})
+        assert refuse(context).message == (
+            f"kubeVersion of chart/Chart.yaml cannot be read: {constraint!r} is not a version "
+            "constraint"
+        )
 
 
 def test_checklist_33_a_link_out_of_the_chart_is_refused(context: StageContext) -> None:

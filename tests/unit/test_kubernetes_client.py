@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import stat
 import sys
 import threading
@@ -284,6 +285,29 @@ def test_a_wrong_address_is_told_soon(tmp_path: Path) -> None:
     """Before its first answer a server is tried three times, not for a minute."""
     path = write_kubeconfig(tmp_path / "k", "http://127.0.0.1:1")
     with pytest.raises(TemporaryError, match=r"the cluster at http://127.0.0.1:1 does not answer"):
+        connect(path, tmp_path / "p").connection.request(READ)
+
+
+def test_checklist_40_a_name_that_does_not_resolve_for_a_while(
+    tmp_path: Path, http_server: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked for again; one that never does is told soon."""
+    path = write_kubeconfig(tmp_path / "k", f"http://localhost:{http_server.port}")
+    http_server.answer = answer_with()
+    find, misses = socket.getaddrinfo, [1, 2]
+
+    def find_later(host: Any, *more: Any) -> Any:
+        if host == "nowhere.test" or (misses and misses.pop()):
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return find(host, *more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", find_later)
+    assert connect(path, tmp_path / "p").connection.request(READ)["kind"] == "ConfigMap"
+    path = write_kubeconfig(tmp_path / "k", "http://nowhere.test")
+    told = (
+        r"cluster at http://nowhere.test does not answer \(.*Temporary failure in name resolution"
+    )
+    with pytest.raises(TemporaryError, match=told):
         connect(path, tmp_path / "p").connection.request(READ)
 
 

@@ -32,6 +32,7 @@ def test_inside(tmp_path: Path, relative: str) -> None:
         ("a/..", "has '..' in it"),
         ("a\\b", "has a backslash"),
         ("a\x00b", "has a NUL character"),
+        (f"a/{'ü' * 128}", "has a name that is too long"),
     ],
 )
 def test_outside(tmp_path: Path, relative: str, reason: str) -> None:

@@ -1,6 +1,7 @@
 """What git says of a folder: the commit, what is dirty, which files there are.
 
-Reads only, through the one subprocess wrapper; no hook, filter or pager runs.
+Reads only, through the one subprocess wrapper; no hook or pager runs, and no filter but what
+``git status`` itself asks to compare a file that was touched.
 """
 
 from __future__ import annotations

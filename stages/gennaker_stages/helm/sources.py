@@ -28,13 +28,19 @@ def _check_repository(url: str) -> str:
             f"{url!r} does not begin with http:// or https://; a registry is written as "
             "chart: oci://HOST/PATH"
         )
-    return url
+    return _refuse_credentials(url)
+
+
+def _refuse_credentials(address: str) -> str:
+    if "@" in address.partition("://")[2].partition("/")[0]:
+        raise ValueError("an address with credentials in it is refused: give 'credentials'")
+    return address
 
 
 class ChartInputs(StageInputs):
     """Which chart."""
 
-    chart: str = Field(
+    chart: Annotated[str, AfterValidator(_refuse_credentials)] = Field(
         description="Folder or .tgz of the chart, relative to the project root; its name in "
         "'repository'; or 'oci://HOST/PATH'"
     )

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from gennaker.errors import InvalidInput, Location, PermanentError
 from gennaker.paths import join_inside
@@ -235,7 +236,7 @@ def _check_remote(scan: _Scan, location: Location, value: str) -> None:
         )
     references = _REFERENCE.findall(value)
     pinned = bool(references) and all(_COMMIT.fullmatch(each) for each in references)
-    if not pinned or _FILE.match(value) or ".." in value.split("/"):
+    if not pinned or _FILE.match(value) or ".." in unquote(value).split("/"):
         raise PermanentError(
             f"{value!r} is not pinned: it may be something else tomorrow",
             code="kustomize-remote",

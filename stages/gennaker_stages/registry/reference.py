@@ -14,6 +14,8 @@ _REPOSITORY = re.compile(rf"{_PART}(?:/{_PART})*")
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::\d{1,5})?")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+# Not of a reference, but of an address that somebody took for one; no message has it.
+_CREDENTIALS = re.compile(r"^[^/@]*:[^/@]*@(?=[^/]+/)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ def parse_tag(text: str) -> ImageReference:
 
 def _refuse(text: str, why: str, what: str = "image reference") -> PermanentError:
     return PermanentError(
-        f"{text!r} is no {what}: {why}",
+        f"{_CREDENTIALS.sub('***@', text)!r} is no {what}: {why}",
         code="image-reference",
         hint="write it like 'registry.test/shop:1.4.0'",
     )
