@@ -106,6 +106,7 @@ class ApplyContract(DeployParts):
         assert [each for each in sent if not each.startswith("GET")] == []
         assert "objects: 5 unchanged" in context.log_text
 
+    @pytest.mark.faults
     def test_records_what_became_of_each_object(self, context: FakeContext) -> None:
         """After a partial failure the journal has every object's fate, and a retry goes on."""
         bad = "---\n{apiVersion: v1, kind: Service, metadata: {name: bad}, spec: {ports: [{port: 0}]}}\n"
@@ -142,7 +143,9 @@ class ApplyContract(DeployParts):
             self.deploy(context, bad + later)
         assert self.read(context, "v1", "ConfigMap", "later") is None
 
-    def test_a_conflict_is_found_before_anything_is_applied(self, context: FakeContext) -> None:
+    def test_checklist_42_a_conflict_is_found_before_anything_is_applied(
+        self, context: FakeContext
+    ) -> None:
         """Conflicts of all objects are told at once, and none of them is written."""
         bundle = config("a", x="1") + config("b", x="1")
         self.deploy(context, bundle)
@@ -157,7 +160,7 @@ class ApplyContract(DeployParts):
         assert "(nothing was applied)" in told and "'conflicts'" in told
         assert self.read(context, "v1", "ConfigMap", "new") is None
 
-    def test_a_conflict_can_be_taken(self, context: FakeContext) -> None:
+    def test_checklist_42_a_conflict_can_be_taken(self, context: FakeContext) -> None:
         """With 'take' the field becomes ours, and the other manager has it no more."""
         self.deploy(context, config("c", x="1", y="1"))
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}}
@@ -312,6 +315,7 @@ class ApplyContract(DeployParts):
         assert self.read(context, "v1", "ConfigMap", "marked") is not None
         assert "kept ConfigMap/marked" in again.log_text
 
+    @pytest.mark.faults
     def test_checklist_46_a_stuck_finalizer_is_named(
         self, context: FakeContext, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -354,6 +358,7 @@ class ApplyContract(DeployParts):
         with pytest.raises(PermanentError, match="bundle: ConfigMap/a already say which ApplySet"):
             self.deploy(context, json.dumps(body))
 
+    @pytest.mark.faults
     def test_checklist_50_malformed_annotations_crash_nothing(self, context: FakeContext) -> None:
         """Whatever others wrote into the marks that are read: planned, taken over, pruned by rule."""
         self.deploy(context, config("keep", a="1") + config("old", a="1"))

@@ -129,6 +129,7 @@ class HealthContract(DeployParts):
         context.steps.clear()
         return context.redeliver()
 
+    @pytest.mark.faults
     def test_checklist_49_a_custom_object_without_status_is_ready(
         self, context: FakeContext
     ) -> None:
@@ -188,6 +189,7 @@ class HealthContract(DeployParts):
         with self.when_told(gadget, "Gadget/one: phase Down", act):
             assert isinstance(self.deploy(gadget, ONE, ready_within="60s"), Succeeded)
 
+    @pytest.mark.faults
     @pytest.mark.parametrize(
         "status", ["text", ["list"], {"conditions": "text"}, {"conditions": [7]}]
     )
@@ -198,6 +200,7 @@ class HealthContract(DeployParts):
         self.set_status(gadget, ("health.test/v1", "Gadget", "one"), status)
         assert isinstance(self.deploy(gadget, ONE, ready_within="20s"), Succeeded)
 
+    @pytest.mark.faults
     def test_checklist_47_an_object_that_is_deleted_ends_the_wait(
         self, gadget: FakeContext
     ) -> None:
@@ -215,6 +218,7 @@ class HealthContract(DeployParts):
             self.deploy(gadget, ONE, ready_within="60s")
         assert found.value.code == "object-deleted"
 
+    @pytest.mark.faults
     def test_checklist_47_an_object_that_is_gone_already_ends_the_wait(
         self, gadget: FakeContext
     ) -> None:

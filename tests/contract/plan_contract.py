@@ -258,7 +258,10 @@ class PlanContract(DeployParts):
         after = self.read(context, "v1", "ConfigMap", "c")["metadata"]["resourceVersion"]
         assert before == after
 
-    def test_what_moved_since_the_plan_was_shown_is_told(self, context: FakeContext) -> None:
+    @pytest.mark.faults
+    def test_checklist_47_what_moved_since_the_plan_was_shown_is_told(
+        self, context: FakeContext
+    ) -> None:
         """An edit, a deletion, a new object: each is told; only a conflict stops the deploy."""
         names = ("edited", "deleted", "same")
         bundle = "".join(CONFIG.format(each, "1") for each in names)
@@ -299,7 +302,7 @@ class PlanContract(DeployParts):
             self.deploy(context, CONFIG.format("c", "2"))
         self.deploy(context, CONFIG.format("c", "1"))
 
-    def test_a_conflict_is_told_with_its_manager(self, context: FakeContext) -> None:
+    def test_checklist_42_a_conflict_is_told_with_its_manager(self, context: FakeContext) -> None:
         """A field of another manager: refused by default, taken or left when told so."""
         self.deploy(context, CONFIG.format("c", "1"))
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}}
@@ -313,7 +316,8 @@ class PlanContract(DeployParts):
         left = self.plan(context, bundle, conflicts="yield")["ConfigMap/c"]
         assert left == ("leave", "leaves data.x to 'other'")
 
-    def test_a_field_that_never_changes_is_refused(self, context: FakeContext) -> None:
+    @pytest.mark.faults
+    def test_checklist_43_a_field_that_never_changes_is_refused(self, context: FakeContext) -> None:
         """The field is named, and what can be done."""
         self.deploy(context, WEB)
         changed = WEB.replace("app: web", "app: other")

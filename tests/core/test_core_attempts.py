@@ -85,7 +85,7 @@ def test_a_temporary_error_adds_no_attempt() -> None:
     assert bench.outcome("a") == "errored"
 
 
-def test_defaults_hold_for_every_stage() -> None:
+def test_what_a_pipeline_says_holds_for_every_stage() -> None:
     """`defaults.retry` and `defaults.timeout` are a stage's own where it has none."""
     defaults = {"retry": 1, "timeout": "10s"}
     bench = Bench.start({"defaults": defaults, "stages": {"a": {"uses": "work"}}})

@@ -583,7 +583,9 @@ class TestDigest:
             ({}, {"on_failure": "branch", "needs": [], "with": {}, "timeout": "3600s"}),
         ],
     )
-    def test_short_forms_and_defaults(self, one: dict[str, Any], other: dict[str, Any]) -> None:
+    def test_short_forms_mean_the_long_ones(
+        self, one: dict[str, Any], other: dict[str, Any]
+    ) -> None:
         """A short form is its long one; a documented default is not written."""
         digests = {define(stages={"a": {**WORK, **each}}).digest for each in (one, other)}
         assert len(digests) == 1
@@ -596,7 +598,7 @@ class TestDigest:
         }
         assert len(digests) == 1
 
-    def test_concurrency_defaults_and_descriptions(self) -> None:
+    def test_concurrency_and_descriptions(self) -> None:
         """Limit 1 and policy queue need not be written; descriptions do not count."""
         plain = define(concurrency={"group": "g"}, parameters={"p": {}})
         full = define(

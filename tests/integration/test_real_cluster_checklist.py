@@ -25,6 +25,7 @@ from tests.contract.deploy_parts import DeployParts
 from tests.fixtures.control_plane import TOKEN, ControlPlane
 from tests.fixtures.fault_proxy import Fault, FaultProxy, Passed, run_proxy
 
+pytestmark = pytest.mark.faults
 CONFIG = "---\n{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {0}}}, data: {{x: '{1}'}}}}\n"
 WEB = """\
 ---

@@ -24,6 +24,7 @@ from gennaker_stages.kubernetes.client.cluster import Cluster
 from gennaker_stages.kubernetes.settings import KubernetesSettings
 from tests.fixtures.control_plane import ControlPlane
 
+pytestmark = pytest.mark.faults
 NAMES = [f"part-{number:02}" for number in range(20)]
 PIPELINE = """\
 name: shop

@@ -204,6 +204,7 @@ class TestRealClusterHealth(HealthContract):
         kinds = ("deployments", "statefulsets", "gadgets")
         assert asked == {(how, kind): 1 for how in ("list", "watch") for kind in kinds}
 
+    @pytest.mark.faults
     def test_checklist_40_a_watch_that_breaks_off_is_followed_on(
         self, gadget: FakeContext, proxy: FaultProxy
     ) -> None:
@@ -228,6 +229,7 @@ class TestRealClusterHealth(HealthContract):
         with self.when_told(gadget, "Gadget/one: Test", finish):
             assert isinstance(self.deploy(gadget, ONE, ready_within="60s"), Succeeded)
 
+    @pytest.mark.faults
     def test_checklist_49_a_wait_never_goes_past_its_time(
         self, gadget: FakeContext, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -87,6 +87,7 @@ class TestRealClusterPlan(PlanContract):
         assert said[:60] in caught.value.message
         return told
 
+    @pytest.mark.faults
     def test_checklist_44_an_admission_webhook_that_denies(
         self, context: FakeContext, webhook: AdmissionWebhook, install: Install
     ) -> None:
@@ -104,6 +105,7 @@ class TestRealClusterPlan(PlanContract):
         assert "kanarienvogel" not in told
         assert "a2FuYXJpZW52b2dlbA" not in told
 
+    @pytest.mark.faults
     def test_checklist_44_an_admission_webhook_that_mutates(
         self, context: FakeContext, webhook: AdmissionWebhook, install: Install
     ) -> None:
@@ -124,6 +126,7 @@ class TestRealClusterPlan(PlanContract):
             "data.injected: 'yes' → 'no', data.x: '1' → '2'",
         )
 
+    @pytest.mark.faults
     def test_checklist_44_an_admission_webhook_that_times_out(
         self, context: FakeContext, webhook: AdmissionWebhook, install: Install
     ) -> None:
@@ -142,6 +145,7 @@ class TestRealClusterPlan(PlanContract):
             self.redeploy(context, changed)
         assert time.monotonic() - started < 60
 
+    @pytest.mark.faults
     def test_checklist_45_a_quota_that_is_used_up(self, context: FakeContext) -> None:
         """The quota, what it would take and what is left are told by the plan."""
         namespace = context.connection.settings.namespace
@@ -164,6 +168,7 @@ class TestRealClusterPlan(PlanContract):
             assert time.monotonic() < deadline
             time.sleep(0.05)
 
+    @pytest.mark.faults
     def test_checklist_45_a_limit_range(self, context: FakeContext) -> None:
         """A Pod above the most that a namespace allows is refused with the limit."""
         namespace = context.connection.settings.namespace
@@ -177,6 +182,7 @@ class TestRealClusterPlan(PlanContract):
         assert told.startswith("a limit range refuses it: ")
         assert "memory" in told
 
+    @pytest.mark.faults
     def test_checklist_45_pod_security(self, context: FakeContext) -> None:
         """A Pod that the namespace's security level does not allow is refused with each reason."""
         namespace = context.connection.settings.namespace

@@ -74,14 +74,14 @@ def test_a_part_of_a_repository_is_a_project(git_repository: Factory) -> None:
     assert [each.name for each in materialize(root, source.facts).iterdir()] == ["a.txt"]
 
 
-def test_a_link_that_leaves_the_tree_is_refused(tmp_path: Path) -> None:
+def test_checklist_26_a_link_that_leaves_the_tree_is_refused(tmp_path: Path) -> None:
     """A snapshot never holds what a link outside points to."""
     (tmp_path / "out").symlink_to("/etc/passwd")
     with pytest.raises(InvalidInput, match=r"source-link: 'out' is a symbolic link that leaves"):
         capture(tmp_path)
 
 
-def test_a_submodule_is_refused(git_repository: Factory) -> None:
+def test_checklist_29_a_submodule_is_refused(git_repository: Factory) -> None:
     """A submodule is named, with what to do."""
     inner = git_repository(name="inner", files={"x": "x"})
     outer = git_repository(name="outer", files={"a": "a"})
@@ -91,7 +91,9 @@ def test_a_submodule_is_refused(git_repository: Factory) -> None:
         capture(outer.path)
 
 
-def test_a_large_source_names_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checklist_29_a_large_source_names_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A source past the limit names source.exclude, and excluding brings it under."""
     monkeypatch.setattr(source_module, "MAX_SOURCE", 10)
     (tmp_path / "videos").mkdir()
@@ -101,7 +103,7 @@ def test_a_large_source_names_what_to_do(tmp_path: Path, monkeypatch: pytest.Mon
     assert capture(tmp_path, exclude=["videos/**"]).facts["kind"] == "folder"
 
 
-def test_a_lost_commit_is_told(git_repository: Factory) -> None:
+def test_checklist_30_a_lost_commit_is_told(git_repository: Factory) -> None:
     """A commit that is gone is an error that says what to do, not an empty tree."""
     repository = git_repository(files={"a": "a"})
     facts = {"kind": "commit", "commit": "0" * 40, "dirty": False, "digest": "sha256:" + "0" * 64}
@@ -109,7 +111,7 @@ def test_a_lost_commit_is_told(git_repository: Factory) -> None:
         materialize(repository.path, facts)
 
 
-def test_credentials_of_a_remote_are_left_out(git_repository: Factory) -> None:
+def test_checklist_27_credentials_of_a_remote_are_left_out(git_repository: Factory) -> None:
     """What expressions see as git.url has no password in it."""
     repository = git_repository(files={"a": "a"})
     repository.run("remote", "add", "origin", "https://ann:hunter22@git.test/shop.git")

@@ -42,7 +42,7 @@ def read(context: StageContext, **inputs: Any) -> dict[str, Any]:
     return dict(outcome.outputs)
 
 
-def test_defaults_are_outputs_and_a_file(context: StageContext) -> None:
+def test_values_are_outputs_and_a_file(context: StageContext) -> None:
     """As data for expressions, as the file with its comments, and in the log."""
     found = read(context)
     assert context.read(found.pop("file")).decode() == VALUES

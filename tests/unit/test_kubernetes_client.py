@@ -180,6 +180,7 @@ def test_checklist_40_tries_again_when_the_server_cannot(
     assert lines == [f"the cluster cannot read ConfigMap/c now (HTTP {status}); trying again"]
 
 
+@pytest.mark.faults
 def test_checklist_40_a_server_that_starts_is_asked_again(
     outside: Path, tmp_path: Path, http_server: LocalServer
 ) -> None:
@@ -197,6 +198,7 @@ def test_checklist_40_a_server_that_starts_is_asked_again(
     assert len(http_server.asked) == 4
 
 
+@pytest.mark.faults
 def test_checklist_40_no_request_waits_longer_than_its_attempt(
     outside: Path, tmp_path: Path, http_server: LocalServer
 ) -> None:
@@ -220,6 +222,7 @@ def test_checklist_40_no_request_waits_longer_than_its_attempt(
     release.set()
 
 
+@pytest.mark.faults
 def test_checklist_40_waits_as_long_as_the_server_asks(
     outside: Path, tmp_path: Path, http_server: LocalServer
 ) -> None:
@@ -264,6 +267,7 @@ def test_checklist_40_a_broken_connection_is_tried_again(
     assert len(http_server.asked) == 3
 
 
+@pytest.mark.faults
 def test_checklist_40_the_budget_ends(
     outside: Path, tmp_path: Path, http_server: LocalServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -288,6 +292,7 @@ def test_a_wrong_address_is_told_soon(tmp_path: Path) -> None:
         connect(path, tmp_path / "p").connection.request(READ)
 
 
+@pytest.mark.faults
 def test_checklist_40_a_name_that_does_not_resolve_for_a_while(
     tmp_path: Path, http_server: LocalServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -464,6 +469,7 @@ def test_discovery_works_without_aggregation(
         cluster.find_resource("v1", "Nothing")
 
 
+@pytest.mark.faults
 def test_checklist_40_follows_a_collection_through_a_410(
     outside: Path, tmp_path: Path, http_server: LocalServer
 ) -> None:
@@ -501,6 +507,7 @@ def test_checklist_40_follows_a_collection_through_a_410(
     assert versions == ["13", "30", "11"]
 
 
+@pytest.mark.faults
 def test_pages_are_followed_through_an_expired_token(
     outside: Path, tmp_path: Path, http_server: LocalServer
 ) -> None:

@@ -89,7 +89,7 @@ def test_all_problems_at_once() -> None:
     ]
 
 
-def test_defaults() -> None:
+def test_what_is_not_given() -> None:
     """What is not given has its default, or is null."""
     declared = {"a": Parameter(default="x"), "b": Parameter(type="integer")}
     assert resolve_parameters(declared, {}) == {"a": "x", "b": None}

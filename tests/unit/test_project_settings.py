@@ -100,7 +100,7 @@ def test_secrets_of_an_environment_win() -> None:
     assert settings.find_secret("nope", "staging") is None
 
 
-def test_defaults_without_a_file(tmp_path: Path) -> None:
+def test_settings_without_a_file(tmp_path: Path) -> None:
     """Without a file, or with an empty one, everything has a default."""
     folder = tmp_path / "My Shop 2"
     folder.mkdir()

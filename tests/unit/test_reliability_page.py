@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "reliability.md").read_text("utf-8")
 ITEMS = range(1, 85)
-NUMBERED = {*range(1, 25), *range(32, 39), *range(53, 67), *range(81, 85)}
+NUMBERED = {*range(1, 67), *range(81, 85)}
 """Items whose tests carry the number, so that ``pytest -k checklist`` runs them."""
 
 
@@ -44,3 +44,16 @@ def test_every_promise_has_a_test() -> None:
     rows = [row for row in rows if row != "| promise | test |"]
     assert len(rows) > 25
     assert all(re.search(r"`tests/[\w/]+\.py::", row) for row in rows)
+
+
+def test_every_fault_of_a_cluster_is_run_by_its_name() -> None:
+    """``pytest -k faults`` selects each test of the table: by the mark of its module or its own."""
+    table = PAGE.partition("## Faults of a cluster")[2].partition("\n## ")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| ")]
+    assert len(rows) > 20
+    assert all("`tests/" in row for row in rows if row != "| fault | what happens | test |")
+    for file, test in re.findall(r"`(tests/[\w/]+\.py)::(?:\w+::)?(\w+)`", table):
+        text = (ROOT / file).read_text("utf-8")
+        above = re.split(rf"^ *def {test}\(", text, flags=re.MULTILINE)[0]
+        marked = "\npytestmark = pytest.mark.faults\n" in text
+        assert marked or "@pytest.mark.faults\n" in above.rpartition("\n\n")[2], test
