@@ -113,6 +113,8 @@ class Driver:
         self._quiet = 0
         """Turns since something happened."""
         self._adopted: set[str] = set()
+        self._worlds: dict[bool, World] = {}
+        """As read in this turn, for runs on the sandbox and others."""
         self._tell_siblings = tell_siblings
 
     # Runs ---------------------------------------------------------------------------------------
@@ -205,8 +207,11 @@ class Driver:
         return run in self._left
 
     def read_world(self, run: Run) -> World:
-        """Return the world as the run may see it."""
-        return self._world.read(sandbox=run.created.sandbox)
+        """Return the world as the run may see it; looked at once a turn, however many runs ask."""
+        sandbox = run.created.sandbox
+        if sandbox not in self._worlds:
+            self._worlds[sandbox] = self._world.read(sandbox=sandbox)
+        return self._worlds[sandbox]
 
     # The loop -----------------------------------------------------------------------------------
 
@@ -265,6 +270,7 @@ class Driver:
         """Handle everything of this moment in one transaction; then let it show and act."""
         tails: dict[str, list[Event]] = {}
         results: list[Result] = []
+        self._worlds.clear()
         for attempt in range(_ATTEMPTS):
             moment = Moment(self, self._watch.look())
             try:
