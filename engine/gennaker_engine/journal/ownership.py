@@ -11,9 +11,11 @@ import fcntl
 import os
 import socket
 import time
+from functools import partial
 from pathlib import Path
 
 from gennaker_engine.journal.errors import StateError
+from gennaker_engine.journal.port import Defer
 
 __all__ = ["FileOwnership", "describe_process", "find_owner", "own_run"]
 
@@ -42,15 +44,20 @@ class FileOwnership:
         self._descriptor: int | None = descriptor
         _held.add(descriptor)
 
-    def release(self) -> None:
-        """Give it up; the file goes away with it. A second call does nothing."""
+    def release(self, defer: Defer | None = None) -> None:
+        """Give it up; the file goes away with it. A second call does nothing.
+
+        Closing is what deletes the file, and may cost a disk a millisecond: ``defer`` takes it over.
+        """
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             # Unlinked while locked: who opened it meanwhile sees another inode and tries again.
             with contextlib.suppress(OSError):
                 self._path.unlink()
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
             _held.discard(descriptor)
-            os.close(descriptor)
+            close = partial(os.close, descriptor)
+            close() if defer is None else defer(close)
 
 
 def describe_process() -> str:

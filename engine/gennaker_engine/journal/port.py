@@ -7,7 +7,7 @@ run's version, so a late or repeated writer changes nothing and loads the tail i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -18,6 +18,7 @@ from gennaker_engine.core.locks import Claim
 __all__ = [
     "Change",
     "Claim",
+    "Defer",
     "DeployRow",
     "Deployment",
     "Journal",
@@ -32,6 +33,8 @@ __all__ = [
 ]
 
 Json = Any
+Defer = Callable[[Callable[[], None]], None]
+"""Does something a little later, or on another thread."""
 
 
 class VersionConflict(GennakerError):
@@ -230,8 +233,8 @@ class Ownership(Protocol):
 
     run: str
 
-    def release(self) -> None:
-        """Give it up."""
+    def release(self, defer: Defer | None = None) -> None:
+        """Give it up, at once; what is left to do that may take long is given to ``defer``."""
 
 
 class Journal(Protocol):

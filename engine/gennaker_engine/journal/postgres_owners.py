@@ -19,6 +19,7 @@ import psycopg
 
 from gennaker_engine.journal.errors import StateError
 from gennaker_engine.journal.ownership import describe_process
+from gennaker_engine.journal.port import Defer
 from gennaker_engine.journal.postgres_link import Connection, Link, Server
 
 __all__ = ["PostgresOwners", "PostgresOwnership", "make_lock_key"]
@@ -42,7 +43,7 @@ class PostgresOwnership:
     session: int = 0
     """The connection that holds its lock, by its number."""
 
-    def release(self) -> None:
+    def release(self, defer: Defer | None = None) -> None:
         """Give it up. A second call does nothing."""
         self.owners.release(self)
 

@@ -439,7 +439,7 @@ class Driver:
             delivery.kill()
         for done in driven.cleaning:
             done.wait(PARK_GRACE)
-        driven.ownership.release()
+        driven.ownership.release(self._pool.start)
 
     def _leave(self) -> None:
         """Leave nothing behind, also when the loop ended with an error."""
