@@ -20,5 +20,6 @@ def load_queries(file: str) -> dict[str, str]:
     queries: dict[str, str] = {}
     for part in (_FOLDER / file).read_text(encoding="utf-8").split(_MARK)[1:]:
         name, _, text = part.partition("\n")
+        assert name.strip() not in queries, f"{file} has two queries {name.strip()!r}"
         queries[name.strip()] = text.strip()
     return queries

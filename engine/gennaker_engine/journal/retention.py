@@ -57,7 +57,6 @@ class TransactionRetention:
         events = self._change("delete_events", values)
         self._change("delete_deployments", values)
         self._change("delete_runs", values)
-        self._change("delete_deployments", values)
         return events
 
     def record_removal(self, removal: Removal) -> None:

@@ -208,9 +208,6 @@ DELETE FROM events WHERE run_key IN (
 )
 
 -- name: delete_deployments
-DELETE FROM deployments WHERE run = ANY (%(runs)s::text[]) AND run NOT IN (SELECT run FROM runs)
-
--- name: delete_deployments
 DELETE FROM deployments WHERE run IN (
     SELECT run FROM runs WHERE run = ANY (%(runs)s::text[]) AND state = 'ended'
 )

@@ -122,9 +122,6 @@ DELETE FROM events WHERE run_key IN (
 )
 
 -- name: delete_deployments
-DELETE FROM deployments WHERE run IN (SELECT value FROM json_each(:runs)) AND run NOT IN (SELECT run FROM runs)
-
--- name: delete_deployments
 DELETE FROM deployments WHERE run IN (
     SELECT run FROM runs
     WHERE run IN (SELECT value FROM json_each(:runs)) AND state = 'ended'
