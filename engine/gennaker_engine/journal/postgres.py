@@ -170,6 +170,7 @@ class PostgresJournal(SharedJournal):
             transaction = self._begin()
             try:
                 yield transaction
+                transaction.keep_counters()
                 self._commit(transaction)
             except BaseException:
                 self._roll_back(transaction.connection)
@@ -320,6 +321,7 @@ class PostgresTransaction(SharedTransaction):
     def __init__(
         self, connection: Connection, number: str, *, link: Link, owners: PostgresOwners
     ) -> None:
+        super().__init__()
         self.connection = connection
         self.number = number
         self.appended: list[tuple[str, int, str]] = []
@@ -349,8 +351,7 @@ class PostgresTransaction(SharedTransaction):
 
     def _count_up(self, name: str) -> int:
         self.wrote = True
-        value: int = self._read("count_up", {"name": name})[0][0]
-        return value
+        return super()._count_up(name)
 
     def append(self, row: RunRow, expected_version: int, events: Sequence[dict[str, Json]]) -> None:
         """Add events to a run (``row.version`` is the version after them) and project its row.

@@ -21,7 +21,28 @@ Json = Any
 
 
 class SharedTransaction(TransactionRepair):
-    """What is read and written inside a transaction."""
+    """What is read and written inside a transaction; :meth:`keep_counters` is its last word."""
+
+    def __init__(self) -> None:
+        self._counters: dict[str, int] = {}
+        self._moved: set[str] = set()
+
+    def _count_up(self, name: str) -> int:
+        """Return a counter's next value; what is counted again is written once, at the end.
+
+        Nobody else counts meanwhile: write transactions follow one another.
+        """
+        if name in self._counters:
+            self._counters[name] += 1
+            self._moved.add(name)
+        else:
+            ((self._counters[name],),) = self._ask("count_up", {"name": name})
+        return self._counters[name]
+
+    def keep_counters(self) -> None:
+        """Write the counters that have moved on since they were first asked for."""
+        for name in self._moved:
+            self._change("write_counter", {"name": name, "value": self._counters[name]})
 
     def allocate_number(self, pipeline: str) -> int:
         """Return the pipeline's next run number."""

@@ -187,6 +187,7 @@ class SqliteJournal(SharedJournal):
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
                 yield transaction
+                transaction.keep_counters()
                 self._commit(transaction)
             except BaseException:
                 if self._writer.in_transaction:

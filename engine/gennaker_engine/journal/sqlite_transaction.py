@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gennaker_engine.journal.errors import StateError
@@ -35,6 +34,7 @@ class SqliteTransaction(SharedTransaction):
     def __init__(
         self, connection: sqlite3.Connection, queries: Mapping[str, str], explain: Explain
     ) -> None:
+        super().__init__()
         self._explain = explain
         self.appended: list[tuple[str, int, str]] = []
         self._connection = connection
@@ -45,11 +45,6 @@ class SqliteTransaction(SharedTransaction):
     def wrote(self) -> bool:
         """Whether there is anything to keep."""
         return self._connection.total_changes != self._before
-
-    def _count_up(self, name: str) -> int:
-        ((value,),) = self._ask("count_up", {"name": name})
-        assert isinstance(value, int)
-        return value
 
     def append(self, row: RunRow, expected_version: int, events: Sequence[dict[str, Json]]) -> None:
         """Add events to a run (``row.version`` is the version after them) and project its row.
@@ -70,23 +65,21 @@ class SqliteTransaction(SharedTransaction):
         key = found[0][0]
         texts = [encode_event(data) for data in events]
         rows = [(key, sequence, text) for sequence, text in enumerate(texts, expected_version + 1)]
-        with self._translated():
+        try:
             self._connection.executemany(self._queries["insert_event"], rows)
+        except sqlite3.Error as error:
+            raise self._explain(error) from error
         self.appended += [(row.run, expected_version + 1, text) for text in texts[:1]]
 
     def _ask(self, name: str, parameters: Mapping[str, Json]) -> list[tuple[Any, ...]]:
-        with self._translated():
+        try:
             return read_rows(self._connection, self._queries[name], parameters)
+        except sqlite3.Error as error:  # told as one of the database: no stage is to blame for it
+            raise self._explain(error) from error
 
     def _change(self, name: str, parameters: Mapping[str, Json]) -> int:
-        with self._translated():
-            return self._connection.execute(self._queries[name], parameters).rowcount
-
-    @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Tell an error of the database as one, wherever it comes: no stage is to blame for it."""
         try:
-            yield
+            return self._connection.execute(self._queries[name], parameters).rowcount
         except sqlite3.Error as error:
             raise self._explain(error) from error
 

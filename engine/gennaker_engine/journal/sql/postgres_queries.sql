@@ -62,6 +62,9 @@ INSERT INTO counters AS c (name, value) VALUES (%(name)s, 1)
 ON CONFLICT (name) DO UPDATE SET value = c.value + 1
 RETURNING value
 
+-- name: write_counter
+UPDATE counters SET value = %(value)s WHERE name = %(name)s
+
 -- name: insert_run
 INSERT INTO runs (
     run, pipeline, number, title, actor, state, outcome, version, change,

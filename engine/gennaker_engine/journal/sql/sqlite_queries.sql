@@ -5,6 +5,9 @@ INSERT INTO counters (name, value) VALUES (:name, 1)
 ON CONFLICT (name) DO UPDATE SET value = value + 1
 RETURNING value
 
+-- name: write_counter
+UPDATE counters SET value = :value WHERE name = :name
+
 -- name: insert_run
 INSERT INTO runs (
     run, pipeline, number, title, actor, state, outcome, version, change,
