@@ -15,7 +15,7 @@ from gennaker.errors import InvalidInput
 from gennaker.model import PipelineDefinition
 from gennaker.names import NAME_PATTERN
 from gennaker.plugins import PluginGroup, Registry
-from gennaker.project import ApprovalRule
+from gennaker.settings import ApprovalRule
 from gennaker.stage import Stage
 
 __all__ = ["build_schema", "build_settings_schema"]

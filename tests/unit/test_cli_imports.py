@@ -19,6 +19,7 @@ sys.stderr.write("\\n" + json.dumps({"code": code, "modules": sorted(sys.modules
 CLIENTS = ("kubernetes", "docker", "helm_python", "urllib3", "requests")
 ENGINE = ("sqlite3", "structlog", "asyncio", "gennaker_engine.runtime", "gennaker_engine.journal")
 DATA = ("pydantic", "yaml", "networkx", "re2")
+LOOKING = ("structlog", "networkx", "gennaker_stages", "gennaker_engine.runtime")
 
 COMMANDS = [
     (["--version"], (*CLIENTS, *ENGINE, *DATA, "gennaker_engine.cli.commands")),
@@ -33,23 +34,11 @@ COMMANDS = [
     (["stages"], (*CLIENTS, *ENGINE, "networkx")),
     (["plugins"], (*CLIENTS, *ENGINE, "networkx")),
     (["schema"], (*CLIENTS, *ENGINE, "networkx")),
-    (["runs"], (*CLIENTS, "structlog", "networkx", "gennaker_stages", "gennaker_engine.runtime")),
-    (
-        ["status", "@last"],
-        (*CLIENTS, "structlog", "networkx", "gennaker_stages", "gennaker_engine.runtime"),
-    ),
-    (
-        ["events", "@last"],
-        (*CLIENTS, "structlog", "networkx", "gennaker_stages", "gennaker_engine.runtime"),
-    ),
-    (
-        ["logs", "@last"],
-        (*CLIENTS, "structlog", "networkx", "gennaker_stages", "gennaker_engine.runtime"),
-    ),
-    (
-        ["artifacts", "@last"],
-        (*CLIENTS, "structlog", "networkx", "gennaker_stages", "gennaker_engine.runtime"),
-    ),
+    (["runs"], (*CLIENTS, *LOOKING, "pydantic")),
+    (["status", "@last"], (*CLIENTS, *LOOKING)),
+    (["events", "@last"], (*CLIENTS, *LOOKING, "pydantic")),
+    (["logs", "@last"], (*CLIENTS, *LOOKING, "pydantic")),
+    (["artifacts", "@last"], (*CLIENTS, *LOOKING, "pydantic")),
 ]
 
 

@@ -8,13 +8,8 @@ from pathlib import Path
 import pytest
 
 from gennaker.errors import InvalidInput
-from gennaker.project import (
-    ApprovalRule,
-    EnvironmentSettings,
-    SecretSource,
-    find_root,
-    load_project,
-)
+from gennaker.project import find_root, load_project
+from gennaker.settings import ApprovalRule, EnvironmentSettings, SecretSource
 from gennaker.validation import validate_project
 from tests.fixtures.sample_plugins import make_registry
 
@@ -229,3 +224,16 @@ def test_no_mapping(text: str, expected: str) -> None:
     """What cannot be read at all is told."""
     write(text)
     assert problems() == [expected]
+
+
+def test_the_state_is_found_in_a_file_that_is_wrong_elsewhere(tmp_path: Path) -> None:
+    """Who only looks at runs needs no right environments; a wrong `state` is told with all the rest."""
+    file = tmp_path / "gennaker.yaml"
+    file.write_text("state: sqlite:///runs.db\nenvironments: {staging: {approvals: {}}}\n")
+    assert load_project(tmp_path).state_url() == f"sqlite:///{tmp_path}/runs.db"
+    file.write_text("environments: {staging: {approvals: {}}}\n")
+    assert load_project(tmp_path).state_url() == f"sqlite:///{tmp_path}/.gennaker/state.db"
+    for wrong in ("state: 5", "state: null", "state: [", "state: a\nstate: b", "- state"):
+        file.write_text(f"{wrong}\n")
+        with pytest.raises(InvalidInput):
+            load_project(tmp_path).state_url()

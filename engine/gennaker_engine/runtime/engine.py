@@ -108,6 +108,7 @@ class Engine:
             InvalidInput: wrong settings, or a kind of state that is not offered.
             StateError: the state cannot be used.
         """
+        project.load_settings()
         return cls(project, registry, url=project.state_url(state), clock=clock)
 
     def close(self) -> None:

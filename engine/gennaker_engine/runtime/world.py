@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from gennaker.durations import parse_duration
 from gennaker.errors import GennakerError, InvalidInput
 from gennaker.plugins import Registry
-from gennaker.project import EnvironmentSettings, Project, ProjectSettings
+from gennaker.project import Project
+from gennaker.settings import EnvironmentSettings, ProjectSettings
 from gennaker.target import Target
 from gennaker_engine.core.messages import EnvironmentFacts, World
 

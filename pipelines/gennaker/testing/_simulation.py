@@ -98,7 +98,7 @@ class _Environments(Mapping[str, m.EnvironmentFacts]):
 def _parse_environment(name: str, given: Mapping[str, Json]) -> Any:
     from pydantic import ValidationError
 
-    from gennaker.project import EnvironmentSettings
+    from gennaker.settings import EnvironmentSettings
 
     known = {key: value for key, value in given.items() if key in EnvironmentSettings.model_fields}
     other = [key for key in given if key not in known]

@@ -12,7 +12,8 @@ from gennaker.errors import InvalidInput, Problem
 from gennaker.loader import Loaded, list_pipeline_files, read_file
 from gennaker.names import find_twins
 from gennaker.plugins import Registry
-from gennaker.project import Project, ProjectSettings
+from gennaker.project import Project
+from gennaker.settings import ProjectSettings
 from gennaker.validation.approvals import check_approvals
 from gennaker.validation.expressions import check_expressions
 from gennaker.validation.findings import Findings

@@ -35,7 +35,7 @@ from gennaker.expressions.types import (
 )
 from gennaker.expressions.values import shown
 from gennaker.model import Matrix, Parameter, StageDefinition
-from gennaker.project import EnvironmentSettings
+from gennaker.settings import EnvironmentSettings
 from gennaker.stage import Stage
 from gennaker.suggestions import suggest
 from gennaker.validation.findings import Findings, Path

@@ -12,7 +12,7 @@ from gennaker.errors import InvalidInput, Problem
 from gennaker.loader import Loaded
 from gennaker.model import PipelineDefinition, StageDefinition
 from gennaker.plugins import Registry
-from gennaker.project import ProjectSettings
+from gennaker.settings import ProjectSettings
 from gennaker.stage import Stage
 
 __all__ = ["Findings", "Path", "collect_needs"]

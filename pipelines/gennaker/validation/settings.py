@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from gennaker.errors import InvalidInput, Location, Problem
 from gennaker.plugins import Registry
-from gennaker.project import Project, ProjectSettings, SecretSource
+from gennaker.project import Project
+from gennaker.settings import ProjectSettings, SecretSource
 from gennaker.structure import Subject, translate_errors
 
 __all__ = ["validate_project"]
