@@ -182,6 +182,77 @@ def test_only_our_own_entry_counts() -> None:
     assert not is_unchanged(live, SERVICE, "gennaker")
 
 
+@pytest.mark.parametrize("empty", [None, {}, [], "", 0, False])
+def test_what_the_server_leaves_out_is_unchanged(empty: Any) -> None:
+    """An empty value that is ours and not there is what an apply made; of a custom kind only null is."""
+    fields = {**FIELDS, "f:spec": {**FIELDS["f:spec"], "f:more": {}}}  # type: ignore[dict-item]
+    desired = {**SERVICE, "spec": {**SERVICE["spec"], "more": empty}}  # type: ignore[dict-item]
+    live = manage(desired, fields, spec=LIVE_SPEC)
+    assert is_unchanged(live, desired, "gennaker")
+    assert not is_unchanged(manage(desired, FIELDS, spec=LIVE_SPEC), desired, "gennaker")
+    custom = {"apiVersion": "example.com/v1"}
+    live["metadata"]["managedFields"][0].update(custom)
+    found = is_unchanged({**live, **custom}, {**desired, **custom}, "gennaker")
+    assert found is (empty is None)
+
+
+def test_empty_annotations_of_ours_leave_room_for_those_of_others() -> None:
+    """Nothing of them is ours; an empty selector that got something in it is a change."""
+    head = {"apiVersion": "apps/v1", "kind": "Deployment"}
+    desired = {**head, "metadata": {"name": "web", "annotations": {}}, "spec": {"selector": {}}}
+    fields: dict[str, Any] = {
+        "f:metadata": {"f:annotations": {}},
+        "f:spec": {"f:selector": {}},
+    }
+    live = manage(desired, fields)
+    live["metadata"]["annotations"] = {"deployment.kubernetes.io/revision": "1"}
+    assert is_unchanged(live, desired, "gennaker")
+    assert not is_unchanged({**live, "spec": {"selector": {"a": "b"}}}, desired, "gennaker")
+
+
+CLAIM = {"metadata": {"name": "data"}, "spec": {"resources": {"requests": {"storage": "1024Mi"}}}}
+LIVE_CLAIM = {
+    "apiVersion": "v1",
+    "kind": "PersistentVolumeClaim",
+    "metadata": {"creationTimestamp": None, "name": "data"},
+    "spec": {"resources": {"requests": {"storage": "1Gi"}}, "volumeMode": "Filesystem"},
+    "status": {"phase": "Pending"},
+}
+
+
+@pytest.mark.parametrize(
+    ("version", "field", "desired", "live"),
+    [
+        ("apps/v1", "volumeClaimTemplates", CLAIM, LIVE_CLAIM),
+        (
+            "admissionregistration.k8s.io/v1",
+            "rules",
+            {"apiGroups": ["a"], "resources": ["b"]},
+            {"apiGroups": ["a"], "resources": ["b"], "scope": "*"},
+        ),
+        (
+            "networking.k8s.io/v1",
+            "ingress",
+            {"from": [], "ports": [{"port": 80}, {"port": 53, "protocol": "UDP"}]},
+            {"ports": [{"port": 80, "protocol": "TCP"}, {"port": 53, "protocol": "UDP"}]},
+        ),
+    ],
+)
+def test_defaults_inside_of_what_is_owned_whole_are_no_change(
+    version: str, field: str, desired: dict[str, Any], live: dict[str, Any]
+) -> None:
+    """What the server fills in, and no other value, and nothing that is not there any more."""
+    head = {"apiVersion": version, "kind": "X", "metadata": {"name": "x"}}
+    wanted = {**head, "spec": {field: [desired]}}
+    fields: dict[str, Any] = {"f:spec": {f"f:{field}": {}}}
+    assert is_unchanged(manage(wanted, fields, spec={field: [live]}), wanted, "gennaker")
+    for other in ({**live, "more": 1}, {**live, next(iter(live)): "other"}):
+        moved = manage(wanted, fields, spec={field: [other]})
+        assert not is_unchanged(moved, wanted, "gennaker"), other
+    custom = {**wanted, "apiVersion": "example.com/v1"}
+    assert not is_unchanged(manage(custom, fields, spec={field: [live]}), custom, "gennaker")
+
+
 def test_true_is_not_one_and_sets_and_orders_count() -> None:
     """JSON's equality, the members of a set, and the order of a list's items."""
     head = {"apiVersion": "v1", "kind": "X", "metadata": {"name": "x"}}

@@ -2,8 +2,8 @@
 
 The server keeps, for each manager that applied, the set of the fields it set (``metadata.managedFields``).
 When that set is exactly what the desired object sets, and each of these fields has the desired value,
-then applying it again changes nothing. Where that cannot be told (a quantity written another way, an
-empty value), the answer is no, and a dry run says more.
+then applying it again changes nothing. The server leaves out what is empty and puts defaults into what
+is owned whole; both are known here. Where it cannot be told, the answer is no, and a dry run says more.
 """
 
 from __future__ import annotations
@@ -19,10 +19,29 @@ __all__ = ["is_unchanged"]
 Fields = Mapping[str, Any]
 Place = tuple[str, ...]
 """The apiVersion, then the names on the way."""
-# Values that are owned whole and get defaults inside, in Pods.
-_WHOLE_DEFAULTS = {"fieldRef": {"apiVersion": "v1"}, "resourceFieldRef": {"divisor": "0"}}
+# Defaults inside of values that are owned whole: by the field above (kubernetes/api, "+default" and
+# pkg/apis/*/v1/defaults.go).
+_WHOLE_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "fieldRef": {"apiVersion": "v1"},
+    "resourceFieldRef": {"divisor": "0"},
+    "serviceAccountToken": {"expirationSeconds": 3600},
+    "volumeClaimTemplates": {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "status": {"phase": "Pending"},
+    },
+}
+# The same for fields whose names mean more than one thing: by group and kind of field.
+_GROUP_DEFAULTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
+    ("admissionregistration.k8s.io", "rules"): {"scope": "*"},
+    ("networking.k8s.io", "ports"): {"protocol": "TCP"},
+    ("apps", "spec"): {"volumeMode": "Filesystem"},  # of a claim: no other is owned whole
+    ("rbac.authorization.k8s.io", "roleRef"): {"apiGroup": "rbac.authorization.k8s.io"},
+    ("rbac.authorization.k8s.io", "subjects"): {"apiGroup": "rbac.authorization.k8s.io"},
+}
 # Never among the managed fields: they say which object it is.
 _IDENTITY = frozenset({"apiVersion", "kind"})
+_OPEN = (("metadata", "annotations"), ("metadata", "labels"))
 _IDENTITY_METADATA = frozenset({"name", "namespace"})
 
 
@@ -70,14 +89,19 @@ def _fits(desired: Any, live: Any, fields: Fields, where: Place) -> bool:
     """Whether ``fields`` are exactly the ones ``desired`` sets, with the values that ``live`` has."""
     inner = [name for name in fields if name != "."]
     if not inner:
-        return _fits_whole(desired, live, where)
+        # Marks of nobody are no limit to what others have: of a selector they would be.
+        is_open = desired == {} and where[-2:] in _OPEN
+        return is_open or _fits_whole(desired, live, where)
     if isinstance(desired, Mapping):
         if not isinstance(live, Mapping) or len(inner) != len(desired):
             return False
         return all(
             (mark := f"f:{name}") in fields
-            and name in live
-            and _fits(value, live[name], fields[mark], (*where, name))
+            and (
+                _fits(value, live[name], fields[mark], (*where, name))
+                if name in live
+                else not fields[mark] and _is_left_out(value, where)
+            )
             for name, value in desired.items()
         )
     if not isinstance(desired, list) or not isinstance(live, list) or len(inner) != len(desired):
@@ -89,15 +113,39 @@ def _fits(desired: Any, live: Any, fields: Fields, where: Place) -> bool:
     return False
 
 
+def _is_left_out(value: Any, where: Place) -> bool:
+    """Whether the server keeps no such value, though it keeps who set it."""
+    return value is None or (is_built_in(where[0]) and value in ({}, [], "", 0))
+
+
 def _fits_whole(desired: Any, live: Any, where: Place) -> bool:
     """Whether a value that is owned whole is there; the server may have written it its own way."""
     if _equal(desired, live):
         return True
     if not is_built_in(where[0]) or len(where) < 2:
         return False
-    if where[-1] in _WHOLE_DEFAULTS and isinstance(desired, Mapping):
-        return _equal({**_WHOLE_DEFAULTS[where[-1]], **desired}, live)
+    if isinstance(desired, Mapping) and isinstance(live, Mapping):
+        return _fits_filled(desired, live, where)
+    if isinstance(desired, list) and isinstance(live, list):
+        return len(desired) == len(live) and all(
+            _fits_whole(one, other, where) for one, other in zip(desired, live, strict=True)
+        )
     return is_quantity(where) and same_quantity(desired, live)
+
+
+def _fits_filled(desired: Mapping[str, Any], live: Mapping[str, Any], where: Place) -> bool:
+    """Whether a mapping has the desired values, and nothing more but defaults."""
+    group = where[0].rpartition("/")[0]
+    defaults = {**_WHOLE_DEFAULTS.get(where[-1], {}), **_GROUP_DEFAULTS.get((group, where[-1]), {})}
+    return all(
+        _fits_whole(value, live[name], (*where, name))
+        if name in live
+        else _is_left_out(value, where)
+        for name, value in desired.items()
+    ) and all(
+        name in desired or value is None or (name in defaults and _equal(value, defaults[name]))
+        for name, value in live.items()
+    )
 
 
 def _fits_items(desired: list[Any], live: list[Any], fields: Fields, where: Place) -> bool:
