@@ -34,6 +34,34 @@ spec:
           env: [{name: A, value: "1"}]
           ports: [{containerPort: 80}]
 """
+# What charts write: empty values, and what the server writes with its defaults in it.
+OWN_WAY = """\
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: data, annotations: {}}
+spec:
+  replicas: 0
+  selector: {matchLabels: {app: data}}
+  template:
+    metadata: {labels: {app: data}, annotations: {}}
+    spec:
+      hostNetwork: false
+      nodeSelector: {}
+      tolerations: []
+      containers:
+        - name: data
+          image: r.test/data:1
+          readinessProbe: {httpGet: {path: /, port: 80, httpHeaders: null}, initialDelaySeconds: 0}
+  volumeClaimTemplates:
+    - metadata: {name: data}
+      spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1024Mi}}}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: web, annotations: null}
+spec: {podSelector: {}, ingress: [{ports: [{port: 80}]}]}
+"""
 CONFIG = "---\n{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {0}}}, data: {{x: '{1}'}}}}\n"
 WIDGET = """\
 ---
@@ -249,6 +277,15 @@ class PlanContract(DeployParts):
             f"PATCH {collection}/c3",
         ]
         assert not any(each.startswith("PATCH /apis/apps") for each in seen)
+
+    def test_what_the_server_writes_its_own_way_costs_no_dry_run(
+        self, context: FakeContext, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Empty values that it leaves out and defaults that it fills in are no change."""
+        self.deploy(context, OWN_WAY)
+        seen = self.count_requests(context.connection, monkeypatch)
+        assert {told[0] for told in self.plan(context, OWN_WAY).values()} == {"leave"}
+        assert not [each for each in seen if each.startswith("PATCH")]
 
     def test_a_plan_changes_nothing(self, context: FakeContext) -> None:
         """Dry runs leave the version of the live object where it was."""
