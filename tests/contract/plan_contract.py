@@ -52,6 +52,7 @@ spec:
       containers:
         - name: data
           image: r.test/data:1
+          resources: null
           readinessProbe: {httpGet: {path: /, port: 80, httpHeaders: null}, initialDelaySeconds: 0}
   volumeClaimTemplates:
     - metadata: {name: data}

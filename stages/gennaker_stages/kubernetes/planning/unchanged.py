@@ -124,6 +124,8 @@ def _fits_whole(desired: Any, live: Any, where: Place) -> bool:
         return True
     if not is_built_in(where[0]) or len(where) < 2:
         return False
+    if desired is None:
+        return live in ({}, [])
     if isinstance(desired, Mapping) and isinstance(live, Mapping):
         return _fits_filled(desired, live, where)
     if isinstance(desired, list) and isinstance(live, list):
