@@ -42,6 +42,7 @@ kind: StatefulSet
 metadata: {name: data, annotations: {}}
 spec:
   replicas: 0
+  updateStrategy: {type: RollingUpdate, rollingUpdate: {}}
   selector: {matchLabels: {app: data}}
   template:
     metadata: {labels: {app: data}, annotations: {}}
@@ -62,6 +63,11 @@ apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: {name: web, annotations: null}
 spec: {podSelector: {}, ingress: [{ports: [{port: 80}]}]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: web}
+rules: []
 """
 CONFIG = "---\n{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {0}}}, data: {{x: '{1}'}}}}\n"
 WIDGET = """\

@@ -23,8 +23,9 @@ _ORDER = (
     "IngressClass Ingress APIService MutatingWebhookConfiguration ValidatingWebhookConfiguration"
 )
 _RANK = {kind: index for index, kind in enumerate(_ORDER.split())}
-# As Helm splits: three dashes that begin a line end a document, whatever comes after them.
-_SEPARATOR = re.compile(r"(?:\A|\s*\n)---\s*")
+# As Helm splits: three dashes that begin a line end a document, whatever comes after them. What Helm
+# takes away before them too is stripped afterwards: a pattern that begins with blanks tries each of them.
+_SEPARATOR = re.compile(r"^---\s*", re.MULTILINE)
 _TESTS = frozenset({"test", "test-success", "test-failure"})
 
 
@@ -44,8 +45,7 @@ def split_templates(rendered: Mapping[str, str], *, include_tests: bool = False)
     for source in sorted(rendered):
         if source.endswith("NOTES.txt") or source.rpartition("/")[2].startswith("_"):
             continue
-        for text in _SEPARATOR.split(rendered[source]):
-            text = text.strip("\n")
+        for text in _split(rendered[source]):
             data = _read(source, text)
             if data is None:
                 continue
@@ -54,6 +54,11 @@ def split_templates(rendered: Mapping[str, str], *, include_tests: bool = False)
                 document = Document(source, text, [name_of(data)])
                 found.append((_make_key(data, source, is_hook=bool(hooks)), document))
     return [document for _, document in sorted(found, key=lambda each: each[0])]
+
+
+def _split(text: str) -> list[str]:
+    *ended, last = _SEPARATOR.split(text)
+    return [*(each.lstrip("\n").rstrip() for each in ended), last.strip("\n")]
 
 
 def _read(source: str, text: str) -> dict[str, Any] | None:

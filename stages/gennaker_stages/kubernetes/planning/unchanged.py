@@ -41,7 +41,9 @@ _GROUP_DEFAULTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
 }
 # Never among the managed fields: they say which object it is.
 _IDENTITY = frozenset({"apiVersion", "kind"})
-_OPEN = (("metadata", "annotations"), ("metadata", "labels"))
+# What is not owned whole though nothing below it is ours: by the last names, and in workloads.
+_OPEN = frozenset({("metadata", "annotations"), ("metadata", "labels")})
+_OPEN_WORKLOAD = frozenset({"strategy", "updateStrategy", "rollingUpdate"})
 _IDENTITY_METADATA = frozenset({"name", "namespace"})
 
 
@@ -89,9 +91,7 @@ def _fits(desired: Any, live: Any, fields: Fields, where: Place) -> bool:
     """Whether ``fields`` are exactly the ones ``desired`` sets, with the values that ``live`` has."""
     inner = [name for name in fields if name != "."]
     if not inner:
-        # Marks of nobody are no limit to what others have: of a selector they would be.
-        is_open = desired == {} and where[-2:] in _OPEN
-        return is_open or _fits_whole(desired, live, where)
+        return (desired == {} and _is_open(where)) or _fits_whole(desired, live, where)
     if isinstance(desired, Mapping):
         if not isinstance(live, Mapping) or len(inner) != len(desired):
             return False
@@ -113,6 +113,12 @@ def _fits(desired: Any, live: Any, fields: Fields, where: Place) -> bool:
     return False
 
 
+def _is_open(where: Place) -> bool:
+    """Whether an empty mapping of ours leaves room there: for defaults, and fields of others."""
+    is_workload = where[0].startswith("apps/")
+    return where[-2:] in _OPEN or (is_workload and where[-1] in _OPEN_WORKLOAD)
+
+
 def _is_left_out(value: Any, where: Place) -> bool:
     """Whether the server keeps no such value, though it keeps who set it."""
     return value is None or (is_built_in(where[0]) and value in ({}, [], "", 0))
@@ -124,8 +130,8 @@ def _fits_whole(desired: Any, live: Any, where: Place) -> bool:
         return True
     if not is_built_in(where[0]) or len(where) < 2:
         return False
-    if desired is None:
-        return live in ({}, [])
+    if desired is None or live is None:
+        return _is_left_out(desired, where) and _is_left_out(live, where)
     if isinstance(desired, Mapping) and isinstance(live, Mapping):
         return _fits_filled(desired, live, where)
     if isinstance(desired, list) and isinstance(live, list):
