@@ -127,6 +127,8 @@ CODES: Mapping[str, str] = MappingProxyType(
         "invalid-outcome": "a stage type answered with what is no outcome",
         "invalid-outputs": "a stage type gave outputs that it did not declare, or of other types",
         "invalid-value": "a value is not one of those allowed",
+        "job-failed": "a Job has failed, or its Pods do not get on",
+        "job-timeout": "a Job did not end in time",
         "kubeconfig": "the kubeconfig cannot be used",
         "kustomize-build": "a kustomization cannot be built",
         "kustomize-file": "a kustomization names a file that is not there, or cannot be read",

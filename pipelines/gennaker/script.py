@@ -28,6 +28,7 @@ __all__ = [
     "declare_script_outputs",
     "find_script_effect",
     "read_output_file",
+    "read_output_text",
     "reveal_environment",
 ]
 
@@ -169,6 +170,17 @@ def read_output_file(
             f"what the script wrote to GENNAKER_OUTPUT is not UTF-8, at byte {error.start}",
             code="output-form",
         ) from None
+    return read_output_text(text, declared)
+
+
+def read_output_text(
+    text: str, declared: Mapping[str, OutputType]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the outputs that a text gives, as :func:`read_output_file` does.
+
+    Raises:
+        StageError: code ``output-form``, ``output-missing`` or ``output-type``.
+    """
     if text.lstrip().startswith("{"):
         written = _read_json(text)
     else:

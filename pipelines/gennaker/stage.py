@@ -341,6 +341,13 @@ class Context(PlanContext, Protocol):
     def cancelled(self) -> bool:
         """Whether the attempt is to stop; a stage that works long looks at it."""
 
+    @property
+    def parked(self) -> bool:
+        """Whether it is to stop only here: the attempt is delivered again later.
+
+        What runs outside and will be found again may go on.
+        """
+
     def check_cancelled(self) -> None:
         """Raise what ends the attempt when it is to stop."""
 

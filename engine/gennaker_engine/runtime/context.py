@@ -73,6 +73,7 @@ class StageContext:
         self._until = self._clock.steady() + command.remaining
         self._children: set[ChildProcess] = set()
         self._stop = threading.Event()
+        self._parked = False
         self._lock = threading.RLock()
         self._steps = dict(command.steps)
         self._used: set[str] = set()
@@ -250,6 +251,11 @@ class StageContext:
         """Whether the attempt is to stop."""
         return self._stop.is_set()
 
+    @property
+    def parked(self) -> bool:
+        """Whether it is to stop only here: the attempt is delivered again later."""
+        return self._parked
+
     def check_cancelled(self) -> None:
         """Raise what ends the attempt when it is to stop."""
         if self._stop.is_set():
@@ -264,8 +270,10 @@ class StageContext:
         """Seconds of working time left before the attempt's timeout."""
         return max(0.0, self._until - self._clock.steady())
 
-    def stop(self) -> None:
+    def stop(self, *, parked: bool = False) -> None:
         """Tell the stage to stop; its child processes are ended. Called by the delivery."""
+        if not self._stop.is_set():  # what it was told first holds
+            self._parked = parked
         self._stop.set()
 
     def kill(self) -> None:

@@ -80,7 +80,7 @@ class Delivery:
         """Tell the stage to stop; it is answered like any end, at the latest by its driver."""
         self._stopping = True
         if self._context is not None:
-            self._context.stop()
+            self._context.stop(parked=self._parking)
 
     def park(self) -> None:
         """Stop it without an outcome: only a success is still told."""
@@ -125,7 +125,7 @@ class Delivery:
         stage = kind()
         context = self._context = StageContext(command, services, stage)
         if self._stopping:
-            context.stop()
+            context.stop(parked=self._parking)
         for kind_of, name in command.leftovers:
             _end_leftover(stage, kind_of, name)
             self._post(GuardChanged(*self.identity, kind_of, name, entered=False))

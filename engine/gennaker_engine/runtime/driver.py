@@ -435,7 +435,7 @@ class Driver:
         self._parking.discard(run_id)
         self._left[run_id] = driven.run
         for delivery in driven.deliveries.values():
-            delivery.stop()
+            delivery.park()  # who drives the run next delivers it again
             delivery.kill()
         for done in driven.cleaning:
             done.wait(PARK_GRACE)

@@ -83,6 +83,7 @@ class FakeContext:
         self.artifacts = self._open_artifacts()
         self._masker = Masker(self.secrets)
         self._stop = threading.Event()
+        self._parked = False
         self._until = time.monotonic() + self.timeout
         self._used: set[str] = set()
 
@@ -96,6 +97,11 @@ class FakeContext:
 
     def cancel(self) -> None:
         """Tell the stage to stop."""
+        self._stop.set()
+
+    def park(self) -> None:
+        """Tell the stage to stop here: the attempt is delivered again later."""
+        self._parked = True
         self._stop.set()
 
     @property
@@ -146,6 +152,11 @@ class FakeContext:
     def cancelled(self) -> bool:
         """Whether :meth:`cancel` was called."""
         return self._stop.is_set()
+
+    @property
+    def parked(self) -> bool:
+        """Whether :meth:`park` was called."""
+        return self._parked
 
     def check_cancelled(self) -> None:
         """Raise :class:`AttemptCancelled` when it was."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +48,13 @@ def find_end(body: Object) -> str | None:
 
 
 def wait_until_ended(
-    cluster: Cluster, objects: Sequence[Object], *, seconds: float, ctx: Context
+    cluster: Cluster,
+    objects: Sequence[Object],
+    *,
+    seconds: float,
+    ctx: Context,
+    code: str = "hook-timeout",
+    look: Callable[[], None] = lambda: None,
 ) -> Iterator[Ended]:
     """Yield each of the objects when it has ended.
 
@@ -57,9 +63,11 @@ def wait_until_ended(
         objects: Jobs and Pods, as they were made.
         seconds: how long to wait at most for all of them.
         ctx: the attempt; the wait ends with it.
+        code: of the error when the time is up.
+        look: called all the time; what it raises ends the wait.
 
     Raises:
-        StageError: codes ``hook-timeout`` and ``object-deleted``.
+        StageError: that code, and ``object-deleted``.
     """
     left = {each["metadata"]["uid"]: each for each in objects}
     seen: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
@@ -69,9 +77,10 @@ def wait_until_ended(
     try:
         while left:
             ctx.check_cancelled()
+            look()
             if time.monotonic() >= deadline:
                 names = ", ".join(name_of(each) for each in left.values())
-                raise StageError(f"{names} did not end within {seconds:.0f} s", code="hook-timeout")
+                raise StageError(f"{names} did not end within {seconds:.0f} s", code=code)
             try:
                 kind, found = seen.get(timeout=0.1)
             except queue.Empty:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 from gennaker.errors import TemporaryError
 from gennaker_stages.kubernetes.client.connection import Request, explain_break
 from gennaker_stages.kubernetes.client.problems import ApiError, has_status, translate_error
+from gennaker_stages.kubernetes.client.streaming import Streaming
 
 if TYPE_CHECKING:
     from gennaker_stages.kubernetes.client.cluster import Cluster, Resource
@@ -53,21 +52,14 @@ class Follower:
         self._labels, self._fields = labels, fields
         self._version = ""
         self._seen: dict[tuple[str, str], dict[str, Any]] = {}
-        self._stopped = threading.Event()
-        self._answer: Any = None
-        self._lock = threading.Lock()
+        self._streaming = Streaming()
 
     def stop(self) -> None:
         """End the iteration, also one that waits for the server; may be called from any thread."""
-        self._stopped.set()
-        with self._lock:
-            if self._answer is not None:
-                # It may have ended by itself just now.
-                with contextlib.suppress(OSError, RuntimeError, ValueError):
-                    self._answer.shutdown()
+        self._streaming.stop()
 
     def __iter__(self) -> Iterator[Event]:
-        while not self._stopped.is_set():
+        while not self._streaming.stopped:
             try:
                 if not self._version:
                     yield from self._list()
@@ -75,7 +67,7 @@ class Follower:
             except TemporaryError as error:  # tried again already, as long as it made sense
                 if has_status(error, 410):
                     self._version = ""
-                self._stopped.wait(PAUSE)
+                self._streaming.pause(PAUSE)
 
     def _list(self) -> Iterator[Event]:
         found = self._cluster.list_objects(
@@ -134,21 +126,16 @@ class Follower:
                 streams=True,
             )
         )
-        with self._lock:
-            self._answer = answer
-        try:
-            if not self._stopped.is_set():
-                yield from _read_lines(answer)
-        except (urllib3.exceptions.HTTPError, ValueError) as error:
-            if not self._stopped.is_set():
-                raise TemporaryError(
-                    f"the {what} broke off ({explain_break(error)})", code="cluster-unreachable"
-                ) from error
-        finally:
-            with self._lock:
-                self._answer = None
-            answer.close()
-            answer.release_conn()
+        with self._streaming.hold(answer):
+            try:
+                if not self._streaming.stopped:
+                    yield from _read_lines(answer)
+            except (urllib3.exceptions.HTTPError, ValueError) as error:
+                if not self._streaming.stopped:
+                    raise TemporaryError(
+                        f"the {what} broke off ({explain_break(error)})",
+                        code="cluster-unreachable",
+                    ) from error
 
 
 def _read_lines(answer: Any) -> Iterator[dict[str, Any]]:

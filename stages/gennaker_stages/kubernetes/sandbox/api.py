@@ -5,6 +5,7 @@ Called by :mod:`.server` with parsed requests; raises ApiProblem for what cannot
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from . import discovery, openapi, scale
@@ -64,11 +65,11 @@ _FORMS = {
 class Api:
     """Routes requests of one cluster to its operations."""
 
-    def __init__(self, operations: Operations, logs: Any = None) -> None:
+    def __init__(self, operations: Operations, logs: Any = None, ended: Any = None) -> None:
         self.operations = operations
         self.registry = operations.registry
         self.queries = Queries(operations)
-        self._read_log = logs
+        self._read_log, self._has_ended = logs, ended
 
     def handle(self, request: Request) -> Answer:
         """Answer one request; raises ApiProblem."""
@@ -235,9 +236,25 @@ class Api:
     def _answer_log(self, request: Request, namespace: str, name: str) -> Answer:
         resource = self.registry.find("", "v1", "pods")
         assert resource is not None
-        # A simulated container says all it has to say at once: following it ends there too.
         pod = self.operations.get(resource, namespace, name)
-        return Answer(text=self._read_log(pod, request.query))
+        text = self._read_log(pod, request.query)
+        if request.query.get("follow") != "true" or self._has_ended(pod, request.query):
+            return Answer(text=text)
+
+        def follow() -> Iterator[str]:
+            said = ""
+            while True:
+                live = self.operations.store.get(resource.storage, namespace, name)
+                if live is None or live["metadata"]["uid"] != pod["metadata"]["uid"]:
+                    return
+                ended = self._has_ended(live, request.query)
+                text = self._read_log(live, request.query)
+                yield text.removeprefix(said)
+                if ended:
+                    return
+                said = text
+
+        return Answer(lines=follow())
 
     def _handle_scale(
         self, request: Request, resource: Resource, namespace: str, name: str

@@ -8,7 +8,8 @@ from pathlib import Path
 from .api import Api
 from .clock import Clock, RealClock, Scheduler, format_time
 from .controllers import Context, Controller, Faults, make_controllers
-from .controllers.pods import NODE, read_log
+from .controllers.podlogs import has_ended, read_log
+from .controllers.pods import NODE
 from .operations import Operations, WriteOptions
 from .resources import Registry
 from .store import Change, Store
@@ -27,7 +28,7 @@ class Cluster:
         self.registry = Registry()
         self.scheduler = Scheduler(self.clock)
         self.operations = Operations(self.store, self.registry, self.clock)
-        self.api = Api(self.operations, read_log)
+        self.api = Api(self.operations, read_log, has_ended)
         self.faults = Faults(self.store)
         context = Context(self.operations, self.scheduler, self.faults)
         self._controllers: list[Controller] = make_controllers(context)

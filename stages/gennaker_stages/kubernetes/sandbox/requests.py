@@ -6,7 +6,7 @@ Made by :mod:`.server`, read by :mod:`.api`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -45,11 +45,12 @@ class Request:
 
 @dataclass(slots=True)
 class Answer:
-    """What goes back: a JSON object, plain text, or a watch that goes on."""
+    """What goes back: a JSON object, plain text, text that comes bit by bit, or a watch that goes on."""
 
     status: int = 200
     content: Any = None
     text: str | None = None
+    lines: Iterator[str] | None = None
     watch: Watch | None = None
     warnings: list[str] = field(default_factory=list)
 

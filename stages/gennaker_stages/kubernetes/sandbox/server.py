@@ -11,7 +11,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -24,6 +24,8 @@ __all__ = ["FindApi", "Server"]
 
 MAX_BODY = 3 * 1024 * 1024
 DEFAULT_WATCH_SECONDS = 1800.0
+LOG_SECONDS = 0.05
+"""How often a log that is followed is looked at."""
 _OPEN = frozenset({"healthz", "livez", "readyz", "version"})
 
 FindApi = Callable[[tuple[str, ...]], "tuple[Api, tuple[str, ...]] | None"]
@@ -131,6 +133,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if answer.watch is not None and api is not None:
             self._stream(answer.watch, api, request)
+        elif answer.lines is not None:
+            self._stream_text(answer.lines)
         elif answer.text is not None:
             self._send_bytes(answer.status, answer.text.encode(), "text/plain; charset=utf-8")
         else:
@@ -199,6 +203,26 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
         self.wfile.flush()
 
+    def _stream_text(self, pieces: Iterator[str]) -> None:
+        """Send text as it comes; asked for more again and again, until there is none or nobody reads."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; charset=utf-8")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.wfile.flush()
+        try:
+            for piece in pieces:
+                if piece:
+                    self._write_bytes(piece.encode())
+                elif self._is_gone():
+                    raise ConnectionResetError
+                if self.owner.stopping.wait(LOG_SECONDS):
+                    break
+            self.wfile.write(b"0\r\n\r\n")
+            self.wfile.flush()
+        except OSError:
+            self.close_connection = True  # the client has gone
+
     def _stream(self, watch: Watch, api: Api, request: Request) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
@@ -259,6 +283,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._write_chunk({"type": event["type"], "object": obj})
 
     def _write_chunk(self, event: dict[str, Any]) -> None:
-        line = json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
-        self.wfile.write(b"%x\r\n%b\r\n" % (len(line), line))
+        self._write_bytes(
+            json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+        )
+
+    def _write_bytes(self, data: bytes) -> None:
+        self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
         self.wfile.flush()

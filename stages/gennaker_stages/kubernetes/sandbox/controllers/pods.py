@@ -11,8 +11,9 @@ from typing import Any
 
 from .base import Controller, Object, owner_of
 from .faults import Fault
+from .podlogs import read_message
 
-__all__ = ["NODE", "Pods", "read_log"]
+__all__ = ["NODE", "Pods"]
 
 NODE = "sandbox-node"
 START_SECONDS = 0.15
@@ -118,11 +119,13 @@ class Pods(Controller):
             self._write(pod, "Running", pod["status"]["containerStatuses"][0]["state"], ready=False)
             self._tell_unhealthy(pod)
         elif _ends(pod):
+            begun = pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"]
             ended = {
                 "exitCode": 0,
                 "reason": "Completed",
-                "startedAt": self.now,
+                "startedAt": begun,
                 "finishedAt": self.now,
+                **read_message(pod),
             }
             self._write(pod, "Succeeded", {"terminated": ended})
         else:
@@ -133,6 +136,7 @@ class Pods(Controller):
         first = pod["status"]["containerStatuses"][0]
         begun = first["state"]["running"]["startedAt"]
         ended = {"exitCode": 1, "reason": "Error", "startedAt": begun, "finishedAt": self.now}
+        ended |= read_message(pod)
         if pod["spec"].get("restartPolicy") == "Never":
             self._write(pod, "Failed", {"terminated": ended})
             return
@@ -289,18 +293,3 @@ def _image_id(image: str) -> str:
 def _address(uid: str) -> str:
     number = int(uid[:8], 16)
     return f"10.244.{number % 250}.{number // 250 % 250 + 2}"
-
-
-def read_log(pod: Object, query: dict[str, str]) -> str:
-    """Return what a simulated container says, by what has become of it."""
-    name = query.get("container") or pod["spec"]["containers"][0]["name"]
-    for each in pod["status"].get("containerStatuses", []):
-        if each["name"] != name:
-            continue
-        text = f"simulated container {name} of image {each['image']}\n"
-        if "terminated" in each.get("lastState", {}) or "terminated" in each["state"]:
-            ended = each["state"].get("terminated") or each["lastState"]["terminated"]
-            if ended["exitCode"]:
-                text += "simulated crash: exit status 1\n"
-        return text if "waiting" not in each["state"] or each["restartCount"] else ""
-    return ""
