@@ -18,6 +18,7 @@ from gennaker.testing.context import AttemptCancelled
 from gennaker_stages.kubernetes.client.connection import MERGE, Request
 from gennaker_stages.kubernetes.operations.job import KubernetesRunJob
 from tests.contract.deploy_parts import DeployParts
+from tests.fixtures.control_plane import LOG, WITH_LOGS
 
 NEVER: dict[str, Any] = {
     "apiVersion": "batch/v1",
@@ -133,6 +134,26 @@ class JobsContract(DeployParts):
         self.end_pod(context, "Succeeded", 0, "count=3\ntag=v1\nother=x\n")
         assert wait() == Succeeded({"count": 3, "tag": "v1"})
         assert "output 'other' is not declared under 'outputs' and was left out" in context.log_text
+
+    def test_streams_the_log(self, context: FakeContext) -> None:
+        """Each line once, masked, in the attempt's log; the last marked line gives the outputs."""
+        cluster = context.connection
+        cluster.settings = cluster.settings.model_copy(update={"namespace": WITH_LOGS})
+        telling = replace(context, secrets=["hunter22"], lines=[])
+        annotations = {"sandbox.gennaker.dev/log": "\n".join(LOG)}
+        container = {"name": "work", "image": "r.test/work:1"}
+        manifest = {
+            "spec": {
+                "template": {
+                    "metadata": {"annotations": annotations},
+                    "spec": {"restartPolicy": "Never", "containers": [container]},
+                }
+            }
+        }
+        done = self.run_job(telling, manifest=manifest, outputs={"count": "integer"})
+        assert done == Succeeded({"count": 3})
+        said = [line for stream, line in telling.lines if stream == "stdout"]
+        assert said == [LOG[0].replace("hunter22", "***"), *LOG[1:]]
 
     def test_tells_why_a_job_failed(self, context: FakeContext) -> None:
         """Its condition, the container, its exit code and reason; the Job stays to be looked at."""

@@ -179,10 +179,19 @@ def test_real_sandbox_kubectl_waits(rolled_out: Kubectl) -> None:
 
 
 def test_real_sandbox_kubectl_reads_logs(rolled_out: Kubectl) -> None:
-    """A simulated container says what it is; following it ends."""
+    """A simulated container says what it is, or what its Pod tells it to; following it ends with it."""
     line = "simulated container web of image web:1"
     assert rolled_out.tell("logs", "deployment/web") == f"{line}\n"
-    assert rolled_out.tell("logs", "-f", "deployment/web", "--tail=1") == f"{line}\n"
+    annotations = {"sandbox.gennaker.dev/log": "one\ntwo", "sandbox.gennaker.dev/fault": "slow"}
+    annotations["sandbox.gennaker.dev/delay"] = "500ms"
+    spec = {"restartPolicy": "Never", "containers": [{"name": "once", "image": "once:1"}]}
+    metadata = {"name": "once", "annotations": annotations}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+    rolled_out.tell("create", "-f", "-", manifest=pod)
+    rolled_out.tell("wait", "pod/once", "--for=jsonpath={.status.phase}=Running")
+    assert rolled_out.tell("logs", "-f", "once", "--tail=1") == "two\n"
+    phase = rolled_out.tell("get", "pod", "once", "-o", "jsonpath={.status.phase}")
+    assert phase == "Succeeded"
     prefixed = rolled_out.tell("logs", "-l", "app=web", "--prefix").splitlines()
     assert [each.partition("] ")[2] for each in prefixed] == [line] * 2
 

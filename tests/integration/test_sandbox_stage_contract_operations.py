@@ -17,12 +17,14 @@ from gennaker_stages.kubernetes.operations.changes import (
     KubernetesRestart,
     KubernetesScale,
 )
+from gennaker_stages.kubernetes.operations.job import KubernetesRunJob
 from gennaker_stages.kubernetes.operations.looks import KubernetesRead, KubernetesWait
 from gennaker_stages.kubernetes.operations.removal import KubernetesDelete
 from gennaker_stages.kubernetes.operations.rollouts import KubernetesRolloutUndo
 from gennaker_stages.kubernetes.sandbox import Sandbox
 from gennaker_stages.kubernetes.settings import KubernetesSettings
 from tests.contract.apply_contract import MIXED
+from tests.contract.jobs_contract import NEVER
 
 WEB = {"object": "Deployment/web"}
 
@@ -99,6 +101,14 @@ class TestKubernetesDelete(Operation):
         metadata = {"name": "held", "namespace": "contract", "finalizers": ["acme.test/hold"]}
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
         cluster.apply(cluster.find_resource("v1", "ConfigMap"), body)
+
+
+class TestKubernetesRunJob(Operation):
+    """One that ends at once, and one that never does."""
+
+    stage = KubernetesRunJob
+    inputs: ClassVar[Mapping[str, Any]] = {"image": "r.test/work:1", "command": "true"}
+    long_inputs: ClassVar[Mapping[str, Any]] = {"manifest": NEVER}
 
 
 class TestKubernetesWait(Operation):

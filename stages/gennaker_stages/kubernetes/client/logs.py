@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -39,21 +40,35 @@ class LogFollower:
         self._streaming = Streaming()
         # The server is asked from a second on, so lines of that second come again.
         self._since = ""
+        self._ended = threading.Event()
         self._last, self._same, self._skip = "", 0, 0
 
     def stop(self) -> None:
         """End :meth:`read`; may be called from any thread."""
         self._streaming.stop()
 
+    def end(self) -> None:
+        """Say that the container has ended: nobody waits for more of it; from any thread."""
+        self._ended.set()
+        self._streaming.interrupt()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the container has ended."""
+        return self._ended.is_set()
+
     def read(self) -> Iterator[str]:
-        """Yield the lines that are new, until the container ends or the connection does.
+        """Yield the lines that are new; while the container runs, until it ends or the connection does.
 
         Raises:
             StageError: the server does not give the log.
         """
         import urllib3
 
-        query = [("container", self._container), ("follow", "true"), ("timestamps", "true")]
+        follow = not self.ended
+        query = [("container", self._container), ("timestamps", "true")]
+        if follow:
+            query.append(("follow", "true"))
         if self._since:
             query.append(("sinceTime", self._since))
         answer = self._cluster.connection.open(
@@ -70,11 +85,12 @@ class LogFollower:
         lines, self._skip = LineSplitter(None), self._same
         with self._streaming.hold(answer):
             try:
-                if not self._streaming.stopped:
+                if not (self._streaming.stopped or (follow and self.ended)):
                     for chunk in answer.stream(1 << 16, decode_content=False):
                         for line in lines.feed(chunk):
                             yield from self._take(line)
-                    for line in lines.close():
+                    # What was cut off is read again as a whole.
+                    for line in () if follow and self.ended else lines.close():
                         yield from self._take(line)
             except (urllib3.exceptions.HTTPError, ValueError):
                 return  # who reads knows whether the container has ended, and reads on if not

@@ -30,6 +30,10 @@ class Streaming:
     def stop(self) -> None:
         """End it, also while it waits for the server."""
         self._stopped.set()
+        self.interrupt()
+
+    def interrupt(self) -> None:
+        """End the answer that is read just now."""
         with self._lock:
             if self._answer is not None:
                 # It may have ended by itself just now.

@@ -139,18 +139,29 @@ class JobLog:
         with self._lock:
             self._pods[uid] = pod
             for each in containers:
-                key = (uid, str(each["name"]), int(each.get("restartCount") or 0))
-                state = read_map(each, "state")
+                name, count = str(each["name"]), int(each.get("restartCount") or 0)
+                state, key = read_map(each, "state"), (uid, name, count)
+                if "running" not in state:
+                    self._end(uid, name)
                 if key in self._readers or not ("running" in state or "terminated" in state):
                     continue
-                self._readers[key] = LogFollower(self._cluster, pod, key[1])
-                prefix = self._name(pod, key[1], alone=len(containers) == 1)
+                self._end(uid, name)
+                self._readers[key] = LogFollower(self._cluster, pod, name)
+                if "terminated" in state:
+                    self._readers[key].end()
+                prefix = self._name(pod, name, alone=len(containers) == 1)
                 # No pool: its threads would keep a process that is to end until the server answers.
                 thread = threading.Thread(
-                    target=self._read, args=(key, prefix), name=f"log of {key[1]}", daemon=True
+                    target=self._read, args=(key, prefix), name=f"log of {name}", daemon=True
                 )
                 self._threads.append(thread)
                 thread.start()
+
+    def _end(self, uid: str, container: str) -> None:
+        """What runs again, or does not run, has ended before."""
+        for key, reader in self._readers.items():
+            if key[:2] == (uid, container):
+                reader.end()
 
     def _name(self, pod: Object, container: str, *, alone: bool) -> str:
         parts = [pod["metadata"]["name"]] * self._many + [container] * (not alone)
@@ -161,7 +172,7 @@ class JobLog:
         with self._places:
             reader = self._readers[key]
             while not self._over.is_set():
-                ended = self._has_ended(key)
+                ended = reader.ended
                 try:
                     for line in reader.read():
                         self._tell(key[0], prefix, line)
@@ -169,20 +180,10 @@ class JobLog:
                     if not self._over.is_set():
                         self._ctx.log(error.message)
                     return
-                # What had ended before its log was asked for was read to its end.
                 if ended:
                     return
-                if not self._has_ended(key):
+                if not reader.ended:
                     self._over.wait(AGAIN_SECONDS)
-
-    def _has_ended(self, key: tuple[str, str, int]) -> bool:
-        with self._lock:
-            status = read_map(self._pods[key[0]], "status")
-        for each in list_containers(status):
-            if each["name"] == key[1]:
-                running = "running" in read_map(each, "state")
-                return not running or int(each.get("restartCount") or 0) != key[2]
-        return True
 
     def _tell(self, uid: str, prefix: str, line: str) -> None:
         found = MARK.fullmatch(line)
