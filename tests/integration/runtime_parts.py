@@ -206,6 +206,13 @@ class Behave(Stage):
         ctx.check_cancelled()
         return Succeeded()
 
+    def tell_stop(self, inputs: Inputs, ctx: Context) -> Outcome:
+        ctx.log("out")
+        ctx.wait_cancelled(60)
+        Path(inputs.note).write_text("parked" if ctx.parked else "stopped")
+        ctx.check_cancelled()
+        return Succeeded()
+
     def process(self, inputs: Inputs, ctx: Context) -> Outcome:
         code = ctx.run_process(
             ["/bin/sh", "-c", f"echo out; echo err >&2; sleep 61 & echo $! > {inputs.note}; wait"]

@@ -279,6 +279,34 @@ def test_a_cancelled_run_ends_its_processes_and_runs_finally(tmp_path):
     engine.close()
 
 
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [(Park("SIGTERM"), "parked"), (Cancel("local:ann", "interrupt"), "stopped")],
+    ids=["parked", "cancelled"],
+)
+def test_a_stage_is_told_whether_it_goes_on_later(tmp_path, message, told):
+    """What runs outside goes on when the attempt does, and is ended when that is."""
+    note = tmp_path / "note"
+    write_project(
+        tmp_path,
+        f"name: shop\nstages:\n  it: {{uses: t.behave, with: {{how: tell_stop, note: {note}}}}}\n",
+    )
+    engine = open_engine(tmp_path)
+    run_id = start_run(engine)
+
+    class Stopper:
+        def on_events(self, run, events):
+            pass
+
+        def on_log(self, run, instance, attempt, stream, text):
+            if text == "out":
+                engine.request(run, message)
+
+    engine.drive(run_id, observer=Stopper())
+    assert note.read_text() == told
+    engine.close()
+
+
 def _waits(engine: Engine) -> bool:
     row = engine.journal.find_run("shop-1")
     return row is not None and row.state == "waiting"
