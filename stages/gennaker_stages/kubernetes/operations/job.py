@@ -77,6 +77,10 @@ class KubernetesRunJob(Stage):
             default_factory=dict,
             description="With 'image': environment variables; secrets are in a Secret that goes with it",
         )
+        annotations: dict[str, str] = Field(
+            default_factory=dict,
+            description="With 'image': annotations of its Pods, {sidecar.istio.io/inject: 'false'} say",
+        )
         manifest: dict[str, Any] | None = Field(
             default=None,
             description="The Job as in a file; apiVersion, kind and name may be left out",
@@ -115,8 +119,10 @@ class KubernetesRunJob(Stage):
             given = [self.image, self.manifest, self.bundle]
             if sum(each is not None for each in given) != 1:
                 raise ValueError("give one of 'image', 'manifest' and 'bundle'")
-            if self.image is None and (self.command is not None or self.env):
-                raise ValueError("'command' and 'env' go with 'image'; a manifest has its own")
+            if self.image is None and (self.command is not None or self.env or self.annotations):
+                raise ValueError(
+                    "'command', 'env' and 'annotations' go with 'image'; a manifest has its own"
+                )
             return self
 
         @property

@@ -145,13 +145,15 @@ def _write_short(inputs: KubernetesRunJob.Inputs, ctx: PlanContext) -> Object:
         # The Secret is named like the Job, which has its whole name only when it is made.
         name = _name_stage(ctx)
         container["env"] = [_write_variable(*each, secret=name) for each in inputs.env.items()]
-    pod = {"restartPolicy": "Never", "containers": [container]}
+    template: Object = {"spec": {"restartPolicy": "Never", "containers": [container]}}
+    if inputs.annotations:
+        template["metadata"] = {"annotations": inputs.annotations}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {"name": _name_stage(ctx)},
         # Whether it is tried again is said by the stage's 'retry'.
-        "spec": {"backoffLimit": 0, "template": {"spec": pod}},
+        "spec": {"backoffLimit": 0, "template": template},
     }
 
 
