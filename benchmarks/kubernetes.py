@@ -16,12 +16,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 
 from benchmarks.bundles import measure_memory
 from benchmarks.measuring import Measurement
 from gennaker.stage import Environment, Succeeded
 from gennaker.testing import FakeContext
+from gennaker_stages.kubernetes.bundle.objects import Object
+from gennaker_stages.kubernetes.bundle.preparing import prepare_bundle
 from gennaker_stages.kubernetes.client.cluster import Cluster
+from gennaker_stages.kubernetes.client.parallel import work_in_parallel
 from gennaker_stages.kubernetes.client.watching import Follower
 from gennaker_stages.kubernetes.deploy_stage import KubernetesDeploy
 from gennaker_stages.kubernetes.health.assessment import check_health
@@ -33,6 +37,7 @@ __all__ = ["measure"]
 
 GENNAKER = str(Path(sys.executable).parent / "gennaker")
 OBJECTS = 500
+ROUNDS = 3
 LARGE = 2000
 PIPELINE = """\
 name: bench
@@ -104,24 +109,24 @@ MIX = [CONFIG] * 5 + [SERVICE] * 2 + [SECRET] * 2 + [CRON_JOB]
 
 
 def measure() -> list[Measurement]:
-    """Measure a first deploy, and deploys of the same again, of both."""
+    """Measure a first deploy, and deploys of the same again, of both in turn."""
     with tempfile.TemporaryDirectory() as name, _run_cluster(Path(name) / "cluster") as cluster:
         folder = Path(name) / "project"
         files = _write_objects(folder / "chart" / "templates")
-        cluster.run_kubectl("create", "namespace", "kubectl")
-        applied = _time(_kubectl(cluster, "apply", files))
-        again = _time(_kubectl(cluster, "apply", files))
-        differed = _time(_kubectl(cluster, "diff", files))
-        ours = [_time_gennaker(folder, cluster, f"bench-{number}") for number in range(3)]
-        first = sorted(each[0] for each in ours)[1]
-        unchanged = sorted(each[1] for each in ours)[1]
-        planned = sorted(each[2] for each in ours)[1]
-        waited = sorted(_time_end(folder, cluster, f"end-{number}") for number in range(5))[2]
+        bundle = b"---\n".join(each.read_bytes() for each in sorted(files.iterdir()))
+        theirs, ours, stages, bare = [], [], [], []
+        for number in range(ROUNDS):
+            theirs.append(_time_kubectl(cluster, files, f"kubectl-{number}"))
+            ours.append(_time_gennaker(folder, cluster, f"bench-{number}"))
+            stages.append(_time_stage(folder, cluster, bundle, f"stage-{number}"))
+            bare.append(_time_requests(folder, cluster, bundle, f"bare-{number}"))
+        waited = median(_time_end(folder, cluster, f"end-{number}") for number in range(5))
         cluster.run_kubectl("create", "namespace", "large")
         memory = measure_memory(cluster.kubeconfig, "large", LARGE)
-        bundle = b"---\n".join(each.read_bytes() for each in sorted(files.iterdir()))
-        stage = sorted(_time_stage(folder, cluster, bundle, f"stage-{n}") for n in range(3))[1]
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    applied, again, differed = map(median, zip(*theirs, strict=True))
+    first, unchanged, planned, compared = map(median, zip(*ours, strict=True))
+    stage_first, stage_again = map(median, zip(*stages, strict=True))
     # A whole command starts Python and renders a chart as well: those of deploys are the stage's.
     return [
         Measurement(f"deploy {OBJECTS} objects", first, "s", None, applied, "kubectl apply"),
@@ -129,8 +134,10 @@ def measure() -> list[Measurement]:
         Measurement(
             f"plan {OBJECTS} unchanged", planned, "s", 0.2 * differed, differed, "kubectl diff"
         ),
-        Measurement("stage, first", stage[0], "s", 0.3 * applied, applied, "kubectl apply"),
-        Measurement("stage, unchanged", stage[1], "s", 0.1 * again, again, "kubectl apply"),
+        Measurement(f"gennaker diff of {OBJECTS}", compared, "s", None, differed, "kubectl diff"),
+        Measurement("stage, first", stage_first, "s", 0.3 * applied, applied, "kubectl apply"),
+        Measurement("  its requests alone", median(bare), "s", None, applied, "kubectl apply"),
+        Measurement("stage, unchanged", stage_again, "s", 0.1 * again, again, "kubectl apply"),
         Measurement("rollout done to stage done", waited, "s", 0.2),
         Measurement(f"plan {LARGE} new objects: memory", memory, "MB", 200),
         Measurement("largest process of all of these", peak, "MB"),
@@ -156,24 +163,29 @@ def _write_objects(folder: Path) -> Path:
     return folder
 
 
-def _kubectl(cluster: ControlPlane, verb: str, files: Path) -> list[str]:
-    return [
-        str(cluster.kubectl),
-        f"--kubeconfig={cluster.kubeconfig}",
-        f"--cache-dir={cluster.folder / 'kubectl'}",
-        "--namespace=kubectl",
-        verb,
-        "--server-side",
-        "-R",
-        "-f",
-        str(files),
-    ]
+def _time_kubectl(cluster: ControlPlane, files: Path, namespace: str) -> tuple[float, ...]:
+    """Return the seconds of a first apply, of the same again, and of a diff."""
+    cluster.run_kubectl("create", "namespace", namespace)
+    return tuple(
+        _time(
+            [
+                str(cluster.kubectl),
+                f"--kubeconfig={cluster.kubeconfig}",
+                f"--cache-dir={cluster.folder / 'kubectl'}",
+                f"--namespace={namespace}",
+                verb,
+                "--server-side",
+                "-R",
+                "-f",
+                str(files),
+            ]
+        )
+        for verb in ("apply", "apply", "diff")
+    )
 
 
-def _time_gennaker(
-    folder: Path, cluster: ControlPlane, namespace: str
-) -> tuple[float, float, float]:
-    """Return the seconds of a first deploy, of the same again, and of a plan."""
+def _time_gennaker(folder: Path, cluster: ControlPlane, namespace: str) -> tuple[float, ...]:
+    """Return the seconds of a first deploy, of the same again, of a plan, and of a diff."""
     settings = f"kubernetes: {{namespace: {namespace}, create_namespace: true}}"
     (folder / "gennaker.yaml").write_text(
         f"project: bench\nenvironments:\n  bench:\n    {settings}\n"
@@ -181,11 +193,9 @@ def _time_gennaker(
     (folder / "pipelines").mkdir(exist_ok=True)
     (folder / "pipelines" / "bench.yaml").write_text(PIPELINE)
     environment = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig)}
-    run, plan = [GENNAKER, "run", "bench"], [GENNAKER, "plan", "bench"]
-    return (
-        _time(run, folder, environment),
-        _time(run, folder, environment),
-        _time(plan, folder, environment),
+    return tuple(
+        _time([GENNAKER, verb, "bench"], folder, environment)
+        for verb in ("run", "run", "plan", "diff")
     )
 
 
@@ -201,9 +211,13 @@ def _time_stage(
     return found[0], found[1]
 
 
-def _run_stage(folder: Path, cluster: ControlPlane, bundle: bytes, namespace: str) -> None:
+def _connect(folder: Path, cluster: ControlPlane, namespace: str) -> Cluster:
     settings = KubernetesSettings(namespace=namespace, create_namespace=True)
-    connection = Cluster(cluster.kubeconfig, None, settings, project=folder)
+    return Cluster(cluster.kubeconfig, None, settings, project=folder)
+
+
+def _run_stage(folder: Path, cluster: ControlPlane, bundle: bytes, namespace: str) -> None:
+    connection = _connect(folder, cluster, namespace)
     environment = Environment("bench", "kubernetes")
     context = FakeContext(
         folder / namespace, environment=environment, connection=connection, timeout=600
@@ -214,10 +228,23 @@ def _run_stage(folder: Path, cluster: ControlPlane, bundle: bytes, namespace: st
         raise SystemExit(f"the stage did not succeed: {done}")
 
 
+def _time_requests(folder: Path, cluster: ControlPlane, bundle: bytes, namespace: str) -> float:
+    """Return the seconds of the stage's requests alone, as many at once: the server's own time."""
+    cluster.run_kubectl("create", "namespace", namespace)
+    connection = _connect(folder, cluster, namespace)
+    objects = prepare_bundle(bundle, connection, cache=folder / "cache").objects
+
+    def apply(body: Object) -> None:
+        connection.apply(connection.find_resource(body["apiVersion"], body["kind"]), body)
+
+    started = time.perf_counter()
+    work_in_parallel(apply, objects)
+    return time.perf_counter() - started
+
+
 def _time_end(folder: Path, cluster: ControlPlane, namespace: str) -> float:
     """Return the seconds from when a watch of its own shows a Deployment ready to the stage's end."""
-    settings = KubernetesSettings(namespace=namespace)
-    connection = Cluster(cluster.kubeconfig, None, settings, project=folder)
+    connection = _connect(folder, cluster, namespace)
     follower = Follower(connection, connection.find_resource("apps/v1", "Deployment"), namespace)
     ready: list[float] = []
 
