@@ -12,10 +12,13 @@ import pytest
 from gennaker.errors import PermanentError
 from gennaker.stage import Artifact, Environment, Succeeded
 from gennaker.testing import StageContract
+from gennaker.yamltext import compose_all
+from gennaker_stages.helm.bundle import split_templates
 from gennaker_stages.helm.pool import WorkerPool
 from gennaker_stages.helm.template_stage import HelmTemplate
 from gennaker_stages.kubernetes.bundle import bounded
 from gennaker_stages.kubernetes.bundle.bounded import RenderLimits
+from gennaker_stages.kubernetes.bundle.documents import join_documents
 from tests.fixtures.stage_context import StageContext
 
 CHART = "apiVersion: v2\nname: web\nversion: 0.1.0\n"
@@ -339,3 +342,36 @@ def test_a_worker_is_started_ahead_once() -> None:
         assert pool._idle == [(limits.memory, prepared)]
     finally:
         pool.close()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kind: A\napiVersion: v1\nmetadata: {name: a}\nx: |\n  one\n  two",
+        "kind: A\napiVersion: v1\nx: |+\n  one\n\n\n",
+        "kind: A\napiVersion: v1\nx: >-\n  one\n  two  # not a comment\ny: yes\nz: 0o17",
+        "kind: A\napiVersion: v1\nx: &x {a: 1.50}\ny: [*x, *x, ~, 1e3, 'é\\n', \"\\u00e9\\n\"]\n# end",
+        "# first\n\nkind: A\napiVersion: v1\nx:\n  ? y\n  : z\n...\n",
+        "kind: List\napiVersion: v1\nitems: [{kind: B, apiVersion: v1, metadata: {name: b}}]",
+        '{"kind": "A", "apiVersion": "v1", "metadata": {"name": "\\U0001F600"}}',
+    ],
+)
+def test_what_a_worker_read_is_what_the_bundle_says(text: str) -> None:
+    """A document's data goes with it, so that nobody reads it again; it has to be the same."""
+    (document,) = split_templates({"web/templates/a.yaml": f"\n---\n{text}\n---\n# nothing\n"})
+    assert document.data is not None
+    bundle = join_documents([document]).decode()
+    assert json.loads(document.data) == [each.data for each in compose_all(bundle, file="x")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeffkind: A\napiVersion: v1",
+        "kind: A\napiVersion: v1\nx: &x [" + "1234, " * 99 + "]\ny: [*x, *x, *x, *x]",
+    ],
+)
+def test_a_worker_does_not_send_what_may_be_read_otherwise_or_is_large(text: str) -> None:
+    """Such a document is read from the bundle."""
+    (document,) = split_templates({"web/templates/a.yaml": text})
+    assert document.data is None

@@ -330,7 +330,7 @@ def test_a_bundle_that_is_read_again_gives_objects_of_its_own() -> None:
 
 def test_the_memory_of_texts_has_a_bound() -> None:
     """What was used last is kept, and what is too large by itself is not."""
-    memory = Memory(30)
+    memory = Memory(29)
     for each in "abc":
         memory.keep(each, each * 10)
         memory.recall("a")

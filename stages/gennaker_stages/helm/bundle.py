@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -51,7 +52,7 @@ def split_templates(rendered: Mapping[str, str], *, include_tests: bool = False)
                 continue
             hooks = _list_hooks(data)
             if include_tests or not hooks & _TESTS:
-                document = Document(source, text, [name_of(data)])
+                document = Document(source, text, [name_of(data)], _write_data(text, data))
                 found.append((_make_key(data, source, is_hook=bool(hooks)), document))
     return [document for _, document in sorted(found, key=lambda each: each[0])]
 
@@ -65,7 +66,8 @@ def _read(source: str, text: str) -> dict[str, Any] | None:
     if not any(line.strip() and not line.lstrip().startswith("#") for line in text.splitlines()):
         return None
     try:
-        data = compose(text, file=source, schema="1.1", limits=MANIFEST_LIMITS).data
+        # With the end of line that it has in a bundle, which may be part of its last value.
+        data = compose(f"{text}\n", file=source, schema="1.1", limits=MANIFEST_LIMITS).data
     except InvalidInput as error:
         raise PermanentError(
             f"the output of template {source!r} is not YAML: {error.message}", code="helm-output"
@@ -78,6 +80,14 @@ def _read(source: str, text: str) -> dict[str, Any] | None:
             code="helm-output",
         )
     return data
+
+
+def _write_data(text: str, data: Any) -> str | None:
+    """Return what a document will be read as in a bundle; None when that is not worth its size."""
+    if "\ufeff" in text or text.startswith("%"):  # it means something only where a text begins
+        return None
+    written = json.dumps([data], separators=(",", ":"))
+    return written if len(written) <= 2 * len(text) else None  # aliases make it large
 
 
 def _list_hooks(body: Mapping[str, Any]) -> frozenset[str]:

@@ -13,8 +13,9 @@ from gennaker_stages.kubernetes.bundle.bounded import RenderLimits
 
 __all__ = ["WorkerPool", "find_pool"]
 
-# One answer: JSON may write one character as six.
-_FACTOR = 6
+# One answer: JSON may write one character as six; what a text holds is twice as long at most, and
+# twice that when it is text in JSON itself.
+_FACTOR = 10
 _SPARE = 1 << 20
 
 

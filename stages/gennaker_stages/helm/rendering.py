@@ -112,7 +112,7 @@ def _render_in_worker(request: RenderRequest, limits: RenderLimits) -> list[Docu
         raise _refuse(request, answer["error"])
     if "size" in answer:
         raise _refuse_size(request, limits)
-    return [Document(source, text, names) for source, text, *names in answer["documents"]]
+    return [Document(*each) for each in answer["documents"]]
 
 
 def _render_by_command(request: RenderRequest, limits: RenderLimits) -> list[Document]:

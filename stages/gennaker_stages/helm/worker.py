@@ -87,7 +87,7 @@ def _answer(question: dict[str, Any]) -> dict[str, Any]:
         return {"error": str(error)}
     except PermanentError as error:
         return {"error": error.message, "code": error.code}
-    return {"documents": [[each.source, each.text, *each.names] for each in documents]}
+    return {"documents": [[each.source, each.text, each.names, each.data] for each in documents]}
 
 
 def _render(question: dict[str, Any]) -> dict[str, str]:

@@ -23,11 +23,13 @@ class Document:
         source: the file or template it is from.
         text: as it was written.
         names: ``Kind/name`` of each object in it.
+        data: what it holds, as a JSON list, when whoever made it has read it already.
     """
 
     source: str
     text: str
     names: Sequence[str]
+    data: str | None = None
 
 
 def read_documents(content: bytes, source: str) -> list[Document]:
@@ -56,10 +58,15 @@ def join_documents(documents: Iterable[Document]) -> bytes:
     Raises:
         PermanentError: code ``bundle-size``.
     """
+    from gennaker_stages.kubernetes.bundle.reading import MEMORY
+
     parts = []
     for each in documents:
         end = "" if each.text.endswith("\n") else "\n"
-        parts.append(f"---\n# Source: {each.source}\n{each.text}{end}")
+        part = f"---\n# Source: {each.source}\n{each.text}{end}"
+        if each.data is not None:
+            MEMORY.keep(part, each.data)
+        parts.append(part)
     content = "".join(parts).encode("utf-8", "surrogateescape")
     if len(content) > MAX_BUNDLE:
         raise PermanentError(

@@ -8,6 +8,7 @@ bundle next: the stage that rendered it and the one that deploys it are often in
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -18,13 +19,14 @@ from gennaker.yamltext import MANIFEST_LIMITS, compose_all
 from gennaker_stages.kubernetes.bundle.memory import Memory
 from gennaker_stages.kubernetes.bundle.objects import Object, name_of
 
-__all__ = ["Item", "Origin", "read_items"]
+__all__ = ["MEMORY", "Item", "Origin", "read_items"]
 
 Path = tuple[str | int, ...]
 _SEPARATOR = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 # Helm and Gennaker's own renderers write it above each document.
 _SOURCE = re.compile(r"^# Source: (\S.*)$", re.MULTILINE)
-_MEMORY = Memory(8 << 20)
+MEMORY = Memory(8 << 20)
+"""What documents hold, as they stand in a bundle: each a JSON list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +113,12 @@ def read_items(
 
 
 def _read_documents(text: str, shown: str) -> list[Any]:
-    found: list[Any] | None = _MEMORY.recall(text)
-    if found is None:
-        found = [each.data for each in compose_all(text, file=shown)]
-        _MEMORY.keep(text, found)
+    kept = MEMORY.recall(text)
+    if kept is not None:
+        found: list[Any] = json.loads(kept)
+        return found
+    found = [each.data for each in compose_all(text, file=shown)]
+    MEMORY.keep(text, json.dumps(found, separators=(",", ":")))
     return found
 
 
