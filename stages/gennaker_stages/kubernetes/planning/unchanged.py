@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from gennaker_stages.kubernetes.applying.fields import find_entry
 from gennaker_stages.kubernetes.planning.quantities import is_built_in, is_quantity, same_quantity
 
 __all__ = ["is_unchanged"]
@@ -60,7 +61,7 @@ def is_unchanged(live: Mapping[str, Any], desired: Mapping[str, Any], manager: s
     metadata = live.get("metadata") or {}
     if metadata.get("deletionTimestamp"):
         return False
-    entry = _find_entry(metadata.get("managedFields") or (), manager)
+    entry = find_entry(live, manager)
     if entry is None or entry.get("apiVersion") != desired["apiVersion"]:
         return False
     wanted = {name: each for name, each in desired.items() if name not in _IDENTITY}
@@ -73,18 +74,6 @@ def is_unchanged(live: Mapping[str, Any], desired: Mapping[str, Any], manager: s
     if told:
         wanted["metadata"] = told
     return _fits(wanted, live, entry.get("fieldsV1") or {}, (desired["apiVersion"],))
-
-
-def _find_entry(entries: Any, manager: str) -> Mapping[str, Any] | None:
-    for each in entries:
-        if (
-            each.get("manager") == manager
-            and each.get("operation") == "Apply"
-            and not each.get("subresource")
-        ):
-            found: Mapping[str, Any] = each
-            return found
-    return None
 
 
 def _fits(desired: Any, live: Any, fields: Fields, where: Place) -> bool:
