@@ -227,7 +227,7 @@ class RunState:
     def find_shown(self, name: str) -> Json:
         """What the plan of an instance was made from, that of the last gate whose people approved it."""
         gates = (self.gates[each] for each in self.covers.get(name, {}).values())
-        approved = [each for each in gates if each.state == "approved" and each.plans]
+        approved = [each for each in gates if each.state == "approved"]
         for gate in sorted(approved, key=lambda each: each.opened_at, reverse=True):
             plan = (gate.plans or {}).get(name) or {}
             if "observed" in plan:

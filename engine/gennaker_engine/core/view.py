@@ -163,8 +163,9 @@ def _list_waits(run: RunState) -> Iterator[dict[str, Json]]:
     told: set[str] = set()
     for name in run.active:
         instance = run.instances[name]
-        if instance.wait is None or instance.waiting_since is None:
+        if instance.wait is None:
             continue
+        assert instance.waiting_since is not None
         if instance.gate is not None:
             gate = run.gates[instance.gate]
             if gate.id not in told:
