@@ -291,15 +291,18 @@ class TestSubjects:
         assert [each["id"] for each in bench.last(e.ApprovalRequested).subject] == ["b"]
 
     def test_what_has_begun_keeps_what_was_shown(self) -> None:
-        """Settings that change under a stage which runs are no reason to ask about the next one."""
-        stages = {"a": DEPLOY, "b": {**DEPLOY, "needs": "a"}}
+        """Of three that were approved together one runs: the others are asked about again."""
+        many = {**DEPLOY, "needs": "b", "matrix": {"x": [1]}, "with": {"x": "${{ matrix.x }}"}}
+        stages = {"a": DEPLOY, "c": WORK, "b": {**DEPLOY, "needs": "c"}, "many": many}
         asked = m.EnvironmentFacts("staging", approval=APPROVAL)
         bench = Bench.start({"stages": stages}, environments={"staging": asked})
         bench.approve("a")
+        assert set(bench.deliveries) == {"a", "c"}
         bench.set_environment("staging", url="http://new")
-        bench.succeed("a")
+        bench.succeed("c")
         requested = bench.last(e.ApprovalRequested)
-        assert requested.moved == ('b.environment.url: null is now "http://new"',)
+        told = 'environment.url: null is now "http://new"'
+        assert requested.moved == (f"b.{told}", f"many[0].{told}")
 
 
 class TestScope:
