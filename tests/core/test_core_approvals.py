@@ -417,6 +417,7 @@ class TestEnvironmentApproval:
         assert bench.outcome("many[1]") == "skipped"
         bench.approve("b")
         assert set(bench.deliveries) == {"b"}
+        assert bench.types().count("approval.requested") == 1
 
     def test_an_abort_withdraws_the_question(self) -> None:
         """Nobody waits for it any more."""

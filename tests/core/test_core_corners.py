@@ -265,3 +265,21 @@ def test_who_waits_for_something_else_after_an_approval_is_left_alone() -> None:
     bench.tell(m.Park("detach"))
     bench.tell(m.Adopt("process 2", "local:ann"))
     assert (bench.instance("go").wait, bench.types().count("attempt.resumed")) == ("timer", 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [({"secrets": {}}, "unknown-secret"), ({"find_effect": lambda *_: "none"}, "moved")],
+)
+def test_what_cannot_be_shown_to_who_is_asked_now_does_not_start(
+    changes: dict[str, Any], code: str
+) -> None:
+    """An environment that began to ask while its lock was waited for; the lock is given back."""
+    stages = {"a": {**DEPLOY, "with": {"key": "${{ secrets.token }}"}}}
+    bench = Bench.start({"stages": stages}, grant_locks=False)
+    bench.set_environment("staging", approval={"approvers": ["local:*"]})
+    bench.world = replace(bench.world, **changes)
+    bench.tell(m.GrantLock("staging"))
+    assert (bench.outcome("a"), bench.instance("a").code) == ("errored", code)
+    assert (bench.deliveries, bench.run.facts.locks) == ({}, {})
+    assert "approval.requested" not in bench.types()

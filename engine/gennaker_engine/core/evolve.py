@@ -118,7 +118,7 @@ def _adopted(run: RunState, event: e.RunAdopted) -> None:
         for instance in active:
             pause_work(run, instance, run.last_driven_at)
             instance.deaths += event.died and instance.state == "running"
-    away = 0.0 if gone is None else event.at - gone
+    away = event.at - (event.at if gone is None else gone)
     # When the calendar was set back meanwhile nothing is further away than it was.
     shift_spans(run, min(away, 0.0))
     if run.finally_deadline is not None:
