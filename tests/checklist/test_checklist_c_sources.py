@@ -26,6 +26,7 @@ from gennaker_stages.kubernetes.client.cluster import Cluster
 from gennaker_stages.kubernetes.settings import KubernetesSettings
 from gennaker_stages.kustomize.build_stage import KustomizeBuild
 from gennaker_stages.manifests.load_stage import ManifestsLoad
+from gennaker_stages.registry import client
 from tests.fixtures.chart_repository import ChartServer
 from tests.fixtures.control_plane import ControlPlane
 from tests.fixtures.http_server import LocalServer
@@ -182,7 +183,10 @@ def test_checklist_27_addresses_with_passwords_are_refused(
 
 
 def test_real_checklist_28_a_certificate_nobody_signed_is_refused(
-    context: StageContext, control_plane: ControlPlane, tmp_path: Path
+    context: StageContext,
+    control_plane: ControlPlane,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Of a chart repository, of a registry and of a cluster; and one that is for another host."""
     place = control_plane.url.removeprefix("https://")
@@ -190,9 +194,10 @@ def test_real_checklist_28_a_certificate_nobody_signed_is_refused(
     said = refuse(HelmTemplate, context, chart="web", repository=f"{control_plane.url}/charts")
     assert said.startswith(f"http-tls: {told}/charts/index.yaml cannot be trusted")
     assert "self-signed certificate" in said and "SSL_CERT_FILE" in said
-    # A registry of this machine may speak HTTP; one that speaks HTTPS has to show who it is.
+    # Registries of this machine speak HTTP; this one is asked like those of others.
+    monkeypatch.setattr(client, "_is_loopback", lambda _host: False)
     said = refuse(HelmTemplate, context, chart=f"oci://{place}/web", version="1.0.0")
-    assert "hunter22" not in said and place in said
+    assert f"{told}/v2/web/manifests/1.0.0 cannot be trusted" in said
     text = control_plane.kubeconfig.read_text()
     authority = str(control_plane.certificates / "apiserver.crt")
     unknown = text.replace(f"    certificate-authority: {authority}\n", "")

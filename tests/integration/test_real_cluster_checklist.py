@@ -191,26 +191,6 @@ class TestBehindProxy(DeployParts):
         assert (tmp_path / "runs").read_text() == "xx"
         assert self.read(context, "v1", "ConfigMap", "c19") is not None
 
-    def test_real_cluster_survives_a_restart_of_the_server_between_two_applies(
-        self, context: FakeContext, proxy: FaultProxy, control_plane: ControlPlane
-    ) -> None:
-        """While the server is away a deploy waits, then goes on where it was."""
-        away_until: list[float] = []
-
-        def choose(passed: Passed) -> Fault | None:
-            if (
-                is_write(passed)
-                and passed.path.partition("?")[0].endswith("/c5")
-                and not away_until
-            ):
-                away_until.append(time.monotonic() + 2)
-            return Fault(drop="before") if away_until and time.monotonic() < away_until[0] else None
-
-        proxy.choose = choose
-        bundle = "".join(CONFIG.format(f"c{number}", "1") for number in range(10))
-        assert isinstance(self.deploy(context, bundle), Succeeded)
-        assert all(self.read(context, "v1", "ConfigMap", f"c{n}") for n in range(10))
-
     @pytest.mark.parametrize(
         ("bundle", "before", "after", "said"),
         [

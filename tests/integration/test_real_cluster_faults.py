@@ -106,9 +106,7 @@ class Shop:
 def make_shop(
     fragile_plane: ControlPlane, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> Shop:
-    """A project on a running API server."""
-    if not fragile_plane.is_ready():  # whatever the test before left
-        fragile_plane.start_apiserver()
+    """A project on a running API server, which each test leaves running."""
     return Shop(tmp_path / "project", fragile_plane, capsys)
 
 
@@ -146,8 +144,11 @@ def test_real_cluster_faults_a_server_that_is_killed_and_comes_back(
     started: list[Future[None]] = []
     start = fragile_plane.start_apiserver
     strike(6, lambda: (fragile_plane.stop_apiserver(), started.append(helper.submit(start))))
-    said, seconds = shop.run("60s")
-    started[0].result()
+    try:
+        said, seconds = shop.run("60s")
+    finally:
+        for each in started:
+            each.result()
     assert f"the cluster at {fragile_plane.url} does not answer" in said
     assert "trying again" in said
     assert seconds < 50
@@ -160,7 +161,10 @@ def test_real_cluster_faults_a_server_that_is_killed_and_stays_away(
 ) -> None:
     """The deploy ends within its time with a record of every object; a retry goes on with the rest."""
     strike(12, fragile_plane.stop_apiserver)
-    said, seconds = shop.run("6s", code=7)
+    try:
+        said, seconds = shop.run("6s", code=7)
+    finally:
+        fragile_plane.start_apiserver()
     assert "deploy: errored" in said
     told = f"the cluster at {fragile_plane.url} does not answer"
     assert "cannot apply ConfigMap/part-1" in said and told in said
@@ -170,7 +174,6 @@ def test_real_cluster_faults_a_server_that_is_killed_and_stays_away(
     assert applied >= 10 and record.count("failed (cluster-unreachable)") >= 1
     assert len(record) == 20
     assert set(record) <= {"applied", "failed (cluster-unreachable)", "not-tried"}
-    fragile_plane.start_apiserver()
     before = shop.read_versions()
     assert 10 <= applied <= len(before) < 20
     shop.type("retry", "shop-1")
@@ -187,8 +190,10 @@ def test_real_cluster_faults_a_slow_etcd_is_waited_for(
     """While etcd stands still nothing is lost; when it goes on, so does the deploy."""
     go_on = threading.Timer(3, fragile_plane.resume_etcd)
     strike(6, lambda: (fragile_plane.hold_etcd(), go_on.start()))
-    _, seconds = shop.run("60s")
-    go_on.join()
+    try:
+        _, seconds = shop.run("60s")
+    finally:
+        go_on.join()
     assert 3 <= seconds < 30
     assert list(shop.read_versions()) == NAMES
     assert shop.read_record("shop-1") == ["applied"] * 20
