@@ -75,6 +75,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "expression-type": "a value in an expression is not of the type that is needed",
         "failed": "the stage did its work, and the answer is no",
         "field-conflict": "another manager owns a field of an object in the cluster",
+        "field-immutable": "a field of an object can never change, and the object is not to be replaced",
         "field-type": "a field of an object has a value of another type than its kind says",
         "function": "a Python function is not named as FILE.py:FUNCTION, or its file is not there",
         "function-arguments": "a Python function was called with arguments it does not take",

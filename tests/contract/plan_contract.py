@@ -367,7 +367,8 @@ class PlanContract(DeployParts):
         changed = WEB.replace("app: web", "app: other")
         assert self.plan(context, changed)["Deployment/web"] == (
             "refuse",
-            "spec.selector can never change; delete the object first, or rename it",
+            "spec.selector can never change; 'replace: [Deployment/web]' has it deleted and made "
+            "anew; or rename it",
         )
 
     def test_a_wrong_value_is_refused_with_the_reason_of_the_server(

@@ -112,6 +112,56 @@ class UndoContract(DeployParts):
         ("v1", "ConfigMap", PARENT),
     )
 
+    def test_replaces_what_can_never_change(self, context: FakeContext) -> None:
+        """Only when it is told to; planned, said, made anew, and put back by being made anew again."""
+        first = self.start(context)
+        self.deploy(first, MIXED)
+        before = self.look(context, *self.ALL)
+        held = self.read(context, "apps/v1", "Deployment", "web")
+        bundle, named = MIXED.replace("app: web", "app: other"), {"replace": ["Deployment/web"]}
+        never = "spec.selector can never change"
+        advice = "'replace: [Deployment/web]' has it deleted and made anew; or rename it"
+        told = self.plan(context, bundle)["Deployment/web"]
+        assert told == ("refuse", f"{never}; {advice}")
+        with pytest.raises(PermanentError) as caught:
+            self.deploy(self.start(context), bundle)
+        assert (caught.value.code, caught.value.hint) == ("field-immutable", advice)
+        action, told = self.plan(context, bundle, **named)["Deployment/web"]
+        assert action == "replace"
+        assert told.startswith(f"{never}, metadata.labels.app: 'web' → 'other', ")
+        assert "spec.selector.matchLabels.app: 'web' → 'other'" in told
+        second = self.start(context)
+        assert isinstance(self.deploy(second, bundle, **named), Succeeded)
+        line = f"applied Deployment/web (deleted and made anew: {never})"
+        assert line in second.log_text
+        live = self.read(context, "apps/v1", "Deployment", "web")
+        assert live["spec"]["selector"] == {"matchLabels": {"app": "other"}}
+        assert live["metadata"]["uid"] != held["metadata"]["uid"]
+        with pytest.raises(PermanentError, match=r"cannot be put back: Deployment/web: .*never"):
+            self.undo(context, second)
+        action, told = self.plan_undo(context, second, **named)["Deployment/web"]
+        assert action == "replace"
+        assert told.startswith("a field can never change: it is deleted and made anew, ")
+        self.undo(context, second, **named)
+        after = self.look(context, *self.ALL)
+        assert find_lines(before["Deployment/web"], after["Deployment/web"]) == []
+
+    def test_never_replaces_what_holds_something(self, context: FakeContext) -> None:
+        """A claim's data would go with it: it is refused, whatever the deploy is told."""
+        claim = (
+            "{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: data}, spec: "
+            "{accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}\n"
+        )
+        self.deploy(self.start(context), claim)
+        changed = claim.replace("ReadWriteOnce", "ReadWriteMany")
+        for inputs in ({"replace": True}, {"replace": ["PersistentVolumeClaim"]}):
+            action, told = self.plan(context, changed, **inputs)["PersistentVolumeClaim/data"]
+            assert action == "refuse"
+            assert told.endswith(
+                " can never change; delete the object first, or rename it: what is in it would go "
+                "with it"
+            )
+
     def test_puts_back_what_was_changed(self, context: FakeContext) -> None:
         """Fields that were changed, added and removed are as before, and so is who owns them."""
         first = self.start(context)

@@ -26,7 +26,7 @@ from gennaker.stage import (
     StageOutputs,
     Succeeded,
 )
-from gennaker_stages.kubernetes.applying.rules import ConflictRules, Conflicts
+from gennaker_stages.kubernetes.applying.rules import ConflictRules, Conflicts, Replaced
 from gennaker_stages.kubernetes.bundle.binding import list_bound
 from gennaker_stages.kubernetes.bundle.checking import BundleError
 from gennaker_stages.kubernetes.bundle.objects import Object, name_of
@@ -78,6 +78,12 @@ class KubernetesDeploy(Stage):
             description="What is done about a field that another manager owns: fail, take it, yield "
             "it to them, or 'policy' and 'fields' with rules for some fields",
         )
+        replace: Replaced = Field(
+            default=False,
+            description="Objects that may be deleted and made anew when a field that can never "
+            "change is to change: true for all, or kinds and names, [Job, Deployment/web]; never "
+            "claims, volumes, namespaces and definitions",
+        )
         prune: bool = Field(
             default=False,
             description="Whether objects that an earlier deploy applied and that are no longer in "
@@ -109,6 +115,11 @@ class KubernetesDeploy(Stage):
             description="Name of the set that the objects belong to, to share it between stages; "
             "each stage has its own unless given",
         )
+
+        @property
+        def rules(self) -> ConflictRules:
+            """What is done about what is in the way of a change."""
+            return self.conflicts.allow_replacing(self.replace)
 
     class Outputs(StageOutputs):
         """What was deployed.
@@ -145,7 +156,7 @@ class KubernetesDeploy(Stage):
         planned = plan_objects(
             cluster,
             bundle.objects,
-            rules=inputs.conflicts,
+            rules=inputs.rules,
             unread=inputs.secrets,
             release=release,
         )
@@ -224,7 +235,7 @@ class KubernetesDeploy(Stage):
         except BundleError as error:
             raise error.tell(ctx.log) from None
         check_shown(ctx.shown, bundle)
-        deploy = Deploy(cluster, ctx, applyset, inputs.conflicts)
+        deploy = Deploy(cluster, ctx, applyset, inputs.rules)
         release = find_release(cluster, inputs.adopt, applyset)
         deploy.look(bundle.waves, release)
         first = not applyset.exists and release is None
@@ -282,7 +293,7 @@ class KubernetesDeploy(Stage):
 
         cluster = _connect(ctx)
         cluster.serve(ctx)
-        undo = Undo(cluster, ctx, load_record(ctx.artifacts, before), inputs.conflicts)
+        undo = Undo(cluster, ctx, load_record(ctx.artifacts, before), inputs.rules)
         undo.look()
         for wave in undo.restore_waves():
             if not inputs.wait:
@@ -300,7 +311,7 @@ class KubernetesDeploy(Stage):
         from gennaker_stages.kubernetes.undoing.survey import survey_objects
 
         record = load_record(ctx.artifacts, before)
-        survey = survey_objects(_connect(ctx), record, inputs.conflicts)
+        survey = survey_objects(_connect(ctx), record, inputs.rules)
         return Plan(changes=list_changes(survey), desired={"before": before.digest})
 
 

@@ -29,11 +29,12 @@ from gennaker_stages.kubernetes.client.parallel import work_in_parallel
 from gennaker_stages.kubernetes.client.problems import FieldConflict
 from gennaker_stages.kubernetes.inventory.owners import find_owner
 from gennaker_stages.kubernetes.inventory.prune import wait_until_gone
+from gennaker_stages.kubernetes.planning.refusal import find_immutable
 from gennaker_stages.kubernetes.planning.unchanged import is_unchanged
 
 if TYPE_CHECKING:
     from gennaker.stage import Context
-    from gennaker_stages.kubernetes.client.cluster import Cluster
+    from gennaker_stages.kubernetes.client.cluster import Cluster, Resource
 
 __all__ = ["Applier", "Item", "make_items"]
 
@@ -160,7 +161,9 @@ class Applier:
             return
         item.result = "applied"
         item.live = None
-        self.ctx.log(f"{self.word} {name_of(item.body)}")
+        never = ", ".join(done.get("never") or ())
+        told = f" (deleted and made anew: {never} can never change)" if never else ""
+        self.ctx.log(f"{self.word} {name_of(item.body)}{told}")
         for path in done.get("yielded") or ():
             self.ctx.log(f"left {path} of {name_of(item.body)} to its manager")
 
@@ -183,10 +186,32 @@ class Applier:
                 live = dict(adopt_object(self.cluster, resource, live, self.rules.adopted))
                 self.ctx.log(f"took {name_of(body)} over from {whose}")
             body = dict(keep_yielded(body, live, self.rules))
-        found = apply_object(self.cluster, resource, body, self.rules)
+        never: list[str] = []
+        try:
+            found = apply_object(self.cluster, resource, body, self.rules)
+        except PermanentError as error:
+            never = find_immutable(error) if live is not None else []
+            if live is None or not never:
+                raise
+            if not self.rules.may_replace(body):
+                advice = self.rules.advise_replacing(body)
+                raise PermanentError(error.message, code="field-immutable", hint=advice) from error
+            self._clear(resource, live)
+            found = apply_object(self.cluster, resource, item.body, self.rules)
         metadata = found.body["metadata"]
         done = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
-        return {**done, "yielded": list(found.yielded)} if found.yielded else done
+        more = {"yielded": list(found.yielded), "never": never}
+        return {**done, **{name: each for name, each in more.items() if each}}
+
+    def _clear(self, resource: Resource, live: Object) -> None:
+        """Delete an object with what it owns, so that it can be made anew."""
+        metadata = live["metadata"]
+        place = (resource, metadata.get("namespace"), metadata["name"])
+        self.cluster.delete(*place, uid=metadata["uid"], propagation="Foreground")
+        wait_until_gone(
+            self.cluster, [live], seconds=self.ctx.remaining, wait=self.ctx.wait_cancelled
+        )
+        self.ctx.check_cancelled()
 
     def _await_definitions(self, phase: Sequence[Item]) -> None:
         """Wait until new kinds are there to be used."""

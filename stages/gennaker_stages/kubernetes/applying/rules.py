@@ -5,12 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    model_validator,
+)
 
-__all__ = ["CLIENT_SIDE", "ConflictRules", "Conflicts", "FieldRule", "IgnoreRule", "Policy"]
+__all__ = [
+    "CLIENT_SIDE",
+    "ConflictRules",
+    "Conflicts",
+    "FieldRule",
+    "IgnoreRule",
+    "Policy",
+    "Replaced",
+]
 
 CLIENT_SIDE = frozenset({"kubectl-client-side-apply"})
 """Managers whose objects are taken over, see :mod:`.adoption`."""
+_HOLDERS = frozenset(
+    {"CustomResourceDefinition", "Namespace", "PersistentVolume", "PersistentVolumeClaim"}
+)
+"""What is in these goes with them, so they are never replaced."""
 Object = Mapping[str, Any]
 Policy = Literal["fail", "take", "yield"]
 
@@ -41,6 +61,19 @@ class FieldRule(BaseModel):
         return theirs.startswith(mine) and theirs[len(mine) : len(mine) + 1] in ("", ".", "[")
 
 
+Replaced = (
+    bool
+    | tuple[
+        Annotated[
+            str,
+            StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]*(/[a-z0-9]([-a-z0-9.:]*[a-z0-9])?)?$"),
+        ],
+        ...,
+    ]
+)
+"""An input: objects that may be deleted and made anew; all, none, or kinds and ``Kind/name``."""
+
+
 class ConflictRules(BaseModel):
     """What is done about fields that other managers own; the first rule that fits a field counts."""
 
@@ -52,6 +85,7 @@ class ConflictRules(BaseModel):
     )
     fields: tuple[FieldRule, ...] = Field(default=(), description="Policies for some fields")
     _adopted: frozenset[str] = PrivateAttr(default=CLIENT_SIDE)
+    _replaced: Replaced = PrivateAttr(default=False)
 
     @property
     def adopted(self) -> frozenset[str]:
@@ -68,6 +102,27 @@ class ConflictRules(BaseModel):
         rules = self.model_copy()
         rules._adopted = self._adopted | managers
         return rules
+
+    def allow_replacing(self, replaced: Replaced) -> ConflictRules:
+        """Return the rules of a deploy that replaces what it cannot change."""
+        rules = self.model_copy()
+        rules._replaced = replaced
+        return rules
+
+    def may_replace(self, body: Object) -> bool:
+        """Whether an object may be deleted and made anew when a field can never change."""
+        names = (body["kind"], f"{body['kind']}/{body['metadata']['name']}")
+        if body["kind"] in _HOLDERS:
+            return False
+        chosen = self._replaced
+        return chosen if isinstance(chosen, bool) else any(each in chosen for each in names)
+
+    def advise_replacing(self, body: Object) -> str:
+        """Return what can be done about an object with a field that can never change."""
+        name = f"{body['kind']}/{body['metadata']['name']}"
+        if body["kind"] in _HOLDERS:
+            return "delete the object first, or rename it: what is in it would go with it"
+        return f"'replace: [{name}]' has it deleted and made anew; or rename it"
 
     def decide(self, body: Object, path: str, manager: str) -> Policy:
         """Return what is done about a field that ``manager`` owns."""

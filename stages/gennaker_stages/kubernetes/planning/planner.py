@@ -13,8 +13,10 @@ from gennaker_stages.kubernetes.applying.conflicts import (
     find_conflicts,
     keep_yielded,
 )
+from gennaker_stages.kubernetes.applying.fields import find_entry
+from gennaker_stages.kubernetes.applying.fieldsets import extract_fields
 from gennaker_stages.kubernetes.applying.fitting import fit_object
-from gennaker_stages.kubernetes.bundle.masking import hide_secret, is_secret
+from gennaker_stages.kubernetes.bundle.masking import hide_secret, is_secret, mask_secrets
 from gennaker_stages.kubernetes.bundle.objects import Object, key_of, name_of
 from gennaker_stages.kubernetes.client.cluster import FIELD_MANAGER
 from gennaker_stages.kubernetes.client.parallel import work_in_parallel
@@ -22,7 +24,7 @@ from gennaker_stages.kubernetes.inventory.release import find_managers
 from gennaker_stages.kubernetes.planning.difference import find_differences
 from gennaker_stages.kubernetes.planning.live import Live, read_live
 from gennaker_stages.kubernetes.planning.ownership import name_owners
-from gennaker_stages.kubernetes.planning.refusal import explain_refusal
+from gennaker_stages.kubernetes.planning.refusal import explain_refusal, find_immutable
 from gennaker_stages.kubernetes.planning.unchanged import is_unchanged
 
 if TYPE_CHECKING:
@@ -126,6 +128,9 @@ class _Planner:
         except StageError as error:
             if error.code == "cluster-unreachable":
                 raise
+            never = find_immutable(error) if now is not None else []
+            if now is not None and never:
+                return self._plan_anew(body, now, f"{', '.join(never)} can never change")
             return explain_refusal(error, body, now)
         if now is None:
             return _create(body)
@@ -134,6 +139,24 @@ class _Planner:
         if differences:
             return Change("change", name_of(body), detail, name_owners(differences, now))
         return Change("leave", name_of(body), detail or _tell_ownership(now, found.body))
+
+    def _plan_anew(self, body: Object, now: Mapping[str, Any], reason: str) -> Change:
+        """Plan what cannot be changed: it is deleted and made anew where that is allowed."""
+        name, metadata = name_of(body), now["metadata"]
+        if not self.rules.may_replace(body):
+            told = f"{reason}; {self.rules.advise_replacing(body)}"
+            return Change("refuse", name, mask_secrets(told, body))
+        resource = self.cluster.find_resource(body["apiVersion"], body["kind"])
+        place = (resource, metadata.get("namespace"), metadata["name"])
+        try:
+            self.cluster.delete(*place, uid=metadata["uid"], dry_run=True)
+        except StageError as error:
+            return explain_refusal(error, body, None)
+        # What the server makes of it cannot be tried beside it: what is desired is compared.
+        entry = find_entry(now, FIELD_MANAGER)
+        before = extract_fields(now, entry["fieldsV1"]) if entry is not None else now
+        differences = find_differences(before, hide_secret(body))
+        return Change("replace", name, mask_secrets(reason, body), differences)
 
     def _tell_yielded(self, body: Object, now: Mapping[str, Any]) -> str:
         """Return which fields are left to whom, empty when none is."""

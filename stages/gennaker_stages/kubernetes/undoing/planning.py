@@ -30,6 +30,10 @@ def _describe(each: Restored) -> Change:
     if each.live is None:
         wanted = hide_secret(each.way.body)
         return Change("create", name, "it is gone since", find_differences(None, wanted))
+    if each.anew:
+        told = "a field can never change: it is deleted and made anew"
+        changes = find_differences(hide_secret(each.live), hide_secret(each.way.body))
+        return Change("replace", name, told, changes)
     differences = find_differences(each.live, each.found) if each.found is not None else []
     if differences:
         return Change("change", name, "", differences)

@@ -16,7 +16,7 @@ from gennaker_stages.kubernetes.client.parallel import work_in_parallel
 from gennaker_stages.kubernetes.inventory.applyset import PART_OF_LABEL
 from gennaker_stages.kubernetes.inventory.prune import find_protection
 from gennaker_stages.kubernetes.planning.live import Live, read_live
-from gennaker_stages.kubernetes.planning.refusal import explain_refusal
+from gennaker_stages.kubernetes.planning.refusal import explain_refusal, find_immutable
 from gennaker_stages.kubernetes.undoing.copies import read_copy
 from gennaker_stages.kubernetes.undoing.record import Entry, Record
 from gennaker_stages.kubernetes.undoing.restoring import Restoration, make_restoration
@@ -39,12 +39,14 @@ class Restored:
         live: as it is, None when it is gone.
         way: how it gets there.
         found: what the server would make of it; None when that cannot be tried before.
+        anew: whether it is deleted first, because a field of it can never change.
     """
 
     before: Object
     live: Object | None
     way: Restoration
     found: Mapping[str, Any] | None = None
+    anew: bool = False
 
 
 @dataclass(slots=True)
@@ -197,6 +199,9 @@ def _try_restorations(survey: Survey, cluster: Cluster, live: Live, rules: Confl
         except StageError as error:
             if error.code in ("cluster-unreachable", "cluster-unavailable"):
                 raise
+            if find_immutable(error) and each.live is not None and rules.may_replace(each.before):
+                way = make_restoration(each.before, None)
+                return Restored(each.before, each.live, way, anew=True)
             return explain_refusal(error, each.before, each.live).detail
         return Restored(each.before, each.live, each.way, found.body)
 

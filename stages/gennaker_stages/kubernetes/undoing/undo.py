@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Undo"]
 
+Key = tuple[str, str, str, str]
+
 
 @dataclass(slots=True)
 class Restorer(Applier):
@@ -34,9 +36,11 @@ class Restorer(Applier):
 
     Attributes:
         ways: how each object gets back, by object.
+        anew: objects that are deleted first.
     """
 
-    ways: Mapping[tuple[str, str, str, str], Restoration] = field(default_factory=dict)
+    ways: Mapping[Key, Restoration] = field(default_factory=dict)
+    anew: frozenset[Key] = frozenset()
 
     def _write(self, item: Item) -> dict[str, Any]:
         live = self._await_gone(item.live)
@@ -44,6 +48,8 @@ class Restorer(Applier):
         if live is None and item.live is not None:
             way = make_restoration(item.body, None)
         resource = self.cluster.find_resource(item.body["apiVersion"], item.body["kind"])
+        if live is not None and key_of(item.body) in self.anew:
+            self._clear(resource, live)
         found = apply_object(self.cluster, resource, way.body, self.rules)
         body = change_owners(self.cluster, resource, found.body, way.return_fields)
         metadata = body["metadata"]
@@ -92,7 +98,10 @@ class Undo:
             StageError: when an object could not be put back; all of it is recorded.
         """
         ways = {key_of(each.before): each.way for each in self._survey.restore}
-        applier = Restorer(self._cluster, self._ctx, self._rules, word="put back", ways=ways)
+        anew = frozenset(key_of(each.before) for each in self._survey.restore if each.anew)
+        applier = Restorer(
+            self._cluster, self._ctx, self._rules, word="put back", ways=ways, anew=anew
+        )
         items = {
             key_of(each.before): Item(
                 each.before, each.live, "unchanged" if each.way.there else "not-tried"
