@@ -482,7 +482,7 @@ FAULT = "annotations: {sandbox.gennaker.dev/fault: never-ready}, "
 
 
 def test_deploys_give_no_secret_away(tmp_path: Path, canaries: Canaries) -> None:
-    """`kubernetes.deploy` on the sandbox: well, not ready, refused by the API server, out of time."""
+    """Deploys and Jobs on the sandbox: well, not ready, refused by the API server, out of time."""
     secrets = "{it-db: {p: '${{ secrets.plain }}', l: '${{ secrets.lines }}', q: '${{ secrets.quoted }}'}}"
 
     def deploy(name: str, bundle: str, more: str) -> str:
@@ -491,11 +491,20 @@ def test_deploys_give_no_secret_away(tmp_path: Path, canaries: Canaries) -> None
             f"    with: {{bundle: '${{{{ stages.bundles.outputs.{bundle} }}}}', set: it, {more}}}\n"
         )
 
+    def job(name: str, fault: str) -> str:
+        return (
+            f"  {name}:\n    uses: kubernetes.run_job\n    environment: staging\n    needs: again\n"
+            f"    with: {{image: 'r.test/it:1', env: {ENV}, keep: all, "
+            f"annotations: {{sandbox.gennaker.dev/fault: {fault}}}}}\n"
+        )
+
     project = make_project(
         tmp_path,
         canaries,
         "  bundles:\n    uses: shell\n    with: {run: 'true', artifacts: "
         "{well: well.yaml, stuck: stuck.yaml}}\n"
+        + job("job", "none")
+        + job("bad_job", "crash-loop")
         + deploy("well", "well", f"secrets: {secrets}")
         + deploy("again", "well", f"secrets: {secrets}").replace("uses:", "needs: well\n    uses:")
         + deploy("stuck", "stuck", f"secrets: {secrets}, ready_within: 1s")
@@ -517,6 +526,8 @@ def test_deploys_give_no_secret_away(tmp_path: Path, canaries: Canaries) -> None
             "bundles": ("succeeded", None),
             "well": ("succeeded", None),
             "again": ("succeeded", None),
+            "job": ("succeeded", None),
+            "bad_job": ("failed", "job-failed"),
             "stuck": ("failed", "rollout-timeout"),
             "late": ("failed", "timeout"),
             "bad_name": ("errored", "cluster-refused"),
