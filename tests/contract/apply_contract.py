@@ -106,6 +106,18 @@ class ApplyContract(DeployParts):
         assert [each for each in sent if not each.startswith("GET")] == []
         assert "objects: 5 unchanged" in context.log_text
 
+    def test_what_the_server_leaves_as_it_is_counts_as_unchanged(
+        self, context: FakeContext
+    ) -> None:
+        """A default that is not known here is applied again; the server writes nothing, and no line tells so."""
+        bundle = MIXED.replace("replicas: 1", "replicas: null")
+        self.deploy(context, bundle)
+        before = self.versions(context)
+        assert isinstance(self.redeploy(context, bundle), Succeeded)
+        assert self.versions(context) == before
+        assert "objects: 4 unchanged" in context.log_text
+        assert context.log_text.count("applied Deployment/web") == 1
+
     @pytest.mark.faults
     def test_records_what_became_of_each_object(self, context: FakeContext) -> None:
         """After a partial failure the journal has every object's fate, and a retry goes on."""

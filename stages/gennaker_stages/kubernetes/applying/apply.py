@@ -159,11 +159,15 @@ class Applier:
             self.errors.append((item, error))
             self._stop.set()
             return
-        item.result = "applied"
+        # What cannot be told by fields alone the server tells: it wrote nothing.
+        before = item.live["metadata"].get("resourceVersion") if item.live else None
+        kept = before is not None and done.get("resourceVersion") == before
+        item.result = "unchanged" if kept else "applied"
         item.live = None
-        never = ", ".join(done.get("never") or ())
-        told = f" (deleted and made anew: {never} can never change)" if never else ""
-        self.ctx.log(f"{self.word} {name_of(item.body)}{told}")
+        if not kept:
+            never = ", ".join(done.get("never") or ())
+            told = f" (deleted and made anew: {never} can never change)" if never else ""
+            self.ctx.log(f"{self.word} {name_of(item.body)}{told}")
         for path in done.get("yielded") or ():
             self.ctx.log(f"left {path} of {name_of(item.body)} to its manager")
 
