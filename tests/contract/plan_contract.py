@@ -241,6 +241,14 @@ class PlanContract(DeployParts):
                 namespace=cluster.settings.namespace, create_namespace=True, namespaces=allowed
             )
             assert self.plan(context, config)["ConfigMap/x"][0] == "refuse"  # it is not there
+        told = f"there is no namespace '{other}' in the cluster, into which ConfigMap/x would go "
+        with pytest.raises(PermanentError) as caught:
+            self.deploy(context, CONFIG.format("here", "1") + config)
+        assert (caught.value.code, caught.value.message) == (
+            "namespace-missing",
+            told + "(nothing was applied)",
+        )
+        assert self.read(context, "v1", "ConfigMap", "here") is None
 
     def test_a_plan_tells_each_field(self, context: FakeContext) -> None:
         """What is created, changed, left; items by their names, defaults and status left out."""

@@ -222,7 +222,11 @@ class KubernetesDeploy(Stage):
     def run(self, inputs: Inputs, ctx: Context) -> Outcome:
         """Apply every object, then wait; a workload that does not get ready is explained."""
         from gennaker_stages.kubernetes.applying.deploy import Deploy
-        from gennaker_stages.kubernetes.applying.home import find_home, write_home
+        from gennaker_stages.kubernetes.applying.home import (
+            check_namespaces,
+            find_home,
+            write_home,
+        )
         from gennaker_stages.kubernetes.applying.hooks import HookFailed
         from gennaker_stages.kubernetes.inventory.release import find_release
         from gennaker_stages.kubernetes.planning.shown import check_shown
@@ -241,6 +245,7 @@ class KubernetesDeploy(Stage):
         first = not applyset.exists and release is None
         hooks = _open_hooks(inputs, ctx, cluster, bundle.hooks, first=first)
         hooks.check(applyset)
+        check_namespaces(cluster, bundle.everything)
         home = find_home(cluster, bundle.objects)
         deploy.record_before(_find_rules(inputs), home)
         write_home(cluster, ctx, home)

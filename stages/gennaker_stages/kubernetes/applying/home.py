@@ -1,11 +1,11 @@
-"""The environment's namespace: made when it is missing, with the labels and annotations it is to have."""
+"""The environment's namespace, made when it is missing, and others, which have to be there."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from gennaker.errors import StageError
+from gennaker.errors import PermanentError, StageError
 from gennaker.stage import Change
 from gennaker_stages.kubernetes.bundle.objects import Object, name_of
 from gennaker_stages.kubernetes.client.cluster import FIELD_MANAGER
@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from gennaker_stages.kubernetes.client.cluster import Cluster
     from gennaker_stages.kubernetes.settings import KubernetesSettings
 
-__all__ = ["Home", "describe_home", "find_home", "plan_home", "write_home"]
+__all__ = [
+    "Home",
+    "check_namespaces",
+    "describe_home",
+    "find_home",
+    "has_namespace",
+    "plan_home",
+    "write_home",
+]
 
 Home = tuple[Object, Object | None]
 """The environment's namespace as it is to be, and as it is, None when it is not there."""
@@ -63,6 +71,37 @@ def find_home(cluster: Cluster, objects: Iterable[Object]) -> Home | None:
     if live is not None and (not _has_marks(body) or is_unchanged(live, body, FIELD_MANAGER)):
         return None
     return body, live
+
+
+def check_namespaces(cluster: Cluster, objects: Iterable[Object]) -> None:
+    """Refuse objects for namespaces that nobody makes, before any other is applied.
+
+    Raises:
+        PermanentError: code ``namespace-missing``.
+    """
+    held = list(objects)
+    made = {each["metadata"]["name"] for each in held if each["kind"] == "Namespace"}
+    made.add(cluster.settings.namespace)  # its own is told by the first that goes there
+    places: dict[str, list[str]] = {}
+    for each in held:
+        places.setdefault(each["metadata"].get("namespace") or "", []).append(name_of(each))
+    for name in sorted(places.keys() - made - {""}):
+        if not has_namespace(cluster, name):
+            more = f" and {len(places[name]) - 1} more" if len(places[name]) > 1 else ""
+            raise PermanentError(
+                f"there is no namespace {name!r} in the cluster, into which {places[name][0]}{more} "
+                "would go (nothing was applied)",
+                code="namespace-missing",
+                hint="create it, put it into the bundle, or let the manifests leave it out",
+            )
+
+
+def has_namespace(cluster: Cluster, name: str) -> bool:
+    """Return whether there is a namespace; one that may not be looked at is taken to be there."""
+    try:
+        return cluster.read(cluster.find_resource("v1", "Namespace"), None, name) is not None
+    except PermanentError:
+        return True  # whoever writes into it is told
 
 
 def write_home(cluster: Cluster, ctx: Context, home: Home | None) -> None:

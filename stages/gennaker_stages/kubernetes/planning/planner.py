@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gennaker.errors import PermanentError, StageError
+from gennaker.errors import StageError
 from gennaker.stage import Change
 from gennaker_stages.kubernetes.applying.conflicts import (
     apply_object,
@@ -16,6 +16,7 @@ from gennaker_stages.kubernetes.applying.conflicts import (
 from gennaker_stages.kubernetes.applying.fields import find_entry
 from gennaker_stages.kubernetes.applying.fieldsets import extract_fields
 from gennaker_stages.kubernetes.applying.fitting import fit_object
+from gennaker_stages.kubernetes.applying.home import has_namespace
 from gennaker_stages.kubernetes.bundle.masking import hide_secret, is_secret, mask_secrets
 from gennaker_stages.kubernetes.bundle.objects import Object, key_of, name_of
 from gennaker_stages.kubernetes.client.cluster import FIELD_MANAGER
@@ -207,13 +208,5 @@ def _find_missing_namespaces(cluster: Cluster, objects: list[Object]) -> set[str
     settings = cluster.settings
     if settings.create_namespace:
         made.add(settings.namespace)
-    found = set()
-    resource = cluster.find_resource("v1", "Namespace")
-    for name in sorted(made & {each["metadata"].get("namespace", "") for each in objects}):
-        try:
-            there = cluster.read(resource, None, name) is not None
-        except PermanentError:
-            there = True  # it may not be looked at; the dry run will tell
-        if not there:
-            found.add(name)
-    return found
+    used = made & {each["metadata"].get("namespace", "") for each in objects}
+    return {name for name in sorted(used) if not has_namespace(cluster, name)}
