@@ -118,6 +118,17 @@ class ApplyContract(DeployParts):
         assert "objects: 4 unchanged" in context.log_text
         assert context.log_text.count("applied Deployment/web") == 1
 
+    def test_a_strategy_loses_what_belonged_to_another(self, context: FakeContext) -> None:
+        """The server's numbers of a rolling update go when Pods are to be recreated; it stays so."""
+        self.deploy(context, MIXED)
+        bundle = MIXED.replace("replicas: 1", "replicas: 1\n  strategy: {type: Recreate}")
+        assert "rollingUpdate" in self.plan(context, bundle)["Deployment/web"][1]
+        assert isinstance(self.redeploy(context, bundle), Succeeded)
+        assert self.read(context, "apps/v1", "Deployment", "web")["spec"]["strategy"] == {
+            "type": "Recreate"
+        }
+        assert {told[0] for told in self.plan(context, bundle).values()} == {"leave"}
+
     @pytest.mark.faults
     def test_records_what_became_of_each_object(self, context: FakeContext) -> None:
         """After a partial failure the journal has every object's fate, and a retry goes on."""

@@ -188,6 +188,18 @@ class UndoContract(DeployParts):
         assert "put back Deployment/web" in undoing.log_text
         assert "Deployment/web: ready" in undoing.log_text
 
+    def test_puts_back_a_strategy_that_was_another(self, context: FakeContext) -> None:
+        """What the server filled in for the new one is taken away, and nobody owns it."""
+        self.deploy(
+            self.start(context),
+            MIXED.replace("replicas: 1", "replicas: 1\n  strategy: {type: Recreate}"),
+        )
+        before = self.look(context, self.ALL[0])
+        second = self.start(context)
+        assert isinstance(self.deploy(second, MIXED), Succeeded)
+        self.undo(context, second)
+        assert find_lines(before, self.look(context, self.ALL[0])) == []
+
     def test_putting_back_is_done_once(self, context: FakeContext) -> None:
         """A second undo finds everything as it was and writes nothing."""
         self.deploy(self.start(context), config("c", a="1"))

@@ -101,7 +101,9 @@ class Applier:
         def try_one(item: Item) -> FieldConflict | None:
             resource = self.cluster.find_resource(item.body["apiVersion"], item.body["kind"])
             try:
-                apply_object(self.cluster, resource, item.body, self.rules, dry_run=True)
+                apply_object(
+                    self.cluster, resource, item.body, self.rules, live=item.live, dry_run=True
+                )
             except FieldConflict as error:
                 return error
             return None
@@ -192,7 +194,7 @@ class Applier:
             body = dict(keep_yielded(body, live, self.rules))
         never: list[str] = []
         try:
-            found = apply_object(self.cluster, resource, body, self.rules)
+            found = apply_object(self.cluster, resource, body, self.rules, live=live)
         except PermanentError as error:
             never = find_immutable(error) if live is not None else []
             if live is None or not never:
@@ -201,7 +203,7 @@ class Applier:
                 advice = self.rules.advise_replacing(body)
                 raise PermanentError(error.message, code="field-immutable", hint=advice) from error
             self._clear(resource, live)
-            found = apply_object(self.cluster, resource, item.body, self.rules)
+            found = apply_object(self.cluster, resource, item.body, self.rules, live=None)
         metadata = found.body["metadata"]
         done = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
         more = {"yielded": list(found.yielded), "never": never}

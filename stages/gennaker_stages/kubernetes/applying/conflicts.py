@@ -6,6 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gennaker_stages.kubernetes.applying.choices import (
+    find_choice,
+    own_numbers,
+    without_choice,
+)
 from gennaker_stages.kubernetes.applying.fields import (
     MISSING,
     find_entry,
@@ -36,13 +41,41 @@ def apply_object(
     body: Object,
     rules: ConflictRules,
     *,
+    live: Object | None,
     dry_run: bool = False,
 ) -> Applied:
     """Apply an object; a conflict is settled by the rules or told.
 
+    Args:
+        cluster: where.
+        resource: its kind.
+        body: what is desired.
+        rules: what is done about fields of other managers.
+        live: the object as it is, None when it is not there.
+        dry_run: whether nothing is written.
+
     Raises:
         FieldConflict: with the fields that the rules say to fail for, and their managers.
     """
+    choice = find_choice(body, live)
+    if choice is None or live is None:
+        return _settle(cluster, resource, body, rules, dry_run=dry_run)
+    if dry_run:
+        tried = _settle(cluster, resource, without_choice(body, choice), rules, dry_run=True)
+        spec = {**tried.body["spec"], choice: body["spec"][choice]}
+        return Applied({**tried.body, "spec": spec}, tried.yielded)
+    cluster.apply(resource, own_numbers(live, choice))
+    return _settle(cluster, resource, body, rules)
+
+
+def _settle(
+    cluster: Cluster,
+    resource: Resource,
+    body: Object,
+    rules: ConflictRules,
+    *,
+    dry_run: bool = False,
+) -> Applied:
     yielded: list[str] = []
     force = False
     while True:

@@ -125,7 +125,7 @@ class _Planner:
         now = self.live.objects[key_of(body)]
         resource = self.cluster.find_resource(body["apiVersion"], body["kind"])
         try:
-            found = apply_object(self.cluster, resource, body, self.rules, dry_run=True)
+            found = apply_object(self.cluster, resource, body, self.rules, live=now, dry_run=True)
         except StageError as error:
             if error.code == "cluster-unreachable":
                 raise

@@ -195,7 +195,9 @@ def _try_restorations(survey: Survey, cluster: Cluster, live: Live, rules: Confl
             return each
         resource = cluster.find_resource(each.before["apiVersion"], each.before["kind"])
         try:
-            found = apply_object(cluster, resource, each.way.body, rules, dry_run=True)
+            found = apply_object(
+                cluster, resource, each.way.body, rules, live=each.live, dry_run=True
+            )
         except StageError as error:
             if error.code in ("cluster-unreachable", "cluster-unavailable"):
                 raise

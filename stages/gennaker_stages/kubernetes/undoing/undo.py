@@ -50,7 +50,8 @@ class Restorer(Applier):
         resource = self.cluster.find_resource(item.body["apiVersion"], item.body["kind"])
         if live is not None and key_of(item.body) in self.anew:
             self._clear(resource, live)
-        found = apply_object(self.cluster, resource, way.body, self.rules)
+            live = None
+        found = apply_object(self.cluster, resource, way.body, self.rules, live=live)
         body = change_owners(self.cluster, resource, found.body, way.return_fields)
         metadata = body["metadata"]
         done = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
