@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +18,7 @@ from gennaker.stage import Failed, Secret, Succeeded
 from gennaker.testing import FakeContext
 from gennaker.testing.context import AttemptCancelled
 from gennaker_stages.kubernetes.client.connection import MERGE, Request
+from gennaker_stages.kubernetes.health import waiting as waiting_module
 from gennaker_stages.kubernetes.operations.job import KubernetesRunJob
 from tests.contract.deploy_parts import DeployParts
 from tests.fixtures.control_plane import LOG, WITH_LOGS
@@ -63,25 +66,27 @@ class JobsContract(DeployParts):
         """The Jobs there are."""
         return self.list_live(context, "batch/v1", "Job")
 
-    def end_pod(self, context: FakeContext, phase: str, code: int, message: str = "") -> None:
-        """Play the kubelet: end the container of the one Pod once it is there."""
+    def set_pod(self, context: FakeContext, phase: str, state: dict[str, Any]) -> None:
+        """Play the kubelet: tell how the container of the one Pod is, once it is there."""
         until = time.monotonic() + 20
         while not (pods := self.list_live(context, "v1", "Pod")):
             assert time.monotonic() < until, "no Pod was made"
             time.sleep(0.05)
         cluster, metadata = context.connection, pods[0]["metadata"]
+        container = {"name": "work", "image": "r.test/work:1", "imageID": "", "ready": False}
+        container |= {"restartCount": 0, "state": state}
+        status = {"status": {"phase": phase, "containerStatuses": [container]}}
+        path = cluster.find_resource("v1", "Pod").path(metadata["namespace"], metadata["name"])
+        cluster.connection.request(
+            Request("PATCH", f"{path}/status", "set a Pod", (), status, MERGE, races=True)
+        )
+
+    def end_pod(self, context: FakeContext, phase: str, code: int, message: str = "") -> None:
+        """Play the kubelet: end the container of the one Pod."""
         moment = "2026-01-01T00:00:00Z"
         ended = {"exitCode": code, "startedAt": moment, "finishedAt": moment}
         ended |= {"reason": "Error" if code else "Completed", "message": message}
-        container = {"name": "work", "image": "r.test/work:1", "imageID": "", "ready": False}
-        container |= {"restartCount": 0, "state": {"terminated": ended}}
-        status = {"phase": phase, "containerStatuses": [container]}
-        path = cluster.find_resource("v1", "Pod").path(metadata["namespace"], metadata["name"])
-        cluster.connection.request(
-            Request(
-                "PATCH", f"{path}/status", "end a Pod", (), {"status": status}, MERGE, races=True
-            )
-        )
+        self.set_pod(context, phase, {"terminated": ended})
 
     def beside(self, work: Callable[[], Any]) -> Callable[[], Any]:
         """Start work in a thread; the returned function waits for what it gives."""
@@ -168,6 +173,41 @@ class JobsContract(DeployParts):
             f"Job/{name} failed: Job has reached the specified backoff limit; pod {name}-"
         )
         assert "container work: ended with exit code 3 (Error)" in done.reason
+
+    def test_says_who_says_what(self, context: FakeContext) -> None:
+        """Of several containers and Pods, each line has their names before it."""
+        cluster = context.connection
+        cluster.settings = cluster.settings.model_copy(update={"namespace": WITH_LOGS})
+        telling = replace(context, lines=[], attempt=2)
+        annotations = {"sandbox.gennaker.dev/log": "\n".join(LOG)}
+        containers = [{"name": name, "image": "r.test/work:1"} for name in ("one", "two")]
+        pod = {"restartPolicy": "Never", "containers": containers}
+        template = {"metadata": {"annotations": annotations}, "spec": pod}
+        manifest = {"spec": {"parallelism": 2, "completions": 2, "template": template}}
+        assert self.run_job(telling, manifest=manifest) == Succeeded({})
+        said = [line for stream, line in telling.lines if stream == "stdout"]
+        found = {each.partition(": ")[0].rpartition("/") for each in said}
+        assert len(found) == 4
+        assert {container for _, _, container in found} == {"one", "two"}
+        for pod_name, slash, container in found:
+            mine = [each for each in said if each.startswith(f"{pod_name}{slash}{container}: ")]
+            assert [each.partition(": ")[2] for each in mine] == list(LOG)
+
+    def test_fails_early_when_told_to(
+        self, context: FakeContext, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """An image that cannot be pulled is not waited for, and the Job goes."""
+        monkeypatch.setattr(waiting_module, "EARLY_SECONDS", 0.2)
+        pulls = json.loads(json.dumps(NEVER).replace("never-ready", "image-pull-error"))
+        wait = self.beside(lambda: self.run_job(context, manifest=pulls, fail_early=True))
+        waiting = {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}
+        self.set_pod(context, "Pending", {"waiting": waiting})
+        done = wait()
+        assert isinstance(done, Failed)
+        assert done.code == "job-failed"
+        assert " does not get on: pod endless-" in done.reason
+        assert re.search(r"container work: (ErrImagePull|ImagePullBackOff): ", done.reason)
+        self.await_none(context)
 
     def test_gives_up_in_time(self, context: FakeContext) -> None:
         """A Job that does not end within its time is deleted with its Pods."""
