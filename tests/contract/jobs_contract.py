@@ -140,6 +140,12 @@ class JobsContract(DeployParts):
         assert wait() == Succeeded({"count": 3, "tag": "v1"})
         assert "output 'other' is not declared under 'outputs' and was left out" in context.log_text
 
+    def test_keeps_a_job_whose_outputs_are_missing(self, context: FakeContext) -> None:
+        """It has failed for who needs them, and stays to be looked at."""
+        with pytest.raises(StageError, match="output-missing: output 'count' is declared but was"):
+            self.run_job(context, image="r.test/work:1", outputs={"count": "integer"})
+        assert len(self.list_jobs(context)) == 1
+
     def test_streams_the_log(self, context: FakeContext) -> None:
         """Each line once, masked, in the attempt's log; the last marked line gives the outputs."""
         cluster = context.connection

@@ -21,7 +21,7 @@ def test_a_log_that_breaks_off_is_read_on(tmp_path: Path, http_server: LocalServ
     ]
     whole = "".join(lines).encode()
     first, second = "".join(lines[:2]).encode() + lines[2][:9].encode(), "".join(lines[1:]).encode()
-    left = [Answer(body=first, breaks=True), Answer(body=second), Answer(body=whole)]
+    left = [Answer(body=first, breaks=True), Answer(body=second), *[Answer(body=whole)] * 2]
     kinds = {"resources": [{"name": "pods", "kind": "Pod", "namespaced": True, "verbs": []}]}
     said = {"/api": CORE, "/apis": GROUPS, "/api/v1": kinds}
 
@@ -37,10 +37,13 @@ def test_a_log_that_breaks_off_is_read_on(tmp_path: Path, http_server: LocalServ
     assert [list(follower.read()), list(follower.read())] == [["a", "b"], ["b", "c", "d"]]
     follower.end()
     assert list(follower.read()) == []
+    follower.end(previous=True)
+    assert list(follower.read()) == []
     asked = [each.path for each in http_server.asked if "/log" in each.path]
     path = "/api/v1/namespaces/n/pods/p/log?container=web&timestamps=true"
     assert asked == [
         f"{path}&follow=true",
         f"{path}&follow=true&sinceTime=2026-01-01T00%3A00%3A02%2B00%3A00",
         f"{path}&sinceTime=2026-01-01T00%3A00%3A03Z",
+        f"{path}&previous=true&sinceTime=2026-01-01T00%3A00%3A03Z",
     ]

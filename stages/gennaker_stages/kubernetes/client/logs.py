@@ -41,14 +41,20 @@ class LogFollower:
         # The server is asked from a second on, so lines of that second come again.
         self._since = ""
         self._ended = threading.Event()
+        self._previous = False
         self._last, self._same, self._skip = "", 0, 0
 
     def stop(self) -> None:
         """End :meth:`read`; may be called from any thread."""
         self._streaming.stop()
 
-    def end(self) -> None:
-        """Say that the container has ended: nobody waits for more of it; from any thread."""
+    def end(self, *, previous: bool = False) -> None:
+        """Say that the container has ended: nobody waits for more of it; from any thread.
+
+        Args:
+            previous: whether it runs again by now, so that its log is the one before.
+        """
+        self._previous = self._previous or previous
         self._ended.set()
         self._streaming.interrupt()
 
@@ -69,6 +75,8 @@ class LogFollower:
         query = [("container", self._container), ("timestamps", "true")]
         if follow:
             query.append(("follow", "true"))
+        elif self._previous:
+            query.append(("previous", "true"))
         if self._since:
             query.append(("sinceTime", self._since))
         answer = self._cluster.connection.open(

@@ -179,13 +179,15 @@ class KubernetesRunJob(Stage):
             # Not when the attempt goes on elsewhere: it finds the Job again.
             if not over and not ctx.parked:
                 job.give_up()
-        if ended["fault"] is not None:
-            if inputs.keep == "none":
+        failed = True
+        try:
+            if ended["fault"] is not None:
+                return Failed(ended["fault"], code=ended["code"])
+            outputs, extra = read_output_text(ended["output"], inputs.outputs)
+            failed = False
+        finally:
+            if inputs.keep == "none" or (inputs.keep == "failed" and not failed):
                 job.remove()
-            return Failed(ended["fault"], code=ended["code"])
-        if inputs.keep != "all":
-            job.remove()
-        outputs, extra = read_output_text(ended["output"], inputs.outputs)
         for name in extra:
             ctx.log(f"output {name!r} is not declared under 'outputs' and was left out")
         return Succeeded(outputs)

@@ -62,13 +62,19 @@ class JobLog:
             cluster, cluster.find_resource("v1", "Pod"), self._namespace, labels=self._labels
         )
 
+        self._watcher = threading.Thread(
+            target=self._follow, name="watch Pods of a Job", daemon=True
+        )
+
     def __enter__(self) -> JobLog:
-        threading.Thread(target=self._follow, name="watch Pods of a Job", daemon=True).start()
+        self._watcher.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._watch.stop()
         if kind is None:
+            # What it has yet to tell is older than what is asked for next.
+            self._watcher.join(DRAIN_SECONDS)
             self._drain()
         self._over.set()
         with self._lock:
@@ -141,11 +147,11 @@ class JobLog:
             for each in containers:
                 name, count = str(each["name"]), int(each.get("restartCount") or 0)
                 state, key = read_map(each, "state"), (uid, name, count)
-                if "running" not in state:
-                    self._end(uid, name)
+                for other, reader in self._readers.items():
+                    if other[:2] == key[:2] and (other != key or "running" not in state):
+                        reader.end(previous=other != key)
                 if key in self._readers or not ("running" in state or "terminated" in state):
                     continue
-                self._end(uid, name)
                 self._readers[key] = LogFollower(self._cluster, pod, name)
                 if "terminated" in state:
                     self._readers[key].end()
@@ -156,12 +162,6 @@ class JobLog:
                 )
                 self._threads.append(thread)
                 thread.start()
-
-    def _end(self, uid: str, container: str) -> None:
-        """What runs again, or does not run, has ended before."""
-        for key, reader in self._readers.items():
-            if key[:2] == (uid, container):
-                reader.end()
 
     def _name(self, pod: Object, container: str, *, alone: bool) -> str:
         parts = [pod["metadata"]["name"]] * self._many + [container] * (not alone)
