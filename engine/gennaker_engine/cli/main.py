@@ -6,6 +6,7 @@ traceback is shown only with ``--debug``.
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _PROGRAM = "gennaker"
+_GARBAGE = 20_000
+"""Objects after which Python looks for garbage: nearly all of a start's stay, and looking through them
+every 700 is a twentieth of it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code, one of :data:`gennaker_engine.cli.exit_codes.EXIT_CODES`.
     """
+    gc.set_threshold(_GARBAGE)
     try:
         # The rest is imported here, where a Ctrl-C that comes this early is no traceback.
         return _run(argv)
