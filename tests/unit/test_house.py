@@ -38,7 +38,7 @@ HOMES = {
 # Calls, as written → the modules that may make them.
 CALLS = {
     "eval": set(),
-    "exec": set(),
+    "exec": {"gennaker.records"},
     "os.system": set(),
     "os.popen": set(),
     "os.path.realpath": {"gennaker.paths"},
@@ -103,7 +103,7 @@ def test_each_dangerous_module_has_one_home() -> None:
 
 
 def test_checklist_84_dangerous_calls_are_made_nowhere() -> None:
-    """No eval, no shell, no unsafe YAML; one function resolves links."""
+    """No eval, no shell, no unsafe YAML; one function resolves links, one compiles methods of classes."""
 
     def visit(name: str, node: ast.AST) -> str | None:
         if not isinstance(node, ast.Call):

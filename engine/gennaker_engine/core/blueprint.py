@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from gennaker.durations import parse_duration
 from gennaker.model import UNDO_PREFIX, Matrix, PipelineDefinition
+from gennaker.records import dataclass
 from gennaker_engine.core.terms import Condition, Term, compile_condition, compile_term
 
 __all__ = ["Blueprint", "RetryRule", "StagePlan", "compile_blueprint"]

@@ -8,8 +8,10 @@ a matrix, ``id[0]``; ``stage`` always means the id in the definition.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, field, fields
 from typing import Any, ClassVar
+
+from gennaker.records import dataclass
 
 __all__ = ["EVENT_TYPES", "Event", "decode_event", "encode_event"]
 

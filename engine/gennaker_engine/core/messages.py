@@ -6,8 +6,10 @@ The runtime, the CLI and ``simulate`` make them and give them to ``Run.handle``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
+
+from gennaker.records import dataclass
 
 __all__ = [
     "Adopt",

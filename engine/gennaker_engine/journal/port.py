@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple, Protocol
 
 from gennaker.errors import GennakerError
+from gennaker.records import dataclass
 from gennaker_engine.core.locks import Claim
 
 __all__ = [

@@ -8,7 +8,8 @@ it. Chains (``a + b - c``, ``a && b && c``) are one node, so that a long chain i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from gennaker.records import dataclass
 
 __all__ = [
     "Call",
