@@ -110,7 +110,8 @@ class JobsContract(DeployParts):
         """Planned, made under a name of its own, waited for, gone; a later delivery runs nothing."""
         inputs = {"image": "r.test/migrate:1", "command": "echo done"}
         (change,) = KubernetesRunJob().plan(KubernetesRunJob.Inputs(**inputs), context).changes
-        assert (change.action, change.what) == ("create", "Job/stage")
+        told = (change.action, change.what, change.detail)
+        assert told == ("create", "Job/stage", "runs r.test/migrate:1")
         assert self.list_jobs(context) == []
         assert self.run_job(context, **inputs) == Succeeded({})
         assert self.list_jobs(context) == []
@@ -118,6 +119,18 @@ class JobsContract(DeployParts):
         again = context.redeliver()
         assert self.run_job(again, **inputs) == Succeeded({})
         assert len([line for _, line in again.lines if line.startswith("created Job")]) == 1
+
+    def test_makes_the_namespace(self, context: FakeContext) -> None:
+        """As a deploy does where the environment says so: a migration may come before the first one."""
+        cluster = context.connection
+        name = f"{cluster.settings.namespace}-new"
+        cluster.settings = cluster.settings.model_copy(update={"namespace": name})
+        inputs = KubernetesRunJob.Inputs(image="r.test/migrate:1")
+        (change,) = KubernetesRunJob().plan(inputs, context).changes
+        assert change.action == "create"
+        assert change.detail == "runs r.test/migrate:1; tried once its namespace is there"
+        assert KubernetesRunJob().run(inputs, context) == Succeeded({})
+        assert f"created Namespace/{name}" in context.log_text
 
     def test_keeps_what_is_to_be_kept(self, context: FakeContext) -> None:
         """With labels that say whose it is, told of its run, and with an end of its own."""

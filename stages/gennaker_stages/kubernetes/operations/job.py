@@ -41,6 +41,7 @@ from gennaker_stages.kubernetes.operations.job_body import (
     name_owner,
     prepare_job,
 )
+from gennaker_stages.kubernetes.operations.looks import list_images
 
 if TYPE_CHECKING:
     from gennaker_stages.kubernetes.client.cluster import Cluster, Resource
@@ -389,7 +390,7 @@ def _plan_job(cluster: Cluster, wanted: Object) -> Change:
     metadata = {key: each for key, each in wanted["metadata"].items() if key != "name"}
     metadata["generateName"] = f"{wanted['metadata']['name']}-"
     resource = cluster.find_resource(wanted["apiVersion"], "Job")
-    detail = "and wait until it has ended"
+    detail = f"runs {', '.join(list_images(wanted))}"
     try:
         _post(cluster, resource, {**wanted, "metadata": metadata}, dry_run=True)
     except StageError as error:
@@ -397,5 +398,5 @@ def _plan_job(cluster: Cluster, wanted: Object) -> Change:
             raise
         if error.code != "namespace-missing" or not cluster.settings.create_namespace:
             return explain_refusal(error, wanted, None)
-        detail = "tried once its namespace is there"
+        detail += "; tried once its namespace is there"
     return Change("create", name, detail, find_differences(None, wanted))

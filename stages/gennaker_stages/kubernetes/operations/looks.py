@@ -27,7 +27,7 @@ from gennaker_stages.kubernetes.operations.base import (
     read_object,
 )
 
-__all__ = ["KubernetesRead", "KubernetesWait"]
+__all__ = ["KubernetesRead", "KubernetesWait", "list_images"]
 
 _ROOTS = ("metadata", "spec", "status", "data")
 
