@@ -126,7 +126,7 @@ def measure() -> list[Measurement]:
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     applied, again, differed = map(median, zip(*theirs, strict=True))
     first, unchanged, planned, compared = map(median, zip(*ours, strict=True))
-    stage_first, stage_again = map(median, zip(*stages, strict=True))
+    stage_first, stage_again, stage_plan = map(median, zip(*stages, strict=True))
     # A whole command starts Python and renders a chart as well: those of deploys are the stage's.
     return [
         Measurement(f"deploy {OBJECTS} objects", first, "s", None, applied, "kubectl apply"),
@@ -138,6 +138,7 @@ def measure() -> list[Measurement]:
         Measurement("stage, first", stage_first, "s", 0.3 * applied, applied, "kubectl apply"),
         Measurement("  its requests alone", median(bare), "s", None, applied, "kubectl apply"),
         Measurement("stage, unchanged", stage_again, "s", 0.1 * again, again, "kubectl apply"),
+        Measurement("stage, plan of it", stage_plan, "s", 0.2 * differed, differed, "kubectl diff"),
         Measurement("rollout done to stage done", waited, "s", 0.2),
         Measurement(f"plan {LARGE} new objects: memory", memory, "MB", 200),
         Measurement("largest process of all of these", peak, "MB"),
@@ -201,31 +202,43 @@ def _time_gennaker(folder: Path, cluster: ControlPlane, namespace: str) -> tuple
 
 def _time_stage(
     folder: Path, cluster: ControlPlane, bundle: bytes, namespace: str
-) -> tuple[float, float]:
-    """Return the seconds of the stage in this process, as in a worker: first, and unchanged."""
+) -> tuple[float, ...]:
+    """Return the seconds of the stage in this process, as in a worker: first, unchanged, planned."""
     found = []
-    for _ in range(2):
+    for work in (_run_stage, _run_stage, _plan_stage):
         started = time.perf_counter()
-        _run_stage(folder, cluster, bundle, namespace)
+        work(folder, cluster, bundle, namespace)
         found.append(time.perf_counter() - started)
-    return found[0], found[1]
+    return tuple(found)
+
+
+def _run_stage(folder: Path, cluster: ControlPlane, bundle: bytes, namespace: str) -> None:
+    context = _make_context(folder, cluster, namespace)
+    inputs = KubernetesDeploy.Inputs(bundle=context.artifacts.put(bundle))
+    done = KubernetesDeploy().run(inputs, context)
+    if not isinstance(done, Succeeded):
+        raise SystemExit(f"the stage did not succeed: {done}")
+
+
+def _plan_stage(folder: Path, cluster: ControlPlane, bundle: bytes, namespace: str) -> None:
+    context = _make_context(folder, cluster, namespace)
+    inputs = KubernetesDeploy.Inputs(bundle=context.artifacts.put(bundle))
+    plan = KubernetesDeploy().plan(inputs, context)
+    if {each.action for each in plan.changes} != {"leave"}:
+        raise SystemExit(f"the plan of what is unchanged has changes: {plan.changes}")
+
+
+def _make_context(folder: Path, cluster: ControlPlane, namespace: str) -> FakeContext:
+    environment = Environment("bench", "kubernetes")
+    connection = _connect(folder, cluster, namespace)
+    return FakeContext(
+        folder / namespace, environment=environment, connection=connection, timeout=600
+    )
 
 
 def _connect(folder: Path, cluster: ControlPlane, namespace: str) -> Cluster:
     settings = KubernetesSettings(namespace=namespace, create_namespace=True)
     return Cluster(cluster.kubeconfig, None, settings, project=folder)
-
-
-def _run_stage(folder: Path, cluster: ControlPlane, bundle: bytes, namespace: str) -> None:
-    connection = _connect(folder, cluster, namespace)
-    environment = Environment("bench", "kubernetes")
-    context = FakeContext(
-        folder / namespace, environment=environment, connection=connection, timeout=600
-    )
-    artifact = context.artifacts.put(bundle)
-    done = KubernetesDeploy().run(KubernetesDeploy.Inputs(bundle=artifact), context)
-    if not isinstance(done, Succeeded):
-        raise SystemExit(f"the stage did not succeed: {done}")
 
 
 def _time_requests(folder: Path, cluster: ControlPlane, bundle: bytes, namespace: str) -> float:
