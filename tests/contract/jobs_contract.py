@@ -17,6 +17,7 @@ from gennaker.errors import StageError
 from gennaker.stage import Failed, Secret, Succeeded
 from gennaker.testing import FakeContext
 from gennaker.testing.context import AttemptCancelled
+from gennaker_stages.kubernetes.applying.home import find_home, write_home
 from gennaker_stages.kubernetes.client.connection import MERGE, Request
 from gennaker_stages.kubernetes.health import waiting as waiting_module
 from gennaker_stages.kubernetes.operations.job import KubernetesRunJob
@@ -48,8 +49,8 @@ class JobsContract(DeployParts):
     @pytest.fixture(name="context")
     def make_home(self, context: FakeContext) -> FakeContext:
         """A context whose namespace is there: most tests ask for more than the stage alone."""
-        self.deploy(context, "{apiVersion: v1, kind: ConfigMap, metadata: {name: home}}")
-        return replace(context, steps={}, lines=[], before=None)
+        write_home(context.connection, context, find_home(context.connection, []))
+        return context
 
     def run_job(self, context: FakeContext, **inputs: Any) -> Any:
         """The outcome of a Job."""
@@ -107,43 +108,48 @@ class JobsContract(DeployParts):
         return wait
 
     def test_runs_a_job_and_cleans_up(self, context: FakeContext) -> None:
-        """Planned, made under a name of its own, waited for, gone; a later delivery runs nothing."""
+        """Planned, made under a name of its own, waited for, gone; a later delivery runs nothing.
+
+        The namespace is made as by a deploy: a migration may come before the first one.
+        """
+        cluster = context.connection
+        name = f"{cluster.settings.namespace}-new"
+        cluster.settings = cluster.settings.model_copy(update={"namespace": name})
         inputs = {"image": "r.test/migrate:1", "command": "echo done"}
         (change,) = KubernetesRunJob().plan(KubernetesRunJob.Inputs(**inputs), context).changes
         told = (change.action, change.what, change.detail)
-        assert told == ("create", "Job/stage", "runs r.test/migrate:1")
-        assert self.list_jobs(context) == []
+        runs = "runs r.test/migrate:1; tried once its namespace is there"
+        assert told == ("create", "Job/stage", runs)
         assert self.run_job(context, **inputs) == Succeeded({})
+        assert f"created Namespace/{name}" in context.log_text
         assert self.list_jobs(context) == []
         assert any(line.startswith("created Job/stage-") for _, line in context.lines)
         again = context.redeliver()
         assert self.run_job(again, **inputs) == Succeeded({})
         assert len([line for _, line in again.lines if line.startswith("created Job")]) == 1
-
-    def test_makes_the_namespace(self, context: FakeContext) -> None:
-        """As a deploy does where the environment says so: a migration may come before the first one."""
-        cluster = context.connection
-        name = f"{cluster.settings.namespace}-new"
-        cluster.settings = cluster.settings.model_copy(update={"namespace": name})
-        inputs = KubernetesRunJob.Inputs(image="r.test/migrate:1")
-        (change,) = KubernetesRunJob().plan(inputs, context).changes
-        assert change.action == "create"
-        assert change.detail == "runs r.test/migrate:1; tried once its namespace is there"
-        assert KubernetesRunJob().run(inputs, context) == Succeeded({})
-        assert f"created Namespace/{name}" in context.log_text
+        (change,) = KubernetesRunJob().plan(KubernetesRunJob.Inputs(**inputs), context).changes
+        assert (change.action, change.detail) == ("create", "runs r.test/migrate:1")
+        assert self.list_jobs(context) == []
 
     def test_keeps_what_is_to_be_kept(self, context: FakeContext) -> None:
-        """With labels that say whose it is, told of its run, and with an end of its own."""
-        done = self.run_job(context, image="r.test/migrate:1", keep="all", within="90s")
+        """Told whose it is and of its run, with an end of its own; values of secrets are not in it."""
+        env = {"PASSWORD": Secret("hunter22"), "USER": "shop"}
+        done = self.run_job(context, image="r.test/it:1", keep="all", within="90s", env=env)
         assert done == Succeeded({})
         (job,) = self.list_jobs(context)
-        spec = job["spec"]
+        name, spec = job["metadata"]["name"], job["spec"]
         assert (spec["activeDeadlineSeconds"], spec["ttlSecondsAfterFinished"]) == (150, 86400)
         assert job["metadata"]["annotations"]["gennaker.dev/attempt"] == context.key
         (container,) = spec["template"]["spec"]["containers"]
-        told = {each["name"]: each["value"] for each in container["env"]}
-        assert told["GENNAKER_KEY"] == context.key
+        told = {each["name"]: each.get("value") for each in container["env"]}
+        assert (told["GENNAKER_KEY"], told["USER"]) == (context.key, "shop")
         assert told["GENNAKER_OUTPUT"] == "/dev/termination-log"
+        reference = {"secretKeyRef": {"name": name, "key": "PASSWORD"}}
+        assert {"name": "PASSWORD", "valueFrom": reference} in container["env"]
+        assert "hunter22" not in str(job)
+        secret = self.read(context, "v1", "Secret", name)
+        assert secret["data"] == {"PASSWORD": "aHVudGVyMjI="}
+        assert secret["metadata"]["ownerReferences"][0]["uid"] == job["metadata"]["uid"]
 
     def test_reads_outputs_from_the_termination_message(self, context: FakeContext) -> None:
         """As scripts write them to GENNAKER_OUTPUT; what is not declared is told."""
@@ -152,12 +158,6 @@ class JobsContract(DeployParts):
         self.end_pod(context, "Succeeded", 0, "count=3\ntag=v1\nother=x\n")
         assert wait() == Succeeded({"count": 3, "tag": "v1"})
         assert "output 'other' is not declared under 'outputs' and was left out" in context.log_text
-
-    def test_keeps_a_job_whose_outputs_are_missing(self, context: FakeContext) -> None:
-        """It has failed for who needs them, and stays to be looked at."""
-        with pytest.raises(StageError, match="output-missing: output 'count' is declared but was"):
-            self.run_job(context, image="r.test/work:1", outputs={"count": "integer"})
-        assert len(self.list_jobs(context)) == 1
 
     def test_streams_the_log(self, context: FakeContext) -> None:
         """Each line once, masked, in the attempt's log; the last marked line gives the outputs."""
@@ -192,25 +192,6 @@ class JobsContract(DeployParts):
             f"Job/{name} failed: Job has reached the specified backoff limit; pod {name}-"
         )
         assert "container work: ended with exit code 3 (Error)" in done.reason
-
-    def test_says_who_says_what(self, context: FakeContext) -> None:
-        """Of several containers and Pods, each line has their names before it."""
-        cluster = context.connection
-        cluster.settings = cluster.settings.model_copy(update={"namespace": WITH_LOGS})
-        telling = replace(context, lines=[], attempt=2)
-        annotations = {"sandbox.gennaker.dev/log": "\n".join(LOG)}
-        containers = [{"name": name, "image": "r.test/work:1"} for name in ("one", "two")]
-        pod = {"restartPolicy": "Never", "containers": containers}
-        template = {"metadata": {"annotations": annotations}, "spec": pod}
-        manifest = {"spec": {"parallelism": 2, "completions": 2, "template": template}}
-        assert self.run_job(telling, manifest=manifest) == Succeeded({})
-        said = [line for stream, line in telling.lines if stream == "stdout"]
-        found = {each.partition(": ")[0].rpartition("/") for each in said}
-        assert len(found) == 4
-        assert {container for _, _, container in found} == {"one", "two"}
-        for pod_name, slash, container in found:
-            mine = [each for each in said if each.startswith(f"{pod_name}{slash}{container}: ")]
-            assert [each.partition(": ")[2] for each in mine] == list(LOG)
 
     def test_fails_early_when_told_to(
         self, context: FakeContext, monkeypatch: pytest.MonkeyPatch
@@ -289,20 +270,6 @@ class JobsContract(DeployParts):
         assert caught.value.message == (
             f"Job/{job['metadata']['name']} was deleted before it was seen to end"
         )
-
-    def test_secrets_go_into_a_secret(self, context: FakeContext) -> None:
-        """Their values are in no Job; what holds them is the Job's, and goes with it."""
-        env = {"PASSWORD": Secret("hunter22"), "USER": "shop"}
-        self.run_job(context, image="r.test/work:1", env=env, keep="all")
-        (job,) = self.list_jobs(context)
-        name = job["metadata"]["name"]
-        (container,) = job["spec"]["template"]["spec"]["containers"]
-        reference = {"secretKeyRef": {"name": name, "key": "PASSWORD"}}
-        assert {"name": "PASSWORD", "valueFrom": reference} in container["env"]
-        secret = self.read(context, "v1", "Secret", name)
-        assert secret["data"] == {"PASSWORD": "aHVudGVyMjI="}
-        assert secret["metadata"]["ownerReferences"][0]["uid"] == job["metadata"]["uid"]
-        assert "hunter22" not in str(job)
 
     def test_refuses_what_is_no_job(self, context: FakeContext) -> None:
         """And what is misspelt in one, before anything is made; images are put in."""

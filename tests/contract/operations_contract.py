@@ -184,14 +184,14 @@ class OperationsContract(DeployParts):
         again = replace(going, steps={}, attempt=2)
         assert self.operate(KubernetesRolloutUndo, again) == Succeeded({"changed": False})
         assert image() == "r.test/web:2"
-        back = self.start(context)
-        assert isinstance(self.operate(KubernetesRolloutUndo, back, to_revision=1), Succeeded)
+        back, first = self.start(context), {"to_revision": 1, "wait": False}
+        assert isinstance(self.operate(KubernetesRolloutUndo, back, **first), Succeeded)
         assert image() == "r.test/web:1"
         with pytest.raises(PermanentError, match=r"spec\.template\.spec\.containers changed since"):
             self.undo(KubernetesRolloutUndo, going)
-        assert isinstance(self.undo(KubernetesRolloutUndo, back, to_revision=1), Succeeded)
+        assert isinstance(self.undo(KubernetesRolloutUndo, back, **first), Succeeded)
         assert image() == "r.test/web:2"
-        assert self.undo(KubernetesRolloutUndo, going) == Succeeded({"changed": True})
+        assert self.undo(KubernetesRolloutUndo, going, wait=False) == Succeeded({"changed": True})
         assert image() == "r.test/web:3"
 
     @pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet"])

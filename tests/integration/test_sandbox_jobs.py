@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from gennaker.errors import StageError
+from gennaker.stage import Succeeded
+from gennaker.testing import FakeContext
 from gennaker_stages.kubernetes.sandbox import Sandbox
 from tests.contract.jobs_contract import JobsContract
+from tests.fixtures.control_plane import LOG
 
 
 @pytest.fixture(name="sandbox", scope="module")
@@ -26,3 +31,26 @@ class TestSandboxJobs(JobsContract):
         path = tmp_path / "kubeconfig"
         sandbox.write_kubeconfig(path)
         return path
+
+    def test_keeps_a_job_whose_outputs_are_missing(self, context: FakeContext) -> None:
+        """It has failed for who needs them, and stays to be looked at."""
+        with pytest.raises(StageError, match="output-missing: output 'count' is declared but was"):
+            self.run_job(context, image="r.test/work:1", outputs={"count": "integer"})
+        assert len(self.list_jobs(context)) == 1
+
+    def test_says_who_says_what(self, context: FakeContext) -> None:
+        """Of several containers and Pods, each line has their names before it."""
+        telling = replace(context, lines=[])
+        annotations = {"sandbox.gennaker.dev/log": "\n".join(LOG)}
+        containers = [{"name": name, "image": "r.test/work:1"} for name in ("one", "two")]
+        pod = {"restartPolicy": "Never", "containers": containers}
+        template = {"metadata": {"annotations": annotations}, "spec": pod}
+        manifest = {"spec": {"parallelism": 2, "completions": 2, "template": template}}
+        assert self.run_job(telling, manifest=manifest) == Succeeded({})
+        said = [line for stream, line in telling.lines if stream == "stdout"]
+        found = {each.partition(": ")[0].rpartition("/") for each in said}
+        assert len(found) == 4
+        assert {container for _, _, container in found} == {"one", "two"}
+        for pod_name, slash, container in found:
+            mine = [each for each in said if each.startswith(f"{pod_name}{slash}{container}: ")]
+            assert [each.partition(": ")[2] for each in mine] == list(LOG)
