@@ -24,7 +24,6 @@ from gennaker.durations import normalize_duration
 
 __all__ = [
     "STAGE_KEYS",
-    "UNDO_PREFIX",
     "Concurrency",
     "Defaults",
     "Duration",
@@ -168,8 +167,6 @@ STAGE_KEYS = frozenset(field.alias or name for name, field in StageDefinition.mo
 """The keys of a stage; an input of a stage type may not be named like one of them."""
 
 DEFAULT_STAGE_TIMEOUT = "1h"
-UNDO_PREFIX = "undo:"
-"""``undo:ID`` is the stage of a run that puts back what ``ID`` changed; no id that is written has it."""
 
 
 class PipelineDefinition(Data):

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-__all__ = ["NAME_HINT", "NAME_PATTERN", "find_name_fault", "find_twins"]
+__all__ = ["NAME_HINT", "NAME_PATTERN", "UNDO_PREFIX", "find_name_fault", "find_twins"]
 
 NAME_PATTERN = r"^[a-z][a-z0-9]*([_-][a-z0-9]+)*$"
 NAME_HINT = "use lower-case letters and digits, with single '-' or '_' between, up to 63"
+
+UNDO_PREFIX = "undo:"
+"""``undo:ID`` is the stage of a run that puts back what ``ID`` changed; no id that is written has it."""
 
 _NAME = re.compile(NAME_PATTERN)
 _LAST_PART = re.compile(r"[_-][0-9]+\Z")

@@ -35,7 +35,7 @@ COMMANDS = [
     (["plugins"], (*CLIENTS, *ENGINE, "networkx")),
     (["schema"], (*CLIENTS, *ENGINE, "networkx")),
     (["runs"], (*CLIENTS, *LOOKING, "pydantic")),
-    (["status", "@last"], (*CLIENTS, *LOOKING)),
+    (["status", "@last"], (*CLIENTS, *LOOKING, "pydantic")),
     (["events", "@last"], (*CLIENTS, *LOOKING, "pydantic")),
     (["logs", "@last"], (*CLIENTS, *LOOKING, "pydantic")),
     (["artifacts", "@last"], (*CLIENTS, *LOOKING, "pydantic")),

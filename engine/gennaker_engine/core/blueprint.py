@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from gennaker.durations import parse_duration
-from gennaker.model import UNDO_PREFIX, Matrix, PipelineDefinition
+from gennaker.model import Matrix, PipelineDefinition
+from gennaker.names import UNDO_PREFIX
 from gennaker.records import dataclass
 from gennaker_engine.core.terms import Condition, Term, compile_condition, compile_term
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from gennaker.errors import ExpressionError
-from gennaker.model import UNDO_PREFIX
+from gennaker.names import UNDO_PREFIX
 from gennaker_engine.core import events as e
 from gennaker_engine.core.commands import ReleaseLock, RequestLock
 from gennaker_engine.core.resolve import find_environment_names

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gennaker.errors import GennakerError
-from gennaker.model import UNDO_PREFIX
+from gennaker.names import UNDO_PREFIX
 from gennaker_engine.core.run import Run
 from gennaker_engine.core.scope import format_moment
 from gennaker_engine.core.state import Instance

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gennaker.errors import NotAllowed
-from gennaker.model import UNDO_PREFIX, PipelineDefinition, StageDefinition
+from gennaker.model import PipelineDefinition, StageDefinition
+from gennaker.names import UNDO_PREFIX
 from gennaker_engine.core.events import RunCreated
 from gennaker_engine.core.run import Run
 from gennaker_engine.core.state import Instance, StageState

@@ -9,7 +9,8 @@ from typing import Any
 
 from gennaker.durations import parse_duration
 from gennaker.errors import InvalidInput
-from gennaker.model import UNDO_PREFIX, PipelineDefinition
+from gennaker.model import PipelineDefinition
+from gennaker.names import UNDO_PREFIX
 from gennaker.plugins import Registry
 from gennaker_engine.core import commands as c
 from gennaker_engine.core import messages as m

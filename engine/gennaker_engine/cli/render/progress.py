@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gennaker.model import UNDO_PREFIX
+from gennaker.names import UNDO_PREFIX
 from gennaker_engine.core import events as facts
 
 __all__ = ["Gate", "Progress", "Step", "stage_of"]
