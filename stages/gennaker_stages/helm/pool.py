@@ -54,8 +54,11 @@ class WorkerPool:
             return
         try:
             with self._lock:
-                if not any(each == memory for each, _ in self._idle):
-                    self._idle.append((memory, _start(memory)))
+                is_there = any(each == memory for each, _ in self._idle)
+            if not is_there:
+                started = _start(memory)
+                with self._lock:
+                    self._idle.append((memory, started))
         finally:
             self._slots.release()
 
