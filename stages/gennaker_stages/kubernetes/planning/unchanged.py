@@ -82,6 +82,7 @@ def _fits(desired: Any, live: Any, fields: Fields, where: Place) -> bool:
     if not inner:
         return (desired == {} and _is_open(where)) or _fits_whole(desired, live, where)
     if isinstance(desired, Mapping):
+        desired = _without_marks(desired, fields, where)
         if not isinstance(live, Mapping) or len(inner) != len(desired):
             return False
         return all(
@@ -100,6 +101,16 @@ def _fits(desired: Any, live: Any, fields: Fields, where: Place) -> bool:
     if inner[0].startswith("v:"):
         return _fits_set(desired, live, inner)
     return False
+
+
+def _without_marks(desired: Mapping[str, Any], fields: Fields, where: Place) -> Mapping[str, Any]:
+    """Leave out empty mappings that stopped being ours when somebody put something into them."""
+    lost = {
+        name
+        for name, value in desired.items()
+        if value in (None, {}) and f"f:{name}" not in fields and _is_open((*where, name))
+    }
+    return {name: value for name, value in desired.items() if name not in lost} if lost else desired
 
 
 def _is_open(where: Place) -> bool:
