@@ -302,6 +302,18 @@ class PlanContract(DeployParts):
         assert {told[0] for told in self.plan(context, OWN_WAY).values()} == {"leave"}
         assert not [each for each in seen if each.startswith("PATCH")]
 
+    def test_null_means_that_a_field_is_not_set(self, context: FakeContext) -> None:
+        """Of a custom kind, which the server would refuse it for, and in place of a value."""
+        bundle = WIDGET.replace("widgets", "gadgets").replace("Widget", "Gadget")
+        bundle = bundle.replace("singular: widget", "singular: gadget").replace(
+            "{size: {type: integer}}", "{size: {type: integer}, name: {type: string}}"
+        )
+        unset, given = (bundle.replace("sise: 3", f"name: a, size: {n}") for n in ("null", "3"))
+        for each, spec in ((unset, {}), (given, {"size": 3}), (unset, {})):
+            assert isinstance(self.redeploy(context, each), Succeeded)
+            live = self.read(context, "plan.example.test/v1", "Gadget", "one")
+            assert live["spec"] == {"name": "a", **spec}
+
     def test_a_plan_changes_nothing(self, context: FakeContext) -> None:
         """Dry runs leave the version of the live object where it was."""
         self.deploy(context, CONFIG.format("c", "1"))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from gennaker.errors import Location
-from gennaker_stages.kubernetes.bundle.fields import check_fields
+from gennaker_stages.kubernetes.bundle.fields import check_fields, drop_nulls
 from gennaker_stages.kubernetes.bundle.images import find_images, is_pinned
 from gennaker_stages.kubernetes.bundle.masking import hide_secret, mask_secrets
 from gennaker_stages.kubernetes.bundle.memory import Memory
 from gennaker_stages.kubernetes.bundle.objects import name_of
-from gennaker_stages.kubernetes.bundle.openapi import compact_document
+from gennaker_stages.kubernetes.bundle.openapi import compact_document, compact_schema
 from gennaker_stages.kubernetes.bundle.ordering import group_waves, read_wave
 from gennaker_stages.kubernetes.bundle.preparing import normalize_object
 from gennaker_stages.kubernetes.bundle.reading import read_items
@@ -340,3 +340,25 @@ def test_the_memory_of_texts_has_a_bound() -> None:
     memory.keep("a", "small again")
     memory.keep("a", "small")
     assert memory.recall("a") == "small"
+
+
+def test_nulls_that_mean_nothing_are_left_out() -> None:
+    """Fields that are null are not set, unless null is one of their values, or anything is."""
+    document = compact_document(DOCUMENT, "apps/v1")
+    types = {**document["types"], "own": {"type": "string", "nullable": True}}
+    node = {"properties": {"thing": {"ref": document["kinds"]["Thing"]}, "own": {"ref": "own"}}}
+    body = {
+        "own": None,
+        "thing": {
+            "spec": {
+                "replicas": None,
+                "labels": {"a": None},
+                "items": [{"replicas": None, "on": True}, None],
+                "free": {"any": None},
+            }
+        },
+    }
+    kept = {"labels": {"a": None}, "items": [{"on": True}, None], "free": {"any": None}}
+    assert drop_nulls(body, node, types) == {"own": None, "thing": {"spec": kept}}
+    assert compact_schema({"type": "object", "nullable": True}) == {}
+    assert compact_schema({"type": "string", "nullable": True})["nullable"] is True

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gennaker.errors import PermanentError, Problem
 from gennaker.suggestions import suggest
-from gennaker_stages.kubernetes.bundle.fields import check_fields
+from gennaker_stages.kubernetes.bundle.fields import check_fields, drop_nulls
 from gennaker_stages.kubernetes.bundle.images import find_images, is_pinned
 from gennaker_stages.kubernetes.bundle.objects import Object, group_of, key_of
 from gennaker_stages.kubernetes.bundle.openapi import Schemas, compact_schema
@@ -96,7 +96,8 @@ class Checker:
         namespaced = self._find_scope(item)
         if namespaced is None:
             return item
-        self._check_fields(item)
+        item = self._fit_fields(item)
+        body = item.body
         namespace = body["metadata"].get("namespace")
         if not namespaced and namespace:
             self._tell(
@@ -150,22 +151,25 @@ class Checker:
                 return f"did you mean 'apiVersion: {other}'?"
         return suggest(kind, discovery.kinds(api_version), otherwise=install) or install
 
-    def _check_fields(self, item: Item) -> None:
+    def _fit_fields(self, item: Item) -> Item:
+        """Check the fields of an item; returns it without those that are null and thus not set."""
+        types: Mapping[str, Any] = {}
         api_version, kind = item.body["apiVersion"], item.body["kind"]
         definition = self._definitions.get((group_of(api_version), kind))
         if definition is not None:
             schema = definition.versions.get(api_version.rpartition("/")[2]) or {}
-            node = compact_schema(schema)
+            node: Mapping[str, Any] = compact_schema(schema)
             if "properties" in node:
-                node["properties"] |= {"apiVersion": {}, "kind": {}, "metadata": {}}
-            found = check_fields(item.body, node, {})
+                free: Mapping[str, Any] = {"apiVersion": {}, "kind": {}, "metadata": {}}
+                node = {**node, "properties": {**node["properties"], **free}}
         else:
             known = self._schemas.find(api_version, kind)
             if known is None:
-                return
-            found = check_fields(item.body, *known)
-        for each in found:
+                return item
+            node, types = known
+        for each in check_fields(item.body, node, types):
             self._tell(item, each.path, each.code, each.message, each.hint)
+        return replace(item, body=drop_nulls(item.body, node, types))
 
     def _check_wave(self, item: Item) -> None:
         try:

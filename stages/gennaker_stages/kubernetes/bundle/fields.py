@@ -9,7 +9,7 @@ from typing import Any
 from gennaker.suggestions import suggest
 from gennaker_stages.kubernetes.bundle.openapi import Node
 
-__all__ = ["Fault", "check_fields", "write_path"]
+__all__ = ["Fault", "check_fields", "drop_nulls", "write_path"]
 
 Path = tuple[str | int, ...]
 _TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
@@ -44,6 +44,20 @@ def check_fields(body: Any, node: Node, types: Mapping[str, Node]) -> Iterator[F
     yield from _check(body, node, types, ())
 
 
+def drop_nulls(value: Any, node: Node, types: Mapping[str, Node]) -> Any:
+    """Return an object without the fields that are null where null means that they are not set.
+
+    A server takes them out of what it is given (apiextensions, PruneNonNullableNullsWithoutDefaults),
+    but not of what is applied to it, and then refuses them. In a map null is a value.
+
+    Args:
+        value: the object.
+        node: the type of its kind.
+        types: the types that may be referred to.
+    """
+    return _drop(value, node, types) if _has_null(value) else value
+
+
 def write_path(path: Path) -> str:
     """Return a path as Kubernetes writes it: ``spec.containers[0].image``."""
     parts = [f"[{each}]" if isinstance(each, int) else f".{each}" for each in path]
@@ -51,10 +65,7 @@ def write_path(path: Path) -> str:
 
 
 def _check(value: Any, node: Node, types: Mapping[str, Node], path: Path) -> Iterator[Fault]:
-    for _ in range(_MOST_DEEP):
-        if "ref" not in node:
-            break
-        node = types.get(node["ref"], {})
+    node = _resolve(node, types)
     if value is None or not node or len(path) > _MOST_DEEP:
         return
     if "type" in node:
@@ -79,6 +90,40 @@ def _check(value: Any, node: Node, types: Mapping[str, Node], path: Path) -> Ite
                 where = write_path(path) or "an object of this kind"
                 told = f"{key!r} is not a field of {where}"
                 yield Fault((*path, key), "unknown-field", told, suggest(key, known))
+
+
+def _has_null(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_has_null, value.values()))
+    return any(map(_has_null, value)) if isinstance(value, list) else value is None
+
+
+def _drop(value: Any, node: Node, types: Mapping[str, Node]) -> Any:
+    node = _resolve(node, types)
+    if isinstance(value, list) and "items" in node:
+        return [_drop(each, node["items"], types) for each in value]
+    if not isinstance(value, Mapping):
+        return value
+    if "values" in node:
+        return {key: _drop(each, node["values"], types) for key, each in value.items()}
+    known = node.get("properties") or {}
+    return {
+        key: _drop(each, known.get(key, {}), types)
+        for key, each in value.items()
+        if each is not None or _takes_null(_resolve(known.get(key, {}), types))
+    }
+
+
+def _resolve(node: Node, types: Mapping[str, Node]) -> Node:
+    for _ in range(_MOST_DEEP):
+        if "ref" not in node:
+            break
+        node = types.get(node["ref"], {})
+    return node
+
+
+def _takes_null(node: Node) -> bool:
+    return not node or bool(node.get("nullable"))
 
 
 def _check_leaf(value: Any, kind: str, path: Path) -> Iterator[Fault]:

@@ -19,9 +19,9 @@ __all__ = ["Schemas", "compact_schema"]
 
 Node = Mapping[str, Any]
 """A type: ``type`` (a leaf), or ``properties``, ``items``, ``values`` (of a map) or ``ref``; none of
-them for what may be anything."""
+them for what may be anything. ``nullable`` where null is a value of its own."""
 
-_FORM = 1
+_FORM = 2
 """Changes when what is kept of a document changes."""
 _REF = "#/components/schemas/"
 # Written as text or number, whatever the document says of them.
@@ -99,6 +99,11 @@ def compact_document(document: Mapping[str, Any], api_version: str) -> dict[str,
 
 def compact_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return the node of a schema: of a document, or of a CustomResourceDefinition."""
+    node = _compact(schema)
+    return {**node, "nullable": True} if node and schema.get("nullable") else node
+
+
+def _compact(schema: Mapping[str, Any]) -> dict[str, Any]:
     if schema.get("x-kubernetes-int-or-string") or schema.get("format") == "int-or-string":
         return {}
     if "$ref" in schema:
