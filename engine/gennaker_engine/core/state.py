@@ -226,7 +226,9 @@ class RunState:
 
     def find_shown(self, name: str) -> Json:
         """What the plan of an instance was made from, that of the last gate whose people approved it."""
-        gates = (self.gates[each] for each in self.covers.get(name, {}).values())
+        if name not in self.covers:
+            return None
+        gates = (self.gates[each] for each in self.covers[name].values())
         approved = [each for each in gates if each.state == "approved"]
         for gate in sorted(approved, key=lambda each: each.opened_at, reverse=True):
             plan = (gate.plans or {}).get(name) or {}

@@ -28,31 +28,30 @@ def describe_row(run: Run) -> dict[str, Json]:
     """Return the fields of the journal's row of a run; the cost does not grow with the run."""
     facts = run.facts
     created = facts.created
+    state = run.state
     return {
         "run": created.run,
         "pipeline": created.pipeline,
         "number": created.number,
         "title": created.title,
         "actor": created.actor,
-        "state": run.state,
+        "state": state,
         "outcome": facts.outcome,
         "version": facts.version,
         "created_at": created.at,
         "started_at": facts.started_at,
         "ended_at": facts.ended_at,
-        "waiting": _waits_for(run),
+        "waiting": _waits_for(facts) if state == "waiting" else "",
         "due": run.next_due,
         "sandbox": created.sandbox,
         "retry_of": created.retry_of,
     }
 
 
-def _waits_for(run: Run) -> str:
-    if run.facts.phase == "queued":
+def _waits_for(facts: RunState) -> str:
+    if facts.phase == "queued":
         return "queue"
-    if run.state != "waiting":
-        return ""
-    waits = run.facts.waits
+    waits = facts.waits
     return next((kind for kind in ("decision", "lock", "poll", "timer") if kind in waits), "")
 
 

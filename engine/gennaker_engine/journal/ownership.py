@@ -11,7 +11,7 @@ import fcntl
 import os
 import socket
 import time
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from gennaker_engine.journal.errors import StateError
@@ -67,12 +67,17 @@ def describe_process() -> str:
 
 def find_user() -> str:
     """Return the operating-system user's name, the number when it has none."""
+    return _name_user(os.getuid())
+
+
+@cache
+def _name_user(number: int) -> str:
     import pwd
 
     try:
-        return pwd.getpwuid(os.getuid()).pw_name
+        return pwd.getpwuid(number).pw_name
     except KeyError:
-        return str(os.getuid())
+        return str(number)
 
 
 def own_run(folder: Path, run: str) -> FileOwnership | None:

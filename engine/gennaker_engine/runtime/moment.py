@@ -137,10 +137,14 @@ class Moment:
                     touched.before,
                     [encode_event(event) for event in touched.events],
                 )
-            for row in find_deploys(touched.run, touched.events):
-                self._transaction.record_deploy(row)
-            for deployment in find_deployments(touched.run, touched.events):
-                self._transaction.write_deployment(deployment)
+            if touched.run.facts.deploys:
+                self._write_deploys(touched)
+
+    def _write_deploys(self, touched: Touched) -> None:
+        for row in find_deploys(touched.run, touched.events):
+            self._transaction.record_deploy(row)
+        for deployment in find_deployments(touched.run, touched.events):
+            self._transaction.write_deployment(deployment)
 
     def _withdraw_reuse(self, touched: Touched, world: World) -> None:
         """Before a retry starts: what is no longer its environment's last deploy runs again."""

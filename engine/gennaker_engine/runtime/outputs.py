@@ -20,6 +20,7 @@ MAX_STAGE = 1 << 20
 """Bytes of JSON of all outputs of a stage."""
 _MAX_DEPTH = 64
 _MAX_INTEGER = 2**63
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 Json = Any
 HasSecret = Callable[[str], bool]
@@ -110,7 +111,7 @@ def _validate(stage: type[Stage], outputs: Mapping[str, Json]) -> Mapping[str, J
 
 def _check(value: Json, what: str, has_secret: HasSecret) -> tuple[Json, int]:
     plain = _to_json(value, what, has_secret, 0)
-    size = len(json.dumps(plain, ensure_ascii=False).encode())
+    size = len(_encode(plain).encode())
     if size > MAX_VALUE:
         raise PermanentError(
             f"{what} has {size} bytes of JSON, more than 64 KiB",
