@@ -137,6 +137,16 @@ def test_checklist_39_a_kubeconfig_of_another_shape_is_told(text: str, tmp_path:
     assert found.value.code == "kubeconfig"
 
 
+def test_a_kubeconfig_that_is_no_yaml_is_told(tmp_path: Path) -> None:
+    """Which line of which file, and nothing of what stands there."""
+    path = tmp_path / "home"
+    path.write_text("users:\n- user: {token: hidden\nclusters: []\n")
+    with pytest.raises(PermanentError) as found:
+        connect(path, tmp_path / "project")
+    assert found.value.code == "kubeconfig"
+    assert found.value.message == f"the kubeconfig is not valid YAML (line 3 of {str(path)!r})"
+
+
 def test_whoever_runs_gennaker_may_trust_a_kubeconfig(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, http_server: LocalServer
 ) -> None:
@@ -532,13 +542,13 @@ def test_warnings_of_the_server_are_told_once(
     outside: Path, tmp_path: Path, http_server: LocalServer
 ) -> None:
     """What the server warns of, a deprecated version for example, is in the log, once."""
-    header = {"Warning": '299 - "policy/v1beta1 is deprecated"'}
+    header = {"Warning": r'299 - "\"policy/v1beta1\" is deprecated"'}
     http_server.answer = lambda _asked: Answer(body=b"{}", headers=header)
     cluster, lines = connect(outside, tmp_path / "p"), []
     cluster.connection.patience.tell = lines.append
     cluster.connection.request(READ)
     cluster.connection.request(READ)
-    assert lines == ["the cluster warns: policy/v1beta1 is deprecated"]
+    assert lines == ['the cluster warns: "policy/v1beta1" is deprecated']
 
 
 def test_an_answer_that_is_no_json_is_told(

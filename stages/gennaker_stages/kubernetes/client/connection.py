@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import ssl
 import threading
 import time
@@ -226,7 +227,8 @@ class Connection:
 
     def _tell_warning(self, header: str) -> None:
         # 299 - "policy/v1beta1 PodDisruptionBudget is deprecated in v1.21+"
-        text = header.partition('"')[2].rpartition('"')[0] or header
+        quoted = header.partition('"')[2].rpartition('"')[0]
+        text = re.sub(r"\\(.)", r"\1", quoted) or header
         if text not in self._warned:
             self._warned.add(text)
             self.patience.tell(f"the cluster warns: {text}")

@@ -54,6 +54,7 @@ class Access:
         """
         from kubernetes import client
         from kubernetes.config.config_exception import ConfigException
+        from yaml import YAMLError
 
         configuration = client.Configuration()
         configuration.connection_pool_maxsize = _CONNECTIONS
@@ -65,6 +66,14 @@ class Access:
                 self._load_kubeconfig(configuration)
         except ConfigException as error:
             raise self._explain(error) from error
+        except YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            where = f" (line {mark.line + 1} of {mark.name!r})" if mark else ""
+            raise PermanentError(
+                f"the kubeconfig is not valid YAML{where}",
+                code="kubeconfig",
+                hint="correct it; 'kubectl config view' reads the same file",
+            ) from None  # the error quotes the file, and with it credentials
         except (OSError, ValueError) as error:
             raise PermanentError(
                 f"the kubeconfig cannot be read: {error}", code="kubeconfig"
