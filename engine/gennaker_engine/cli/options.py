@@ -17,6 +17,7 @@ from gennaker_engine.cli.completion import (
 
 __all__ = [
     "command",
+    "detach_option",
     "no_follow_option",
     "output_option",
     "parameter_option",
@@ -74,6 +75,11 @@ parameter_option = click.option(
 )
 """``-p name=value``, repeated; the values arrive as texts."""
 
+
+detach_option = click.option(
+    "--detach-on-wait", is_flag=True, help="Leave when the run only waits; exit code 6."
+)
+"""``--detach-on-wait``, for what drives a run in this process."""
 
 no_follow_option = click.option(
     "--no-follow", is_flag=True, help="Record it only, and say how to go on."

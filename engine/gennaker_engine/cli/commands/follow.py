@@ -7,6 +7,7 @@ import click
 from gennaker_engine.cli.completion import complete_runs
 from gennaker_engine.cli.options import (
     command,
+    detach_option,
     no_follow_option,
     output_option,
     run_argument,
@@ -18,7 +19,7 @@ __all__ = ["cancel_command", "resume_command"]
 
 @command("resume")
 @click.argument("run", metavar="[RUN]", required=False, shell_complete=complete_runs)
-@click.option("--detach-on-wait", is_flag=True, help="Leave when the run only waits; exit code 6.")
+@detach_option
 @output_option("text", "json", "yaml", "name")
 @pass_settings
 def resume_command(settings: Settings, *, run: str | None, detach_on_wait: bool, form: str) -> int:

@@ -8,6 +8,7 @@ import click
 
 from gennaker_engine.cli.options import (
     command,
+    detach_option,
     no_follow_option,
     output_option,
     parameter_option,
@@ -37,6 +38,7 @@ CURRENT = "current"
 )
 @parameter_option
 @click.option("--dry-run", is_flag=True, help="Tell what would be reused; start nothing.")
+@detach_option
 @no_follow_option
 @output_option("text", "json", "yaml", "name")
 @pass_settings
@@ -47,6 +49,7 @@ def retry_command(
     definition: str,
     parameters: tuple[str, ...],
     dry_run: bool,
+    detach_on_wait: bool,
     no_follow: bool,
     form: str,
 ) -> int:
@@ -81,7 +84,7 @@ def retry_command(
         console.err(f"{new} is created; start it with: gennaker resume {new}")
         print_run(settings, new, form)
         return 0
-    return drive_runs(settings, [new], Driving(form, new=True))
+    return drive_runs(settings, [new], Driving(form, detach_on_wait, new=True))
 
 
 def _load_current(settings: Settings, created: RunCreated) -> Loaded:

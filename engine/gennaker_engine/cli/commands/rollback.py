@@ -6,7 +6,7 @@ import click
 
 from gennaker_engine.cli.completion import complete_runs
 from gennaker_engine.cli.exit_codes import ERRORED, SUCCEEDED
-from gennaker_engine.cli.options import command, no_follow_option, output_option
+from gennaker_engine.cli.options import command, detach_option, no_follow_option, output_option
 from gennaker_engine.cli.settings import Settings, pass_settings
 
 __all__ = ["rollback_command"]
@@ -19,6 +19,7 @@ __all__ = ["rollback_command"]
 )
 @click.option("--to", "to", metavar="RUN", help="Deploy again what this run deployed there.")
 @click.option("--dry-run", is_flag=True, help="Tell what it would do, without doing it.")
+@detach_option
 @no_follow_option
 @output_option("text", "json", "yaml", "name")
 @pass_settings
@@ -29,6 +30,7 @@ def rollback_command(
     environment: str | None,
     to: str | None,
     dry_run: bool,
+    detach_on_wait: bool,
     no_follow: bool,
     form: str,
 ) -> int:
@@ -56,7 +58,7 @@ def rollback_command(
         settings.console.err(f"{new} is created; start it with: gennaker resume {new}")
         print_run(settings, new, form)
         return SUCCEEDED
-    return drive_runs(settings, [new], Driving(form, new=True))
+    return drive_runs(settings, [new], Driving(form, detach_on_wait, new=True))
 
 
 def _tell(settings: Settings, rollback: object, form: str) -> int:

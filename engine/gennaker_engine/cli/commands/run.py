@@ -9,6 +9,7 @@ import click
 
 from gennaker_engine.cli.options import (
     command,
+    detach_option,
     output_option,
     parameter_option,
     pipeline_argument,
@@ -35,7 +36,7 @@ params_file_option = click.option(
 @pipeline_argument
 @parameter_option
 @params_file_option
-@click.option("--detach-on-wait", is_flag=True, help="Leave when the run only waits; exit code 6.")
+@detach_option
 @click.option(
     "--approve",
     "approved",
