@@ -100,6 +100,20 @@ def test_a_rejection_is_exit_code_3(lab: Lab) -> None:
     done = lab.call("reject", "@last", "go", "--comment", "not today")
     assert done.returncode == 3
     assert ": rejected by local:" in done.stderr
+    again = lab.call("retry", "@last", "--detach-on-wait")
+    assert again.returncode == 6
+    assert again.stderr.endswith("decide with: gennaker approve demo-2 go\n")
+
+
+def test_an_error_in_a_file_says_where(lab: Lab) -> None:
+    """A stage's error about a file of the source begins with file, line and column."""
+    (lab.folder / "web.yaml").write_text("apiVersion: v1\nkind: ConfigMap\n  data: {}\n")
+    lab.write(
+        "demo", "name: demo\nstages:\n  load: {uses: manifests.load, with: {files: [web.yaml]}}\n"
+    )
+    done = lab.call("run", "demo")
+    assert done.returncode == 7
+    assert "s: web.yaml:3:" in done.stderr
 
 
 def test_an_approval_says_what_it_takes(lab: Lab) -> None:

@@ -190,6 +190,8 @@ class Delivery:
     def _describe(self, error: BaseException) -> ReportErrored:
         if isinstance(error, GennakerError):
             reason = error.message if error.hint is None else f"{error.message}; {error.hint}"
+            if error.location is not None:
+                reason = f"{error.location}: {reason}"
             return ReportErrored(
                 *self.identity,
                 reason=self._clean(reason),
