@@ -121,6 +121,26 @@ def test_what_was_put_back_is_compared_with_what_was_before(engine, tmp_path):
     assert [each["detail"] for each in drift.changes] == ["to 'one'"]
 
 
+def test_a_deploy_that_changed_nothing_does_not_count(engine, tmp_path):
+    """One that ended before it recorded what was there: the one before it is what is to be there."""
+    file = tmp_path / "staging"
+    file.mkdir()
+    deploy(engine, "one")
+    (drift,) = find_drift(engine, "staging", sandbox=False)
+    assert drift.unseen == "shop-1 changed nothing, and none of the last deploys stands before it"
+    file.rmdir()
+    deploy(engine, "two")
+    file.unlink()
+    file.mkdir()
+    deploy(engine, "three")
+    file.rmdir()
+    file.write_text("two")
+    (last,) = list_current(engine, sandbox=False)
+    assert (last.row.run, last.row.outcome) == ("shop-3", "errored")
+    (drift,) = find_drift(engine, "staging", sandbox=False)
+    assert (drift.deployed.row.run, drift.changes) == ("shop-2", ())
+
+
 def test_two_environments_are_compared(engine):
     """What is declared in one and not in the other, and values that differ."""
     deploy(engine, "one")

@@ -15,7 +15,14 @@ from gennaker_engine.journal.port import Deployment
 from gennaker_engine.runtime.engine import Engine
 from gennaker_engine.runtime.rollback import name_in_rollback
 
-__all__ = ["Deployed", "list_current", "list_history", "list_standing", "read_deployed"]
+__all__ = [
+    "Deployed",
+    "has_changed",
+    "list_current",
+    "list_history",
+    "list_standing",
+    "read_deployed",
+]
 
 Json = Any
 
@@ -107,12 +114,30 @@ def list_current(engine: Engine, *, sandbox: bool) -> list[Deployed]:
     return read_deployed(engine, [newest[key] for key in sorted(newest)])
 
 
+def has_changed(engine: Engine, deployed: Deployed) -> bool:
+    """Return whether a deploy may have changed something.
+
+    A type that can put back records what is there before it writes anything; one that did not
+    succeed and did not come so far has left all as it was.
+    """
+    run, instance = deployed.run, deployed.instance
+    if deployed.row.outcome == "succeeded" or run is None or instance is None:
+        return True
+    if instance.before is not None:
+        return True
+    try:
+        kind = engine.registry.stage(run.facts.stages[instance.stage].plan.uses)
+    except GennakerError:  # it is not installed any more
+        return True
+    return not kind.can_undo()
+
+
 def list_standing(
     engine: Engine, environment: str, *, sandbox: bool, limit: int = 50
 ) -> list[Deployed]:
-    """Return the deploys of an environment without those that were put back, newest first.
+    """Return the deploys of an environment that were not put back and may have changed something.
 
-    What put them back is left out, too: with both gone, what is there is what was deployed before.
+    Newest first. What put them back is left out, too: with both gone, what is there is what was deployed before.
     Of the last ``limit`` deploys.
     """
     undone: set[tuple[str, str]] = set()
@@ -122,7 +147,9 @@ def list_standing(
             if each.row.outcome == "succeeded" and each.run is not None:
                 run = each.run.created.rollback_of or each.row.run
                 undone.add((run, name_in_rollback(each.stage)))
-        elif (each.row.run, name_in_rollback(each.stage)) not in undone:
+        elif (each.row.run, name_in_rollback(each.stage)) not in undone and has_changed(
+            engine, each
+        ):
             found.append(each)
     return found
 

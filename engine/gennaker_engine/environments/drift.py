@@ -12,7 +12,7 @@ from typing import Any
 
 from gennaker.errors import GennakerError
 from gennaker_engine.environments.asking import ask_stage
-from gennaker_engine.environments.deployed import Deployed, list_current, list_standing
+from gennaker_engine.environments.deployed import Deployed, has_changed, list_current, list_standing
 from gennaker_engine.runtime.engine import Engine
 
 __all__ = ["StageDrift", "find_drift", "find_standing"]
@@ -26,7 +26,7 @@ class StageDrift:
     """How live state and the last deploy of one stage differ.
 
     Attributes:
-        deployed: that deploy; the last that was not put back, when there is one.
+        deployed: that deploy; the last that stands, when there is one.
         changes: what deploying the same again would change, ``{action, what, detail, fields}`` each.
         unseen: why there is nothing to compare.
         error: why it cannot be said.
@@ -54,7 +54,8 @@ def find_drift(engine: Engine, environment: str, *, sandbox: bool) -> list[Stage
     found = []
     for last, standing in find_standing(engine, environment, sandbox=sandbox):
         if standing is None:
-            told = f"put back by {last.row.run}, and none of the last deploys stands before it"
+            gone = "put back by {}" if last.is_undo else "{} changed nothing"
+            told = f"{gone.format(last.row.run)}, and none of the last deploys stands before it"
             found.append(StageDrift(last, unseen=told))
         else:
             found.append(_compare(engine, standing))
@@ -64,15 +65,16 @@ def find_drift(engine: Engine, environment: str, *, sandbox: bool) -> list[Stage
 def find_standing(
     engine: Engine, environment: str, *, sandbox: bool
 ) -> Iterator[tuple[Deployed, Deployed | None]]:
-    """Yield each stage's last deploy in an environment, and the last one that was not put back.
+    """Yield each stage's last deploy in an environment, and the last one that stands.
 
-    The second is None when all that was deployed, of what is looked at, was put back.
+    That is one that was not put back and that did not end before it changed anything; None when
+    there is none of what is looked at.
     """
     earlier: list[Deployed] | None = None
     for last in list_current(engine, sandbox=sandbox):
         if last.row.environment != environment:
             continue
-        if not last.is_undo:
+        if not last.is_undo and has_changed(engine, last):
             yield last, last
             continue
         if earlier is None:
