@@ -15,6 +15,7 @@ from gennaker_stages.kubernetes.operations.changes import (
     KubernetesRestart,
     KubernetesScale,
 )
+from gennaker_stages.kubernetes.operations.job import KubernetesRunJob
 from gennaker_stages.kubernetes.operations.looks import KubernetesRead, KubernetesWait
 from gennaker_stages.kubernetes.operations.removal import KubernetesDelete
 from gennaker_stages.kubernetes.operations.rollouts import KubernetesRolloutUndo
@@ -103,6 +104,28 @@ class OperationsContract(DeployParts):
             self.undo(KubernetesPatch, again, **inputs)
         assert caught.value.code == "undo-refused"
         assert caught.value.message == "ConfigMap/web cannot be put back: data.b changed since"
+
+    def test_a_patch_of_a_field_that_is_none_is_refused(self, context: FakeContext) -> None:
+        """In the plan and in the run, with the field; the server alone would drop it."""
+        self.deploy(context, MIXED)
+        for patch in ({"spec": {"replica": 3}}, {"spec": {"replicas": 3, "replica": 3}}):
+            with pytest.raises(PermanentError) as planned:
+                self.plan_of(KubernetesPatch, context, patch=patch)
+            with pytest.raises(PermanentError) as caught:
+                self.operate(KubernetesPatch, self.start(context), patch=patch)
+            told = 'cannot change Deployment/web: unknown field "spec.replica"'
+            assert caught.value.message == planned.value.message == told
+            assert caught.value.code == "unknown-field"
+        assert self.read(context, "apps/v1", "Deployment", "web")["spec"]["replicas"] == 1
+
+    def test_what_was_done_once_is_not_compared(self, context: FakeContext) -> None:
+        """An operation says nothing of what is to be there from then on, so it finds no drift."""
+        for stage, inputs in (
+            (KubernetesScale, {**WEB, "replicas": 3}),
+            (KubernetesDelete, {"objects": ["Deployment/web"]}),
+            (KubernetesRunJob, {"image": "r.test/job:1"}),
+        ):
+            assert stage().compare(stage.Inputs(**inputs), context) is None
 
     def test_restarts_once_in_an_attempt(self, context: FakeContext) -> None:
         """Another attempt replaces the Pods, another delivery of it does not."""

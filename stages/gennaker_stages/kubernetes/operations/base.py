@@ -220,6 +220,9 @@ class ChangeStage(Stage):
         changes = [_describe(live, _write(cluster, place, patch, dry_run=True))]
         return Plan(changes=changes, desired={"object": inputs.object, "patch": patch})
 
+    def compare(self, inputs: Any, ctx: PlanContext) -> None:
+        """Nothing: it was done once, and says nothing of what is to be there from then on."""
+
     def run(self, inputs: Any, ctx: Context) -> Outcome:
         """Patch the object, once in an attempt, and wait until it is ready."""
         cluster = connect(ctx)
@@ -289,13 +292,29 @@ def wait_ready(
 
 
 def _write(cluster: Cluster, place: Place, patch: Any, *, dry_run: bool = False) -> Object:
-    """Send a merge patch and return the object as it is now, or as it would be."""
+    """Send a merge patch and return the object as it is now, or as it would be.
+
+    Raises:
+        PermanentError: code ``unknown-field``, of a dry run, or why the server refuses it.
+    """
     from gennaker_stages.kubernetes.client.connection import MERGE, Request
 
-    query = [("fieldManager", OPERATOR), *([("dryRun", "All")] if dry_run else [])]
+    query = [("fieldManager", OPERATOR)]
+    if dry_run:  # by default the server drops a field that it does not know, and only warns
+        query += [("dryRun", "All"), ("fieldValidation", "Strict")]
     path = place.resource.path(place.namespace, place.name)
     what = f"change {place.resource.kind}/{place.name}"
-    return cluster.connection.request(Request("PATCH", path, what, query, patch, MERGE))
+    try:
+        return cluster.connection.request(Request("PATCH", path, what, query, patch, MERGE))
+    except PermanentError as error:
+        _, strict, wrong = error.message.partition("strict decoding error: ")
+        if not strict:
+            raise
+        raise PermanentError(
+            f"cannot {what}: {wrong}",
+            code="unknown-field",
+            hint="see what fields the kind has: 'kubectl explain'",
+        ) from None  # the error quotes the whole object
 
 
 def list_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Any]:

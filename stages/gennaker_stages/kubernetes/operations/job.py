@@ -156,6 +156,9 @@ class KubernetesRunJob(Stage):
         wanted = prepare_job(inputs, ctx, cluster)
         return Plan(changes=[_plan_job(cluster, wanted)], desired={"job": wanted})
 
+    def compare(self, inputs: Any, ctx: PlanContext) -> None:
+        """Nothing: it was done once, and says nothing of what is to be there from then on."""
+
     def run(self, inputs: Inputs, ctx: Context) -> Outcome:
         """Make the Job unless this attempt made it, follow it to its end, and clean up.
 

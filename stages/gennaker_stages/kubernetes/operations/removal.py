@@ -116,6 +116,9 @@ class KubernetesDelete(Stage):
         changes += [Change("leave", name, reason) for name, reason in found.left]
         return Plan(changes=changes, desired=inputs.model_dump(mode="json"))
 
+    def compare(self, inputs: Any, ctx: PlanContext) -> None:
+        """Nothing: it was done once, and says nothing of what is to be there from then on."""
+
     def run(self, inputs: Inputs, ctx: Context) -> Outcome:
         """Record what is there, delete it, and wait until it is gone.
 
