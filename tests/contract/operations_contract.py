@@ -160,6 +160,9 @@ class OperationsContract(DeployParts):
             with pytest.raises(PermanentError) as caught:
                 self.operate(stage, self.start(context), **inputs)
             assert caught.value.code == code
+        with pytest.raises(PermanentError) as caught:
+            self.operate(KubernetesRead, self.start(context), object="Deploymnt/web")
+        assert caught.value.hint == "did you mean 'Deployment'?"
 
     def test_waits_for_a_condition_or_an_expression(self, context: FakeContext) -> None:
         """What holds ends the wait, what does not ends with it, and says what it waited for."""

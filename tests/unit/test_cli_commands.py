@@ -258,6 +258,9 @@ def test_doctor_looks_for_contexts(
     out = capsys.readouterr().out
     assert "ok       environment staging: context 'kind'" in out
     assert f"missing  environment production: no context 'prod' in {config}" in out
+    config.write_text("contexts: [\n")
+    assert main(["doctor"]) == 1
+    assert f"wrong    kubeconfig: {config} is not valid YAML\n" in capsys.readouterr().out
 
 
 def test_an_unexpected_error_is_told_without_a_traceback(

@@ -114,7 +114,8 @@ def _look_at_project(settings: Settings) -> Iterator[Check]:
         yield Check("pipelines", "wrong", str(error), "correct 'pipelines' in gennaker.yaml")
         return
     advice = "" if number else "run 'gennaker init', or name their folder under 'pipelines'"
-    yield Check("pipelines", "ok" if number else "missing", f"{number} files", advice)
+    found = "1 file" if number == 1 else f"{number} files"
+    yield Check("pipelines", "ok" if number else "missing", found, advice)
 
 
 def _look_at_state(settings: Settings) -> Iterator[Check]:
@@ -213,7 +214,9 @@ def _look_at_clusters(settings: Settings) -> Iterator[Check]:
     }
     if not wanted:
         return
-    known, files = _read_contexts()
+    known, files, broken = _read_contexts()
+    for file in broken:
+        yield Check("kubeconfig", "wrong", f"{file} is not valid YAML", "correct it")
     for name, context in wanted.items():
         if context in known:
             yield Check(f"environment {name}", "ok", f"context {context!r}")
@@ -224,24 +227,28 @@ def _look_at_clusters(settings: Settings) -> Iterator[Check]:
             yield Check(f"environment {name}", "missing", found, advice)
 
 
-def _read_contexts() -> tuple[set[str], list[Path]]:
-    """Return the names of the contexts in the user's kubeconfig files, and the files."""
+def _read_contexts() -> tuple[set[str], list[Path], list[Path]]:
+    """Return the contexts in the user's kubeconfig files, the files, and those that are no YAML."""
     import yaml
 
     variable = os.environ.get("KUBECONFIG")
     names = variable.split(os.pathsep) if variable else [str(Path.home() / ".kube" / "config")]
     files = [Path(name) for name in names if name and Path(name).is_file()]
     found: set[str] = set()
+    broken = []
     for file in files:
         try:
             data = yaml.safe_load(file.read_text("utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError):
+        except OSError:
+            continue
+        except (UnicodeDecodeError, yaml.YAMLError, RecursionError):
+            broken.append(file)
             continue
         contexts = data.get("contexts") if isinstance(data, dict) else None
         for each in contexts if isinstance(contexts, list) else []:
             if isinstance(each, dict) and isinstance(each.get("name"), str):
                 found.add(each["name"])
-    return found, files
+    return found, files, broken
 
 
 def _look_at_helm(settings: Settings) -> Iterator[Check]:

@@ -28,6 +28,7 @@ from gennaker.stage import (
     StageOutputs,
     Succeeded,
 )
+from gennaker.suggestions import suggest
 
 if TYPE_CHECKING:
     from gennaker_stages.kubernetes.client.cluster import Cluster, Resource
@@ -440,8 +441,11 @@ def find_kind(cluster: Cluster, api_version: str | None, kind: str) -> Resource:
     if api_version is not None:
         return cluster.find_resource(api_version, kind)
     found: dict[str, Resource] = {}
+    known: set[str] = set()
     for version in cluster.discovery.api_versions():
-        resource = cluster.discovery.kinds(version).get(kind)
+        kinds = cluster.discovery.kinds(version)
+        known.update(kinds)
+        resource = kinds.get(kind)
         if resource is not None:
             found.setdefault(resource.group, resource)
     if "" in found or "apps" in found or len(found) == 1:
@@ -450,7 +454,7 @@ def find_kind(cluster: Cluster, api_version: str | None, kind: str) -> Resource:
         raise PermanentError(
             f"the cluster does not know kind {kind!r}",
             code="unknown-kind",
-            hint="kinds are written as in manifests: Deployment",
+            hint=suggest(kind, known, otherwise="kinds are written as in manifests: Deployment"),
         )
     versions = ", ".join(sorted(each.api_version for each in found.values()))
     raise PermanentError(
