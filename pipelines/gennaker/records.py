@@ -1,7 +1,8 @@
-"""``dataclass`` for modules with many of them: the same frozen values, made some five times as quickly.
+"""``dataclass`` for modules with many of them: the same frozen values, made four times as quickly.
 
-The standard library compiles six methods for every frozen class, which was a third of what ``resume``
-needs to start. Here only ``__init__`` is compiled; the other methods are shared and look at the fields.
+The standard library compiles six methods for every frozen class (0.85 ms here), which took a third of
+the imports of ``resume``. Here only ``__init__`` is compiled (0.22 ms), in a form that takes half the
+time to make a value; the other methods are shared and look at the fields.
 """
 
 from __future__ import annotations
