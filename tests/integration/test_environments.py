@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from gennaker.plugins import Registry
+from gennaker.project import load_project
+from gennaker.stage import (
+    Change,
+    Context,
+    Outcome,
+    Plan,
+    PlanContext,
+    Stage,
+    StageInputs,
+    Succeeded,
+)
 from gennaker_engine.environments.comparison import compare_environments
 from gennaker_engine.environments.deployed import list_current, list_history
 from gennaker_engine.environments.drift import find_drift
@@ -139,6 +152,34 @@ def test_a_deploy_that_changed_nothing_does_not_count(engine, tmp_path):
     assert (last.row.run, last.row.outcome) == ("shop-3", "errored")
     (drift,) = find_drift(engine, "staging", sandbox=False)
     assert (drift.deployed.row.run, drift.changes) == ("shop-2", ())
+
+
+class Push(Stage):
+    """A deploy whose plan says what it would run, and no more."""
+
+    name = "t.push"
+    effect = "deploy"
+
+    class Inputs(StageInputs):
+        """Nothing to say."""
+
+    def plan(self, inputs: Inputs, ctx: PlanContext) -> Plan:
+        """Say it."""
+        return Plan([Change("run", "push")])
+
+    def run(self, inputs: Inputs, ctx: Context) -> Outcome:
+        """Push nothing."""
+        return Succeeded()
+
+
+def test_a_deploy_that_cannot_look_is_not_said_to_be_as_deployed(tmp_path):
+    """A type whose plan only says what would run does not look at what is there."""
+    text = "name: tool\nstages:\n  push: {uses: t.push, environment: staging}\n"
+    root = write_project(tmp_path, text, "environments: {staging: {}}\n")
+    with closing(Engine.open(load_project(root), Registry.of(stages=[Push]))) as engine:
+        engine.drive(start_run(engine))
+        (drift,) = find_drift(engine, "staging", sandbox=False)
+    assert (drift.unseen, drift.changes) == ("its type does not look at what is there", ())
 
 
 def test_two_environments_are_compared(engine):

@@ -88,7 +88,8 @@ def _compare(engine: Engine, deployed: Deployed) -> StageDrift:
         changes = ask_stage(engine, deployed, lambda kind, inputs, ctx: kind.compare(inputs, ctx))
     except GennakerError as error:
         return StageDrift(deployed, error=str(error))
-    if changes is None:
+    # A plan that only says what would be run has not looked at anything.
+    if changes is None or (changes and all(each.action == "run" for each in changes)):
         return StageDrift(deployed, unseen="its type does not look at what is there")
     moved = tuple(each.to_data() for each in changes if each.action in _TOUCHES)
     return StageDrift(deployed, moved)
