@@ -133,6 +133,16 @@ metadata: {name: values, annotations: {helm.sh/hook: pre-install, helm.sh/hook-d
         after = self.find_job(context, "kept")
         assert after["metadata"]["uid"] != before["metadata"]["uid"]
 
+    def test_hooks_may_leave_their_name_to_their_content(self, context: FakeContext) -> None:
+        """`generateName`, as Argo CD has it: planned by name, run in each deploy, made once in an attempt."""
+        hook = argo("x", "PreSync").replace("  name: x", "  generateName: seed-")
+        (name,) = [each for each in self.plan(context, MAIN + hook) if each.startswith("Job/")]
+        assert isinstance(self.deploy(context, MAIN + hook), Succeeded)
+        before = self.find_job(context, name.removeprefix("Job/"))
+        assert isinstance(self.deploy(context.redeliver(), MAIN + hook), Succeeded)
+        after = self.find_job(context, name.removeprefix("Job/"))
+        assert after["metadata"]["uid"] == before["metadata"]["uid"]
+
     def test_a_failed_hook_fails_the_deploy(self, context: FakeContext) -> None:
         """Nothing after it is applied, the failure's hooks run, and the next deploy is the first still."""
         bundle = (

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import pytest
 
 from gennaker.errors import Location
 from gennaker_stages.kubernetes.bundle.fields import check_fields, drop_nulls
+from gennaker_stages.kubernetes.bundle.generated import HOOK_MARKS
 from gennaker_stages.kubernetes.bundle.images import find_images, is_pinned
 from gennaker_stages.kubernetes.bundle.masking import hide_secret, mask_secrets
 from gennaker_stages.kubernetes.bundle.memory import Memory
@@ -96,6 +100,23 @@ metadata: {name: labelled, labels: {tier: 1}}
         "bundle:18:18: bundle-object: ConfigMap: metadata.name is 1, not text",
         "bundle:22:43: bundle-object: ConfigMap/labelled: metadata.labels['tier'] is 1, not text",
     ]
+
+
+@pytest.mark.parametrize("mark", HOOK_MARKS)
+def test_a_hook_without_a_name_is_named_by_its_content(mark: str) -> None:
+    """The same content has the same name, another has another; it fits into a label of its Pods."""
+    hook = "{apiVersion: v1, kind: Pod, metadata: {generateName: %s, annotations: {%s: x}}, a: %s}"
+
+    def read_metadata(prefix: str, value: str) -> Any:
+        (item,), problems = read_items((hook % (prefix, mark, value)).encode(), "bundle")
+        assert problems == []
+        return item.body["metadata"]
+
+    names = {read_metadata("migrate-", value)["name"] for value in ("1", "1", "2")}
+    assert len(names) == 2
+    assert all(re.fullmatch("migrate-[0-9a-f]{8}", each) for each in names)
+    assert "generateName" not in read_metadata("migrate-", "1")
+    assert len(read_metadata(99 * "m", "1")["name"]) == 63
 
 
 def test_an_object_knows_its_place() -> None:

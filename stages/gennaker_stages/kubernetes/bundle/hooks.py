@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from gennaker.errors import Problem
 from gennaker.suggestions import suggest
+from gennaker_stages.kubernetes.bundle.generated import HOOK_MARKS
 from gennaker_stages.kubernetes.bundle.objects import Object
 from gennaker_stages.kubernetes.bundle.ordering import rank_of, read_wave
 from gennaker_stages.kubernetes.bundle.reading import Item
@@ -18,7 +19,7 @@ from gennaker_stages.kubernetes.bundle.reading import Item
 __all__ = ["Hook", "Phase", "group_hooks", "is_hook", "split_hooks"]
 
 Phase = Literal["before", "during", "after", "failure"]
-_ARGO, _HELM = "argocd.argoproj.io/hook", "helm.sh/hook"
+_ARGO, _HELM = HOOK_MARKS
 _ARGO_POLICY, _HELM_POLICY = (
     "argocd.argoproj.io/hook-delete-policy",
     "helm.sh/hook-delete-policy",

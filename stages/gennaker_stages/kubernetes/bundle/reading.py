@@ -16,6 +16,7 @@ from typing import Any
 
 from gennaker.errors import InvalidInput, Location, Problem
 from gennaker.yamltext import MANIFEST_LIMITS, compose_all
+from gennaker_stages.kubernetes.bundle.generated import name_hook
 from gennaker_stages.kubernetes.bundle.memory import Memory
 from gennaker_stages.kubernetes.bundle.objects import Object, name_of
 
@@ -104,6 +105,7 @@ def read_items(
         for document in documents:
             for path, body in _flatten((), document):
                 where = replace(origin, path=path)
+                body = name_hook(body)
                 fault = _find_fault(body)
                 if fault is None:
                     items.append(Item(body, where))
@@ -186,7 +188,7 @@ def _find_fault(body: Any) -> tuple[str, Path, str] | None:
         return (
             f"{body['kind']} has generateName and no name: each deploy would make another one",
             ("metadata", "generateName"),
-            "give it a metadata.name",
+            "give it a metadata.name; only a hook needs none",
         )
     return f"{body['kind']} has no metadata.name", where, "give it one"
 
