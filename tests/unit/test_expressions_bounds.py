@@ -261,7 +261,7 @@ DATA: dict[str, Any] = {
 
 
 @given(st.lists(WORDS, max_size=14).map(" ".join) | st.text(max_size=60))
-@settings(max_examples=600, deadline=2000)
+@settings(max_examples=300, deadline=2000)
 def test_any_text_gives_a_value_or_an_expression_error(source: str) -> None:
     """Nothing but ``ExpressionError`` leaves the compiler or the evaluator."""
     try:

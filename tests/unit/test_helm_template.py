@@ -253,12 +253,12 @@ def test_checklist_33_an_endless_template_is_ended(
     context: StageContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worker's CPU is bounded, and the run goes on."""
-    monkeypatch.setattr(bounded, "LIMITS", RenderLimits(cpu=1, wall=5))
+    monkeypatch.setattr(bounded, "LIMITS", RenderLimits(cpu=1, wall=3))
     loop = "{{ range until 100000 }}{{ range until 100000 }}{{ end }}{{ end }}"
     context.write({"chart/templates/config.yaml": loop})
     error = refuse(context)
     assert error.code == "helm-render"
-    assert "went past its limits (1 s of CPU, 5 s, 4 GiB)" in error.message
+    assert "went past its limits (1 s of CPU, 3 s, 4 GiB)" in error.message
 
 
 def test_checklist_33_a_huge_output_is_refused(context: StageContext) -> None:
