@@ -83,13 +83,19 @@ def test_what_was_approved_is_deployed_and_what_moved_is_told(desk: Desk) -> Non
     assert client.get(path)["data"] == {"level": "debug", "x": "y"}
     body["data"] = {"level": "theirs"}
     assert client.call("PATCH", f"{path}?fieldManager=other&force=true", body, APPLY)[0] == 200
-    client.close()
     refused = desk.call("plan", "shop", "--sandbox")
     assert refused.code == 1
     assert (
         'refuse ConfigMap/settings  field-conflict: field .data.level: conflict with "other"'
         in refused.out
     )
+    assert desk.call("run", "shop", "--sandbox", "--detach-on-wait").code == 6
+    warned = desk.call("approve", "shop-3", "go")
+    assert warned.code == 7
+    assert warned.err.startswith(
+        'warning: deploy would fail: ConfigMap/settings: field-conflict: field .data.level: conflict with "other"'
+    )
+    client.close()
 
 
 def test_checklist_36_secrets_of_manifests_are_masked_everywhere(desk: Desk) -> None:

@@ -76,6 +76,7 @@ def _decide(
     from gennaker_engine.cli.driving import record_and_follow
     from gennaker_engine.cli.follow import describe_origin, read_inputs
     from gennaker_engine.cli.reading import load_progress
+    from gennaker_engine.cli.render.subject import tell_doubts
     from gennaker_engine.core.messages import Decide
     from gennaker_engine.journal.lookup import resolve_run
 
@@ -87,6 +88,8 @@ def _decide(
     inputs: Mapping[str, Any] = texts
     if gate is not None and decision == "approve":
         inputs = read_inputs(gate.asked.inputs, texts)
+        for doubt in tell_doubts(gate.plans):
+            settings.console.err(f"warning: {doubt}")
     message = Decide(
         stage=where[1],
         decision=decision,

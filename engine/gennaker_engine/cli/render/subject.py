@@ -10,7 +10,7 @@ from gennaker_engine.cli.render.console import PLAIN, Palette
 from gennaker_engine.cli.render.text import clean
 from gennaker_engine.cli.render.wording import tell_value
 
-__all__ = ["render_subject"]
+__all__ = ["render_subject", "tell_doubts"]
 
 
 def render_subject(
@@ -38,6 +38,24 @@ def render_subject(
             lines.append(f"    {clean(key)}: {clean(tell_value(value))}")
         lines.extend(f"    {line}" for line in _plan(plans, str(each["id"]), paint))
     return lines or ["nothing that is known now"]
+
+
+def tell_doubts(plans: Mapping[str, Any] | None) -> list[str]:
+    """Return a line for each reason to expect that what an approval covers will fail."""
+    lines: list[str] = []
+    for name, found in (plans or {}).items():
+        plan = found or {}
+        if plan.get("error"):
+            lines.append(f"{clean(name)} cannot be planned: {clean(_first_line(plan['error']))}")
+        for each in plan.get("changes", ()):
+            if each["action"] == "refuse":
+                told = f"{each['what']}: {_first_line(each.get('detail') or 'it cannot be done')}"
+                lines.append(f"{clean(name)} would fail: {clean(told)}")
+    return lines
+
+
+def _first_line(text: object) -> str:
+    return next(iter(str(text).splitlines()), "")
 
 
 def _plan(plans: Mapping[str, Any] | None, name: str, paint: Palette) -> list[str]:
