@@ -344,6 +344,11 @@ def _translate(path: Path, errors: list[Any], data: Any, subject: Subject) -> li
                 _advise_type(value, expected),
             )
         ]
+    if kind == "string_pattern_mismatch":
+        message = (
+            f"{name} is {describe_type(value)}, which does not fit {first['ctx']['pattern']!r}"
+        )
+        return [Problem("invalid-value", message, location, _describe_field(path, subject))]
     return [_refuse_value(name, value, first, location)]
 
 
@@ -368,6 +373,16 @@ def _refuse_value(name: str, value: Any, error: Any, location: Location | None) 
     for prefix in ("Value error, ", "Assertion failed, "):
         text = text.removeprefix(prefix)
     return Problem("invalid-value", f"{name}: {text[:1].lower()}{text[1:]}", location)
+
+
+def _describe_field(path: Path, subject: Subject) -> str | None:
+    """Return the words of the nearest field around ``path``, which say how it is written."""
+    for end in range(len(path), 0, -1):
+        for model in find_models(subject.model, path[: end - 1]):
+            name = list_fields(model).get(str(path[end - 1]))
+            if name is not None:
+                return model.model_fields[name].description
+    return None
 
 
 def _find_own(errors: list[Any]) -> Problem | None:

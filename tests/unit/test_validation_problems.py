@@ -8,6 +8,7 @@ import pytest
 
 from gennaker.errors import InvalidInput
 from gennaker.loader import read_file
+from gennaker.plugins import Registry
 from gennaker.project import load_project
 from gennaker.validation import check_pipeline, validate, validate_files
 from tests.fixtures.sample_plugins import make_registry
@@ -31,12 +32,12 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("gennaker.yaml").write_text(SETTINGS)
 
 
-def problems_of(text: str) -> list[str]:
+def problems_of(text: str, registry: Registry = REGISTRY) -> list[str]:
     """Return the problems of a YAML pipeline as they are shown."""
     Path("p.yaml").write_text(text)
     project = load_project(Path())
     (loaded,) = read_file(Path("p.yaml"), project=project)
-    return [str(each) for each in validate(loaded, registry=REGISTRY, project=project)]
+    return [str(each) for each in validate(loaded, registry=registry, project=project)]
 
 
 def problems_of_stages(stages: str, head: str = "") -> list[str]:
@@ -702,4 +703,14 @@ def test_an_empty_type_is_told() -> None:
     """A stage names its type."""
     assert problems_of_stages("  a: {uses: ''}\n") == [
         "3:13: missing-field: 'uses' is empty; name a stage type; 'gennaker stages' lists them"
+    ]
+
+
+def test_text_that_does_not_fit_is_told_with_how_it_is_written() -> None:
+    """The pattern it must fit, and the words of the field, which have an example."""
+    stage = "uses: kubernetes.delete, environment: staging, with: {objects: [Deployment/web, web]}"
+    found = problems_of(f"name: one\nstages:\n  d: {{{stage}}}\n", Registry.installed())
+    assert found == [
+        "p.yaml:3:87: invalid-value: 'objects[1]' is 'web', which does not fit "
+        "'^[A-Z][A-Za-z0-9]*/[a-z0-9]([-a-z0-9.:]*[a-z0-9])?$'; The objects: [Deployment/web, Service/web]"
     ]
