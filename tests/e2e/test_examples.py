@@ -300,6 +300,12 @@ def test_a_bad_release_is_put_back(terminal: Terminal) -> None:
     assert count_changes() == 0
     terminal.type("gennaker", "rollback", "--environment", "production", "--to", "web-3")
     assert count_changes() == 2
+    with (terminal.folder / "gennaker.yaml").open("a") as settings:
+        settings.write('    approval: {approvers: ["local:*"]}\n')
+    first = ("rollback", "--environment", "production", "--to", "web-1")
+    terminal.type("gennaker", *first, "--detach-on-wait", code=6)
+    terminal.type("gennaker", "approve", "@last", "deploy")
+    assert count_changes() == 0
 
 
 @in_example("two-teams")
