@@ -107,7 +107,9 @@ class Container:
         """
         ctx.check_cancelled()
         api = self._client.api
-        params = {"stdout": 1, "stderr": 1, "stream": 1, "logs": 1}
+        # Attached before it starts, as `docker run` does: all of it comes here. Its log would be read from
+        # the beginning as well, and what a quick container has said by then would come twice.
+        params = {"stdout": 1, "stderr": 1, "stream": 1}
         stream = api.attach_socket(self._name, params)
         reader = threading.Thread(target=self._read, args=(stream, ctx), daemon=True)
         api.start(self._name)
