@@ -55,7 +55,7 @@ __all__ = ["Driver"]
 
 NOTICE = 0.01
 """Seconds between two looks for commits of others (some microseconds each)."""
-SELDOM = 0.025
+SELDOM = 0.03
 """The same once nothing has happened in :data:`CALM` turns."""
 CALM = 200
 MAX_BATCH = 4096
