@@ -244,7 +244,7 @@ class TestDriven:
         bench.tell(m.Park("detach"))
         bench.now += away
         bench.tell(m.Adopt("process 2", "local:ann"))
-        assert bench.run.facts.finally_deadline == bench.now + 500.0
+        assert bench.run.facts.timers.get(("finally", "")) == bench.now + 500.0
         assert bench.run.next_due == bench.now + 500.0
         bench.check_replay()
 

@@ -241,6 +241,17 @@ class TestRuns:
         assert one.run != other.run
         assert one.run != "shop-1"
 
+    @pytest.mark.parametrize(
+        ("kind", "more"), [(m.ReportFailed, {"reason": "no"}), (m.ReportSucceeded, {"outputs": {}})]
+    )
+    def test_a_report_of_the_runtimes_own_kind_is_what_it_is_made_of(
+        self, kind: type[Any], more: dict[str, Any]
+    ) -> None:
+        """A subclass counts as its base."""
+        bench = Bench.start({"stages": {"a": WORK}})
+        bench.tell(type("Own", (kind,), {})("a", 1, 1, **more))
+        assert bench.outcome("a") == ("failed" if kind is m.ReportFailed else "succeeded")
+
     def test_a_run_is_pending_until_a_process_drives_it(self) -> None:
         """Then it runs, also before anything of it does."""
         bench = Bench.start({"stages": {"a": WORK}}, adopt=False)

@@ -121,9 +121,7 @@ def _adopted(run: RunState, event: e.RunAdopted) -> None:
     away = event.at - (event.at if gone is None else gone)
     # When the calendar was set back meanwhile nothing is further away than it was.
     shift_spans(run, min(away, 0.0))
-    if run.finally_deadline is not None:
-        run.finally_deadline += max(away, 0.0)
-        run.timers.shift(("finally", ""), max(away, 0.0))
+    run.timers.shift(("finally", ""), max(away, 0.0))
     for instance in active:
         if instance.wait == "poll":
             start_work(run, instance, event.at)
@@ -165,7 +163,6 @@ def _abort(run: RunState, event: e.AbortRequested) -> None:
 
 def _finally(run: RunState, event: e.FinallyStarted) -> None:
     run.phase = move("run", run.created.run, run.phase, "finalize")
-    run.finally_deadline = event.deadline
     run.timers.cancel(("run", ""))
     run.timers.set(("finally", ""), event.deadline)
     _open_environments(run, run.blueprint.final)

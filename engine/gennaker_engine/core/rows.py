@@ -117,8 +117,6 @@ def shift_spans(run: RunState, by: float) -> None:
             run.timers.shift((kind, name), by)
     run.timers.shift(("run", ""), by)
     run.timers.shift(("finally", ""), by)
-    if run.finally_deadline is not None:
-        run.finally_deadline += by
 
 
 def finish_instance(

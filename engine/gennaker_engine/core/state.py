@@ -187,7 +187,6 @@ class RunState:
     """Why the run is being aborted; not set by ``stop``."""
     cancels: int = 0
     final_aborted: bool = False
-    finally_deadline: float | None = None
     stages: dict[str, StageState] = field(default_factory=dict)
     instances: dict[str, Instance] = field(default_factory=dict)
     active: dict[str, None] = field(default_factory=dict)
