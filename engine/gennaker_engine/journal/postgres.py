@@ -222,7 +222,13 @@ class PostgresJournal(SharedJournal):
         """Ask what became of a transaction whose commit was not answered."""
         until = time.monotonic() + self._server.timeouts.patience
         while True:
-            (status,) = self._read("select_status", {"transaction": transaction.number})[0]
+            try:
+                (status,) = self._read("select_status", {"transaction": transaction.number})[0]
+            except StateError as error:
+                if isinstance(error.__cause__, psycopg.errors.InvalidParameterValue):
+                    # "In the future": the server crashed before it had written that it gave the number.
+                    return False
+                raise
             if status == "aborted":
                 return False
             if status != "in progress":
