@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gennaker_engine.cli.exit_codes import ERRORED, SUCCEEDED
@@ -11,6 +10,7 @@ from gennaker_engine.cli.settings import Settings, pass_settings
 
 if TYPE_CHECKING:
     from gennaker_engine.core.events import Event
+    from gennaker_engine.journal.errors import StateError
     from gennaker_engine.journal.port import StoredEvent
 
 __all__ = ["events_command"]
@@ -27,6 +27,7 @@ def events_command(settings: Settings, run: str, form: str) -> int:
     journal all that can be read is shown; the exit code is 7 then.
     """
     from gennaker_engine.cli.reading import read_journal
+    from gennaker_engine.journal.errors import StateError
     from gennaker_engine.journal.lookup import resolve_run
 
     console = settings.console
@@ -40,45 +41,46 @@ def events_command(settings: Settings, run: str, form: str) -> int:
         items = [
             {
                 "sequence": each.sequence,
-                **(each.data if event is not None else {"damaged": each.data}),
+                **({"damaged": each.data} if isinstance(found, StateError) else each.data),
             }
-            for each, (event, _) in zip(stored, entries, strict=True)
+            for each, found in zip(stored, entries, strict=True)
         ]
         print_data(console, form, "EventList", {"run": row.run, "items": items})
     elif form == "name":
-        console.out("\n".join(event.type if event else "damaged" for event, _ in entries))
+        names = ("damaged" if isinstance(each, StateError) else each.type for each in entries)
+        console.out("\n".join(names))
     else:
-        from gennaker_engine.cli.render.text import tell_time
-
         size = len(str(len(stored)))
-        for each, (event, told) in zip(stored, entries, strict=True):
-            at = tell_time(event.at) if event else "-" * len("2026-01-01T00:00:00Z")
+        for each, found in zip(stored, entries, strict=True):
+            at, told = _tell(found)
             console.out(f"{console.paint(f'{at}  {each.sequence:>{size}}', 'dim')}  {told}")
-    return _tell_damage(settings, row.run, stored)
-
-
-def _tell_damage(settings: Settings, run: str, stored: Sequence[StoredEvent]) -> int:
-    """Say on stderr what cannot be read, and return the exit code."""
+    damage = next((each for each in entries if isinstance(each, StateError)), None)
+    if damage is None:
+        return SUCCEEDED
     from gennaker_engine.cli.render.problems import render_problems
-    from gennaker_engine.journal.decoding import decode_stored
-    from gennaker_engine.journal.errors import StateError
 
-    try:
-        decode_stored(stored, run)
-    except StateError as error:
-        settings.console.err(render_problems([error.problem], settings.console))
-        return ERRORED
-    return SUCCEEDED
+    console.err(render_problems([damage.problem], console))
+    return ERRORED
 
 
-def _read(stored: StoredEvent, run: str) -> tuple[Event | None, str]:
-    """Return an event and what it says in words; of a damaged one, what is wrong."""
-    from gennaker_engine.cli.render.wording import tell_event
+def _read(stored: StoredEvent, run: str) -> Event | StateError:
+    """Return an event; of a damaged one, what is wrong."""
     from gennaker_engine.journal.decoding import decode_stored
     from gennaker_engine.journal.errors import StateError
 
     try:
         (event,) = decode_stored([stored], run)
     except StateError as error:
-        return None, f"{error.message}; {error.hint}"
-    return event, tell_event(event)
+        return error
+    return event
+
+
+def _tell(found: Event | StateError) -> tuple[str, str]:
+    """Return when an event was and what it says in words; of a damaged one, what is wrong."""
+    from gennaker_engine.cli.render.text import tell_time
+    from gennaker_engine.cli.render.wording import tell_event
+    from gennaker_engine.journal.errors import StateError
+
+    if isinstance(found, StateError):
+        return "-" * len("2026-01-01T00:00:00Z"), f"{found.message}; {found.hint}"
+    return tell_time(found.at), tell_event(found)
