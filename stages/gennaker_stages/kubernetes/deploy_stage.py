@@ -33,6 +33,7 @@ from gennaker_stages.kubernetes.bundle.objects import Object, name_of
 from gennaker_stages.kubernetes.bundle.ordering import read_wave
 from gennaker_stages.kubernetes.bundle.preparing import Bundle, Shape, prepare_bundle
 from gennaker_stages.kubernetes.client.cluster import Cluster
+from gennaker_stages.kubernetes.connecting import connect
 from gennaker_stages.kubernetes.settings import KubernetesSettings
 
 if TYPE_CHECKING:
@@ -321,15 +322,7 @@ class KubernetesDeploy(Stage):
 
 
 def _connect(ctx: PlanContext) -> Cluster:
-    if ctx.environment is None or ctx.environment.target != "kubernetes":
-        raise PermanentError(
-            "kubernetes.deploy needs an environment with a 'kubernetes' target",
-            code="no-target",
-            hint="give the stage 'environment:', and that environment 'kubernetes:' in gennaker.yaml",
-        )
-    cluster = ctx.connect()
-    assert isinstance(cluster, Cluster)  # the kubernetes target connects to nothing else
-    return cluster
+    return connect(ctx, KubernetesDeploy.name)
 
 
 def _find_namespace(ctx: PlanContext) -> str:

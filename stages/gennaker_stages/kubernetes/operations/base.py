@@ -29,6 +29,7 @@ from gennaker.stage import (
     Succeeded,
 )
 from gennaker.suggestions import suggest
+from gennaker_stages.kubernetes.connecting import connect
 
 if TYPE_CHECKING:
     from gennaker_stages.kubernetes.client.cluster import Cluster, Resource
@@ -40,7 +41,6 @@ __all__ = [
     "ChangeStage",
     "ObjectInputs",
     "Place",
-    "connect",
     "find_kind",
     "find_namespace",
     "find_patch",
@@ -89,25 +89,6 @@ class Place:
     resource: Resource
     namespace: str | None
     name: str
-
-
-def connect(ctx: PlanContext) -> Cluster:
-    """Return the environment's cluster.
-
-    Raises:
-        PermanentError: code ``no-target``.
-    """
-    from gennaker_stages.kubernetes.client.cluster import Cluster
-
-    if ctx.environment is None or ctx.environment.target != "kubernetes":
-        raise PermanentError(
-            "the stage needs an environment with a 'kubernetes' target",
-            code="no-target",
-            hint="give the stage 'environment:', and that environment 'kubernetes:' in gennaker.yaml",
-        )
-    cluster = ctx.connect()
-    assert isinstance(cluster, Cluster)  # the kubernetes target connects to nothing else
-    return cluster
 
 
 def find_place(cluster: Cluster, inputs: ObjectInputs) -> Place:

@@ -32,7 +32,8 @@ from gennaker.stage import (
     StageInputs,
     Succeeded,
 )
-from gennaker_stages.kubernetes.operations.base import OPERATOR, connect
+from gennaker_stages.kubernetes.connecting import connect
+from gennaker_stages.kubernetes.operations.base import OPERATOR
 from gennaker_stages.kubernetes.operations.job_body import (
     ATTEMPT,
     OWNER_LABEL,

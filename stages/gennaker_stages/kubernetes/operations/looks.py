@@ -20,9 +20,9 @@ from gennaker.stage import (
     StageOutputs,
     Succeeded,
 )
+from gennaker_stages.kubernetes.connecting import connect
 from gennaker_stages.kubernetes.operations.base import (
     ObjectInputs,
-    connect,
     find_place,
     read_object,
 )

@@ -23,9 +23,9 @@ from gennaker.stage import (
     StageOutputs,
     Succeeded,
 )
+from gennaker_stages.kubernetes.connecting import connect
 from gennaker_stages.kubernetes.operations.base import (
     OBJECT,
-    connect,
     find_kind,
     find_namespace,
     wait_ready,
