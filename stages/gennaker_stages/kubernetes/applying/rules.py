@@ -15,6 +15,8 @@ from pydantic import (
     model_validator,
 )
 
+from gennaker_stages.kubernetes.bundle.objects import name_of
+
 __all__ = [
     "CLIENT_SIDE",
     "ConflictRules",
@@ -111,7 +113,7 @@ class ConflictRules(BaseModel):
 
     def may_replace(self, body: Object) -> bool:
         """Whether an object may be deleted and made anew when a field can never change."""
-        names = (body["kind"], f"{body['kind']}/{body['metadata']['name']}")
+        names = (body["kind"], name_of(body))
         if body["kind"] in _HOLDERS:
             return False
         chosen = self._replaced
@@ -119,7 +121,7 @@ class ConflictRules(BaseModel):
 
     def advise_replacing(self, body: Object) -> str:
         """Return what can be done about an object with a field that can never change."""
-        name = f"{body['kind']}/{body['metadata']['name']}"
+        name = name_of(body)
         if body["kind"] in _HOLDERS:
             return "delete the object first, or rename it: what is in it would go with it"
         return f"'replace: [{name}]' has it deleted and made anew; or rename it"

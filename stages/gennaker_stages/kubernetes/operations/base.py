@@ -29,6 +29,7 @@ from gennaker.stage import (
     Succeeded,
 )
 from gennaker.suggestions import suggest
+from gennaker_stages.kubernetes.bundle.objects import name_of
 from gennaker_stages.kubernetes.connecting import connect
 
 if TYPE_CHECKING:
@@ -259,7 +260,6 @@ def wait_ready(
     cluster: Cluster, bodies: Iterable[Object], within: str, ctx: Context
 ) -> Failed | None:
     """Wait until live objects are ready; return which is not and why, None when all are."""
-    from gennaker_stages.kubernetes.bundle.objects import name_of
     from gennaker_stages.kubernetes.health.waiting import wait_until_ready
 
     seconds = min(parse_duration(within), ctx.remaining)
@@ -268,8 +268,7 @@ def wait_ready(
     for key, waited in result.unready:
         code = "rollout-failed" if result.failed else "rollout-timeout"
         late = "" if result.failed else f" within {within}"
-        name = name_of({"kind": key[1], "metadata": {"name": key[3]}})
-        return Failed(f"not ready{late}: {name}: {waited.health.message}", code=code)
+        return Failed(f"not ready{late}: {key[1]}/{key[3]}: {waited.health.message}", code=code)
     return None
 
 
@@ -307,7 +306,7 @@ def list_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> lis
 
 
 def _describe(live: Object, after: Object) -> Change:
-    name = f"{live['kind']}/{live['metadata']['name']}"
+    name = name_of(live)
     differences = list_differences(live, after)
     return Change("change", name, "", differences) if differences else Change("leave", name)
 
@@ -358,9 +357,8 @@ def _find_way_back(ctx: PlanContext, record: Artifact, live: Object) -> tuple[Ob
         if _find(live, path) not in (was, became)
     ]
     if moved:
-        name = f"{live['kind']}/{live['metadata']['name']}"
         raise PermanentError(
-            f"{name} cannot be put back: {', '.join(moved)} changed since",
+            f"{name_of(live)} cannot be put back: {', '.join(moved)} changed since",
             code="undo-refused",
             hint="settle who is to have the last word, and change it by hand",
         )

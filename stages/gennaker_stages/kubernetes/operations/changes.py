@@ -9,6 +9,7 @@ from pydantic import Field
 
 from gennaker.errors import PermanentError
 from gennaker.stage import Stage
+from gennaker_stages.kubernetes.bundle.objects import name_of
 from gennaker_stages.kubernetes.operations.base import Aim, ChangeInputs, ChangeStage
 
 __all__ = ["ROLLED", "KubernetesPatch", "KubernetesRestart", "KubernetesScale", "check_kind"]
@@ -84,7 +85,7 @@ def check_kind(live: dict[str, Any], kinds: tuple[str, ...], wrong: str) -> None
     """
     if live["kind"] not in kinds:
         raise PermanentError(
-            f"{live['kind']}/{live['metadata']['name']} {wrong}",
+            f"{name_of(live)} {wrong}",
             code="operation-kind",
             hint=f"name one of {', '.join(kinds)}",
         )

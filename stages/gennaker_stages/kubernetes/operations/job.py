@@ -32,6 +32,7 @@ from gennaker.stage import (
     StageInputs,
     Succeeded,
 )
+from gennaker_stages.kubernetes.bundle.objects import name_of
 from gennaker_stages.kubernetes.connecting import connect
 from gennaker_stages.kubernetes.operations.base import OPERATOR
 from gennaker_stages.kubernetes.operations.job_body import (
@@ -386,7 +387,6 @@ def _post(
 
 
 def _plan_job(cluster: Cluster, wanted: Object) -> Change:
-    from gennaker_stages.kubernetes.bundle.objects import name_of
     from gennaker_stages.kubernetes.planning.difference import find_differences
     from gennaker_stages.kubernetes.planning.refusal import explain_refusal
 

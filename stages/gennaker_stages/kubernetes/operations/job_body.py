@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gennaker.errors import PermanentError
 from gennaker.project import load_project
 from gennaker.stage import Secret
+from gennaker_stages.kubernetes.bundle.objects import name_of
 
 if TYPE_CHECKING:
     from gennaker.stage import Context, PlanContext
@@ -35,7 +36,6 @@ def prepare_job(inputs: KubernetesRunJob.Inputs, ctx: PlanContext, cluster: Clus
         BundleError: with every problem of it.
         PermanentError: code ``operation-kind`` when it is not one Job.
     """
-    from gennaker_stages.kubernetes.bundle.objects import name_of
     from gennaker_stages.kubernetes.bundle.preparing import Shape, prepare_bundle
 
     if inputs.bundle is not None:

@@ -23,6 +23,7 @@ from gennaker.stage import (
     StageOutputs,
     Succeeded,
 )
+from gennaker_stages.kubernetes.bundle.objects import name_of
 from gennaker_stages.kubernetes.connecting import connect
 from gennaker_stages.kubernetes.operations.base import (
     OBJECT,
@@ -127,7 +128,6 @@ class KubernetesDelete(Stage):
         """
         from gennaker_stages.kubernetes.applying.apply import describe_object
         from gennaker_stages.kubernetes.bundle.masking import is_secret
-        from gennaker_stages.kubernetes.bundle.objects import name_of
         from gennaker_stages.kubernetes.inventory.applyset import open_set_of
         from gennaker_stages.kubernetes.inventory.prune import wait_until_gone
         from gennaker_stages.kubernetes.undoing.copies import drop_copies
@@ -165,7 +165,6 @@ class KubernetesDelete(Stage):
             PermanentError: code ``undo-refused``.
         """
         from gennaker_stages.kubernetes.applying.rules import ConflictRules
-        from gennaker_stages.kubernetes.bundle.objects import name_of
         from gennaker_stages.kubernetes.undoing.survey import Survey, check_survey
         from gennaker_stages.kubernetes.undoing.undo import Undo
 
@@ -187,7 +186,6 @@ class KubernetesDelete(Stage):
     def plan_undo(self, inputs: Inputs, before: Artifact, ctx: PlanContext) -> Plan:
         """Tell what would be made anew."""
         from gennaker_stages.kubernetes.applying.rules import ConflictRules
-        from gennaker_stages.kubernetes.bundle.objects import name_of
         from gennaker_stages.kubernetes.undoing.planning import list_changes
         from gennaker_stages.kubernetes.undoing.survey import survey_objects
 
@@ -234,7 +232,6 @@ class _Choice:
                 yield {"apiVersion": resource.api_version, "kind": resource.kind, **live}
 
     def _by_labels(self) -> Iterable[Object]:
-        from gennaker_stages.kubernetes.bundle.objects import name_of
         from gennaker_stages.kubernetes.inventory.prune import find_protection
 
         for kind in self._inputs.kinds:
@@ -302,7 +299,6 @@ def _find_gone(cluster: Cluster, ctx: PlanContext, before: Artifact) -> _Gone:
 
 
 def _plan_one(cluster: Cluster, live: Object) -> Change:
-    from gennaker_stages.kubernetes.bundle.objects import name_of
     from gennaker_stages.kubernetes.planning.refusal import explain_refusal
 
     metadata = live["metadata"]

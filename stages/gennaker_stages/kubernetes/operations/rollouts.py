@@ -10,6 +10,7 @@ from pydantic import Field
 
 from gennaker.errors import PermanentError
 from gennaker.stage import Plan, PlanContext
+from gennaker_stages.kubernetes.bundle.objects import name_of
 from gennaker_stages.kubernetes.health.pods import REVISION, write_selector
 from gennaker_stages.kubernetes.operations.base import Aim, ChangeInputs, ChangeStage, find_patch
 from gennaker_stages.kubernetes.operations.changes import ROLLED, check_kind
@@ -67,7 +68,7 @@ class KubernetesRolloutUndo(ChangeStage):
         check_kind(live, ROLLED, "has no revisions")
         if live["spec"].get("paused"):
             raise PermanentError(
-                f"{_name(live)} is paused, so that its Pods would stay as they are",
+                f"{name_of(live)} is paused, so that its Pods would stay as they are",
                 code="rollout-paused",
                 hint="take 'spec.paused' out first, by kubernetes.patch for example",
             )
@@ -122,7 +123,7 @@ def choose_revision(live: Object, revisions: list[Revision], number: int | None)
     wanted = "earlier revision" if number is None else f"revision {number}"
     there = ", ".join(str(each.number) for each in revisions) or "none"
     raise PermanentError(
-        f"{_name(live)} has no {wanted}; it keeps {there}",
+        f"{name_of(live)} has no {wanted}; it keeps {there}",
         code="revision-missing",
         hint="deploy what it is to be; 'revisionHistoryLimit' says how many are kept",
     )
@@ -152,7 +153,3 @@ def _read_revision(body: Object) -> Revision:
 def _read_cause(body: Mapping[str, Any]) -> str | None:
     found = ((body.get("metadata") or {}).get("annotations") or {}).get(CAUSE)
     return None if found is None else str(found)
-
-
-def _name(live: Object) -> str:
-    return f"{live['kind']}/{live['metadata']['name']}"
