@@ -177,9 +177,7 @@ class Applier:
         """Wait for an object that is being deleted: what is applied to it now would go with it."""
         if live is None or not live["metadata"].get("deletionTimestamp"):
             return live
-        wait_until_gone(
-            self.cluster, [live], seconds=self.ctx.remaining, wait=self.ctx.wait_cancelled
-        )
+        wait_until_gone(self.cluster, [live], self.ctx)
         self.ctx.check_cancelled()
         return None
 
@@ -214,9 +212,7 @@ class Applier:
         metadata = live["metadata"]
         place = (resource, metadata.get("namespace"), metadata["name"])
         self.cluster.delete(*place, uid=metadata["uid"], propagation="Foreground")
-        wait_until_gone(
-            self.cluster, [live], seconds=self.ctx.remaining, wait=self.ctx.wait_cancelled
-        )
+        wait_until_gone(self.cluster, [live], self.ctx)
         self.ctx.check_cancelled()
 
     def _await_definitions(self, phase: Sequence[Item]) -> None:

@@ -156,12 +156,7 @@ class Deploy:
             self._ctx.check_cancelled()
             self._ctx.step(f"prune {describe_object(body)}", partial(self._delete, body))
             self._ctx.log(f"pruned {name_of(body)}")
-        wait_until_gone(
-            self._cluster,
-            found.delete,
-            seconds=self._ctx.remaining,
-            wait=self._ctx.wait_cancelled,
-        )
+        wait_until_gone(self._cluster, found.delete, self._ctx)
         self._ctx.check_cancelled()
         if not rules.others:
             return  # there may be more members than were looked at
@@ -200,8 +195,4 @@ class Deploy:
         self._applyset = wanted
 
     def _delete(self, body: Object, _key: str) -> dict[str, Any]:
-        metadata = body["metadata"]
-        resource = self._cluster.find_resource(body["apiVersion"], body["kind"])
-        namespace, name, uid = metadata.get("namespace"), metadata["name"], metadata["uid"]
-        there = self._cluster.delete(resource, namespace, name, uid=uid)
-        return {"uid": uid, "deleted": there}
+        return {"uid": body["metadata"]["uid"], "deleted": self._cluster.delete_object(body)}

@@ -174,17 +174,8 @@ class Hooks:
         return self._cluster.read(resource, metadata.get("namespace"), metadata["name"])
 
     def _delete(self, live: Object) -> None:
-        metadata = live["metadata"]
-        resource = self._cluster.find_resource(live["apiVersion"], live["kind"])
-        self._cluster.delete(
-            resource, metadata.get("namespace"), metadata["name"], uid=metadata["uid"]
-        )
-        wait_until_gone(
-            self._cluster,
-            [live],
-            seconds=self._ctx.remaining,
-            wait=self._ctx.wait_cancelled,
-        )
+        self._cluster.delete_object(live)
+        wait_until_gone(self._cluster, [live], self._ctx)
 
     def _explain(self, body: Object) -> list[str]:
         from gennaker_stages.kubernetes.health.explanation import Explainer

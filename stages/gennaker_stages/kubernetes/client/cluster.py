@@ -240,6 +240,20 @@ class Cluster:
             raise
         return True
 
+    def delete_object(
+        self, live: Object, *, propagation: str = "Background", dry_run: bool = False
+    ) -> bool:
+        """Delete the very object that ``live`` is, as :meth:`delete` does."""
+        metadata = live["metadata"]
+        return self.delete(
+            self.find_resource(live["apiVersion"], live["kind"]),
+            metadata.get("namespace"),
+            metadata["name"],
+            uid=metadata["uid"],
+            propagation=propagation,
+            dry_run=dry_run,
+        )
+
     def _is_there(self, resource: Resource, namespace: str | None, name: str, uid: str) -> bool:
         live = self.read(resource, namespace, name)
         return live is not None and live["metadata"]["uid"] == uid

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from gennaker_stages.kubernetes.client.problems import has_status
 from gennaker_stages.kubernetes.inventory.applyset import PART_OF_LABEL
 
 if TYPE_CHECKING:
-    from gennaker_stages.kubernetes.client.cluster import Cluster
+    from gennaker_stages.kubernetes.client.cluster import Attempt, Cluster
     from gennaker_stages.kubernetes.inventory.applyset import ApplySet
 
 __all__ = [
@@ -189,25 +189,23 @@ def refuse_empty(applyset: ApplySet, members: Sequence[Object]) -> None:
 def wait_until_gone(
     cluster: Cluster,
     objects: Iterable[Object],
+    attempt: Attempt,
     *,
-    seconds: float,
-    wait: Callable[[float], bool],
-    limit: float | None = None,
+    limit: float = GONE_SECONDS,
 ) -> None:
     """Wait until objects that are being deleted are gone.
 
     Args:
         cluster: where.
         objects: live objects; one of the same name made anew is another.
-        seconds: how long to wait at most.
-        wait: sleeps; returns True when the wait is to end.
-        limit: a bound on that, when it is not a minute.
+        attempt: the wait ends with it.
+        limit: how many seconds to wait at most.
 
     Raises:
         StageError: code ``delete-stuck``, naming each object and the finalizers it waits for.
     """
     left = {key_of(each): each for each in objects}
-    seconds = min(seconds, GONE_SECONDS if limit is None else limit)
+    seconds = min(attempt.remaining, limit)
     deadline = time.monotonic() + seconds
     while True:
         for key, body in list(left.items()):
@@ -218,7 +216,7 @@ def wait_until_gone(
                 del left[key]
             else:
                 left[key] = {**body, "metadata": live["metadata"]}
-        if not left or wait(min(_POLL, max(0.0, deadline - time.monotonic()))):
+        if not left or attempt.wait_cancelled(min(_POLL, max(0.0, deadline - time.monotonic()))):
             return
         if time.monotonic() >= deadline:
             stuck = "; ".join(_describe_stuck(each) for each in left.values())

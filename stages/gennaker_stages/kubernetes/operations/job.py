@@ -299,13 +299,9 @@ class _Job:
         ]
         left = [each for each in left if find_end(each) is None]
         for each in left:
-            metadata = each["metadata"]
-            self._ctx.log(f"deleted Job/{metadata['name']} of an earlier attempt, which still ran")
-            place = (self._kind, self._namespace, metadata["name"])
-            self._cluster.delete(*place, uid=metadata["uid"], propagation="Foreground")
-        wait_until_gone(
-            self._cluster, left, seconds=self._ctx.remaining, wait=self._ctx.wait_cancelled
-        )
+            self._ctx.log(f"deleted {name_of(each)} of an earlier attempt, which still ran")
+            self._cluster.delete_object(each, propagation="Foreground")
+        wait_until_gone(self._cluster, left, self._ctx)
         self._ctx.check_cancelled()
 
     def _is_ours(self, live: Object) -> bool:

@@ -146,13 +146,7 @@ class KubernetesDelete(Stage):
             work = partial(_delete, cluster, each, inputs.cascade)
             ctx.step(f"delete {describe_object(each)}", work)
             ctx.log(f"deleted {name_of(each)}")
-        wait_until_gone(
-            cluster,
-            chosen,
-            seconds=ctx.remaining,
-            wait=ctx.wait_cancelled,
-            limit=parse_duration(inputs.within),
-        )
+        wait_until_gone(cluster, chosen, ctx, limit=parse_duration(inputs.within))
         ctx.check_cancelled()
         if any(is_secret(each) for each in chosen):
             drop_copies(cluster, ctx, applyset)
@@ -301,11 +295,8 @@ def _find_gone(cluster: Cluster, ctx: PlanContext, before: Artifact) -> _Gone:
 def _plan_one(cluster: Cluster, live: Object) -> Change:
     from gennaker_stages.kubernetes.planning.refusal import explain_refusal
 
-    metadata = live["metadata"]
-    resource = cluster.find_resource(live["apiVersion"], live["kind"])
-    place = (resource, metadata.get("namespace"), metadata["name"])
     try:
-        cluster.delete(*place, uid=metadata["uid"], dry_run=True)
+        cluster.delete_object(live, dry_run=True)
     except StageError as error:
         if error.code == "cluster-unreachable":
             raise
@@ -347,11 +338,4 @@ def _read(cluster: Cluster, ref: Object) -> Object | None:
 
 
 def _delete(cluster: Cluster, ref: Object, cascade: str, _key: str) -> bool:
-    metadata = ref["metadata"]
-    return cluster.delete(
-        cluster.find_resource(ref["apiVersion"], ref["kind"]),
-        metadata.get("namespace"),
-        metadata["name"],
-        uid=metadata["uid"],
-        propagation=cascade.title(),
-    )
+    return cluster.delete_object(ref, propagation=cascade.title())

@@ -150,16 +150,8 @@ class Undo:
             self._ctx.check_cancelled()
             self._ctx.step(f"remove {describe_object(body)}", partial(self._delete, body))
             self._ctx.log(f"removed {name_of(body)}")
-        wait_until_gone(
-            self._cluster, bodies, seconds=self._ctx.remaining, wait=self._ctx.wait_cancelled
-        )
+        wait_until_gone(self._cluster, bodies, self._ctx)
         self._ctx.check_cancelled()
 
     def _delete(self, body: Object, _key: str) -> dict[str, Any]:
-        metadata = body["metadata"]
-        resource = self._cluster.find_resource(body["apiVersion"], body["kind"])
-        namespace, name, uid = metadata.get("namespace"), metadata["name"], metadata["uid"]
-        return {
-            "uid": uid,
-            "deleted": self._cluster.delete(resource, namespace, name, uid=uid),
-        }
+        return {"uid": body["metadata"]["uid"], "deleted": self._cluster.delete_object(body)}
