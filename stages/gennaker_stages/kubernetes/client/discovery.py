@@ -38,6 +38,10 @@ class Resource:
         inside = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
         return f"{self.prefix}{inside}/{self.plural}{f'/{name}' if name else ''}"
 
+    def complete(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return an item of a list as the object that it is: the list says version and kind for all."""
+        return {"apiVersion": self.api_version, "kind": self.kind, **body}
+
     @property
     def group(self) -> str:
         """The API group, empty for the core."""

@@ -143,7 +143,7 @@ def read_object(cluster: Cluster, place: Place) -> Object:
             code="object-missing",
             hint="look whether it was deployed, and whether the environment is the right one",
         )
-    return {"apiVersion": place.resource.api_version, "kind": place.resource.kind, **live}
+    return place.resource.complete(live)
 
 
 @dataclass(frozen=True, slots=True)

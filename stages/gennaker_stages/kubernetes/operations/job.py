@@ -292,11 +292,7 @@ class _Job:
 
         labels = f"{OWNER_LABEL}={name_owner(self._ctx)}"
         items = self._cluster.list_objects(self._kind, self._namespace, labels=labels)["items"]
-        left = [
-            {"apiVersion": self._body["apiVersion"], "kind": "Job", **each}
-            for each in items
-            if not self._is_ours(each)
-        ]
+        left = [self._kind.complete(each) for each in items if not self._is_ours(each)]
         left = [each for each in left if find_end(each) is None]
         for each in left:
             self._ctx.log(f"deleted {name_of(each)} of an earlier attempt, which still ran")
@@ -319,7 +315,7 @@ class _Job:
                 code="object-deleted",
                 hint="find out who deleted it; whether its work was done is not known",
             )
-        live = {"apiVersion": self._body["apiVersion"], "kind": "Job", **found}
+        live = self._kind.complete(found)
         try:
             with JobLog(self._cluster, self._ctx, live) as log:
                 (ended,) = wait_until_ended(

@@ -223,7 +223,7 @@ class _Choice:
             if live is None:
                 self.left.append((each, "it is not there"))
             else:
-                yield {"apiVersion": resource.api_version, "kind": resource.kind, **live}
+                yield resource.complete(live)
 
     def _by_labels(self) -> Iterable[Object]:
         from gennaker_stages.kubernetes.inventory.prune import find_protection
@@ -243,7 +243,7 @@ class _Choice:
             if not items:
                 self.left.append((told, "there is none"))
             for each in items:
-                body = {"apiVersion": resource.api_version, "kind": resource.kind, **each}
+                body = resource.complete(each)
                 mark = find_protection(body)
                 if mark is None:
                     yield body
@@ -334,7 +334,7 @@ def _read(cluster: Cluster, ref: Object) -> Object | None:
     live = cluster.read(resource, metadata.get("namespace"), metadata["name"])
     if live is None or live["metadata"]["uid"] != metadata["uid"]:
         return None
-    return {"apiVersion": ref["apiVersion"], "kind": ref["kind"], **live}
+    return resource.complete(live)
 
 
 def _delete(cluster: Cluster, ref: Object, cascade: str, _key: str) -> bool:

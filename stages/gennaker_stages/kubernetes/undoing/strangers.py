@@ -75,7 +75,7 @@ def _list_objects(
             return
         raise
     for each in found:
-        yield {"apiVersion": resource.api_version, "kind": resource.kind, **each}
+        yield resource.complete(each)
 
 
 def _counts(body: dict[str, Any], going: Collection[tuple[str, str, str, str]]) -> bool:
