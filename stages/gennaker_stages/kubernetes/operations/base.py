@@ -38,9 +38,11 @@ if TYPE_CHECKING:
 __all__ = [
     "OBJECT",
     "Aim",
+    "ApiVersion",
     "ChangeInputs",
     "ChangeStage",
     "ObjectInputs",
+    "Operation",
     "Place",
     "find_kind",
     "find_namespace",
@@ -58,6 +60,13 @@ OBJECT = r"^[A-Z][A-Za-z0-9]*/[a-z0-9]([-a-z0-9.:]*[a-z0-9])?$"
 Object = dict[str, Any]
 
 
+ApiVersion = Annotated[
+    str | None,
+    Field(description="apps/v1, for example; needed only where several groups have the kind"),
+]
+"""An input: which of the groups that have a kind is meant."""
+
+
 class ObjectInputs(StageInputs):
     """Which object."""
 
@@ -65,10 +74,7 @@ class ObjectInputs(StageInputs):
         pattern=OBJECT,
         description="The object: Deployment/web",
     )
-    api_version: str | None = Field(
-        default=None,
-        description="apps/v1, for example; needed only where several groups have the kind",
-    )
+    api_version: ApiVersion = None
     namespace: str | None = Field(
         default=None, description="Where it is; the environment's namespace unless given"
     )
@@ -161,7 +167,18 @@ class Aim:
     after: Object | None = None
 
 
-class ChangeStage(Stage):
+class Operation(Stage):
+    """Base of the stage types that do something to live objects once."""
+
+    def list_sources(self, inputs: Any) -> tuple[str, ...]:
+        """Nothing."""
+        return ()
+
+    def compare(self, inputs: Any, ctx: PlanContext) -> None:
+        """Nothing: it was done once, and says nothing of what is to be there from then on."""
+
+
+class ChangeStage(Operation):
     """Base of the stage types that change one object by a patch."""
 
     effect = "deploy"
@@ -173,10 +190,6 @@ class ChangeStage(Stage):
         """Whether anything was changed."""
 
         changed: bool = Field(description="Whether the object was otherwise before")
-
-    def list_sources(self, inputs: Any) -> tuple[str, ...]:
-        """Nothing."""
-        return ()
 
     def make_patch(self, inputs: Any, live: Object, aim: Aim) -> Any:
         """Return the patch; nothing is written.
@@ -202,9 +215,6 @@ class ChangeStage(Stage):
         patch = self.make_patch(inputs, live, Aim(cluster, "planned"))
         changes = [_describe(live, _write(cluster, place, patch, dry_run=True))]
         return Plan(changes=changes, desired={"object": inputs.object, "patch": patch})
-
-    def compare(self, inputs: Any, ctx: PlanContext) -> None:
-        """Nothing: it was done once, and says nothing of what is to be there from then on."""
 
     def run(self, inputs: Any, ctx: Context) -> Outcome:
         """Patch the object, once in an attempt, and wait until it is ready."""

@@ -28,13 +28,12 @@ from gennaker.stage import (
     OutputType,
     Plan,
     PlanContext,
-    Stage,
     StageInputs,
     Succeeded,
 )
 from gennaker_stages.kubernetes.bundle.objects import name_of
 from gennaker_stages.kubernetes.connecting import connect
-from gennaker_stages.kubernetes.operations.base import OPERATOR
+from gennaker_stages.kubernetes.operations.base import OPERATOR, Operation
 from gennaker_stages.kubernetes.operations.job_body import (
     ATTEMPT,
     OWNER_LABEL,
@@ -54,7 +53,7 @@ __all__ = ["KubernetesRunJob"]
 Object = dict[str, Any]
 
 
-class KubernetesRunJob(Stage):
+class KubernetesRunJob(Operation):
     """Run a Job in the cluster, listen to it until it has ended, and clean it away.
 
     Its containers see GENNAKER_RUN, _STAGE, _ATTEMPT, _KEY and _OUTPUT. A Job that fails fails the
@@ -148,18 +147,11 @@ class KubernetesRunJob(Stage):
         """The declared outputs."""
         return declare_script_outputs({"outputs": inputs.get("outputs")})
 
-    def list_sources(self, inputs: Inputs) -> tuple[str, ...]:
-        """Nothing."""
-        return ()
-
     def plan(self, inputs: Inputs, ctx: PlanContext) -> Plan:
         """Show the Job that would be made, tried by a dry run."""
         cluster = connect(ctx)
         wanted = prepare_job(inputs, ctx, cluster)
         return Plan(changes=[_plan_job(cluster, wanted)], desired={"job": wanted})
-
-    def compare(self, inputs: Any, ctx: PlanContext) -> None:
-        """Nothing: it was done once, and says nothing of what is to be there from then on."""
 
     def run(self, inputs: Inputs, ctx: Context) -> Outcome:
         """Make the Job unless this attempt made it, follow it to its end, and clean up.

@@ -18,7 +18,6 @@ from gennaker.stage import (
     Outcome,
     Plan,
     PlanContext,
-    Stage,
     StageInputs,
     StageOutputs,
     Succeeded,
@@ -27,6 +26,8 @@ from gennaker_stages.kubernetes.bundle.objects import name_of
 from gennaker_stages.kubernetes.connecting import connect
 from gennaker_stages.kubernetes.operations.base import (
     OBJECT,
+    ApiVersion,
+    Operation,
     find_kind,
     find_namespace,
     wait_ready,
@@ -50,7 +51,7 @@ _LOSSES = {
 }
 
 
-class KubernetesDelete(Stage):
+class KubernetesDelete(Operation):
     """Delete live objects, and wait until they are gone.
 
     What is not there any more is no error.
@@ -73,10 +74,7 @@ class KubernetesDelete(Stage):
             min_length=1,
             description="Selector of labels as kubectl has it: app=web,tier!=db; with 'kinds'",
         )
-        api_version: str | None = Field(
-            default=None,
-            description="apps/v1, for example; needed only where several groups have the kind",
-        )
+        api_version: ApiVersion = None
         namespace: str | None = Field(
             default=None, description="Where they are; the environment's namespace unless given"
         )
@@ -105,10 +103,6 @@ class KubernetesDelete(Stage):
 
         deleted: list[str] = Field(description="Kind/name of each object that was deleted")
 
-    def list_sources(self, inputs: Inputs) -> tuple[str, ...]:
-        """Nothing."""
-        return ()
-
     def plan(self, inputs: Inputs, ctx: PlanContext) -> Plan:
         """Tell what would be deleted, tried by dry runs, and what of it could not be put back."""
         cluster = connect(ctx)
@@ -116,9 +110,6 @@ class KubernetesDelete(Stage):
         changes = [_plan_one(cluster, each) for each in found.delete]
         changes += [Change("leave", name, reason) for name, reason in found.left]
         return Plan(changes=changes, desired=inputs.model_dump(mode="json"))
-
-    def compare(self, inputs: Any, ctx: PlanContext) -> None:
-        """Nothing: it was done once, and says nothing of what is to be there from then on."""
 
     def run(self, inputs: Inputs, ctx: Context) -> Outcome:
         """Record what is there, delete it, and wait until it is gone.
