@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from gennaker_engine.cli.main import main
 from gennaker_stages.kubernetes.client.cluster import Cluster
 from gennaker_stages.kubernetes.client.connection import APPLY, Request
 from gennaker_stages.kubernetes.settings import KubernetesSettings
+from tests.fixtures.typed_project import TypedProject
 
 __all__ = ["IMAGE", "Desk", "QuestionsParts"]
 
@@ -61,14 +61,13 @@ STAGES = """\
 """
 
 
-class Desk:
+class Desk(TypedProject):
     """Types commands in a project, and changes behind its back what they deployed."""
 
     def __init__(self, folder: Path, kubeconfig: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.folder = folder
+        super().__init__(folder, capsys)
         self.kubeconfig = kubeconfig
         self.name = f"t-{uuid.uuid4().hex[:10]}"
-        self._capsys = capsys
         kubernetes = {"kubeconfig": str(kubeconfig), "create_namespace": True}
         environments: dict[str, Any] = {
             where: {
@@ -92,18 +91,9 @@ class Desk:
         """The namespace of an environment."""
         return f"{self.name}-{where}"
 
-    def write(self, name: str, text: str) -> None:
-        path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-
     def type(self, *words: str, code: int = 0) -> str:
-        """What a command prints on both streams; times of day as TIME."""
-        self._capsys.readouterr()
-        found = main(["--project", str(self.folder), *words])
-        said = self._capsys.readouterr()
-        text = said.out + said.err
-        assert found == code, text
+        """What a command prints on both streams; never a secret."""
+        text = super().type(*words, code=code)
         assert "kanarienvogel" not in text
         assert "a2FuYXJpZW52b2dlb" not in text
         return text

@@ -19,10 +19,10 @@ from typing import Any
 import pytest
 import yaml
 
-from gennaker_engine.cli.main import main
 from gennaker_stages.kubernetes.client.cluster import Cluster
 from gennaker_stages.kubernetes.settings import KubernetesSettings
 from tests.fixtures.control_plane import ControlPlane
+from tests.fixtures.typed_project import TypedProject
 
 pytestmark = pytest.mark.faults
 NAMES = [f"part-{number:02}" for number in range(20)]
@@ -47,35 +47,21 @@ data: {{x: "1"}}
 """
 
 
-class Shop:
+class Shop(TypedProject):
     """A project that deploys twenty objects in two waves, typed at; and looks behind its back."""
 
     def __init__(
         self, folder: Path, plane: ControlPlane, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        self.folder = folder
+        super().__init__(folder, capsys)
         self.namespace = f"t-{uuid.uuid4().hex[:10]}"
         self._kubeconfig = plane.kubeconfig
-        self._capsys = capsys
         kubernetes = {"kubeconfig": str(plane.kubeconfig), "create_namespace": True}
         environments = {"staging": {"kubernetes": {**kubernetes, "namespace": self.namespace}}}
         settings = {"project": "shop", "environments": environments}
         bundle = "".join(CONFIG.format(name, index // 10) for index, name in enumerate(NAMES))
         self.write("gennaker.yaml", yaml.safe_dump(settings))
         self.write("k8s/parts.yaml", bundle)
-
-    def write(self, name: str, text: str) -> None:
-        path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-
-    def type(self, *words: str, code: int = 0) -> str:
-        """What a command prints on both streams."""
-        self._capsys.readouterr()
-        found = main(["--project", str(self.folder), *words])
-        said = self._capsys.readouterr()
-        assert found == code, said.out + said.err
-        return said.out + said.err
 
     def run(self, timeout: str, code: int = 0) -> tuple[str, float]:
         """Run the pipeline whose deploy has so much time; what it said and how long it took."""

@@ -12,9 +12,9 @@ import pytest
 
 from gennaker.errors import NotAllowed
 from gennaker_engine.core.events import AttemptEnded, AttemptStarted
-from gennaker_engine.core.messages import Cancel, Decide, Park
+from gennaker_engine.core.messages import Cancel, Decide, Message, Park
 from gennaker_engine.core.run import Run
-from gennaker_engine.runtime import Engine
+from gennaker_engine.runtime import Engine, QuietObserver
 from tests.integration.runtime_parts import (
     is_alive,
     open_engine,
@@ -36,6 +36,17 @@ def resume(root: Path, run_id: str = "shop-1") -> tuple[Run, Engine]:
     """Drive a run in this process to its end."""
     engine = open_engine(root)
     return engine.drive(run_id), engine
+
+
+class AtOutput(QuietObserver):
+    """Asks something of the run as soon as its process has said ``out``."""
+
+    def __init__(self, engine: Engine, message: Message) -> None:
+        self._engine, self._message = engine, message
+
+    def on_log(self, run, instance, attempt, stream, text):
+        if text == "out":
+            self._engine.request(run, self._message)
 
 
 def test_a_killed_stage_is_delivered_again_and_finished_ones_are_not(tmp_path, start):
@@ -234,16 +245,8 @@ def test_a_parked_run_is_resumed_without_counting_a_death(tmp_path):
     engine = open_engine(tmp_path)
     run_id = start_run(engine)
 
-    class Parker:
-        def on_events(self, run, events):
-            pass
-
-        def on_log(self, run, instance, attempt, stream, text):
-            if text == "out":
-                engine.request(run, Park("SIGTERM"))
-
     for delivery in (1, 2):
-        run = engine.drive(run_id, observer=Parker())
+        run = engine.drive(run_id, observer=AtOutput(engine, Park("SIGTERM")))
         it = run.facts.instances["it"]
         assert (run.state, it.state, it.delivery, it.deaths) == ("pending", "running", delivery, 0)
         assert not is_alive(int(note.read_text()))
@@ -263,15 +266,7 @@ def test_a_cancelled_run_ends_its_processes_and_runs_finally(tmp_path):
     engine = open_engine(tmp_path)
     run_id = start_run(engine)
 
-    class Canceller:
-        def on_events(self, run, events):
-            pass
-
-        def on_log(self, run, instance, attempt, stream, text):
-            if text == "out":
-                engine.request(run, Cancel("local:ann", "interrupt"))
-
-    run = engine.drive(run_id, observer=Canceller())
+    run = engine.drive(run_id, observer=AtOutput(engine, Cancel("local:ann", "interrupt")))
     outcomes = {name: each.outcome for name, each in run.facts.stages.items()}
     assert run.outcome == "aborted"
     assert outcomes == {"it": "aborted", "later": "skipped", "tidy": "succeeded"}
@@ -294,15 +289,7 @@ def test_a_stage_is_told_whether_it_goes_on_later(tmp_path, message, told):
     engine = open_engine(tmp_path)
     run_id = start_run(engine)
 
-    class Stopper:
-        def on_events(self, run, events):
-            pass
-
-        def on_log(self, run, instance, attempt, stream, text):
-            if text == "out":
-                engine.request(run, message)
-
-    engine.drive(run_id, observer=Stopper())
+    engine.drive(run_id, observer=AtOutput(engine, message))
     assert note.read_text() == told
     engine.close()
 

@@ -8,12 +8,10 @@ from typing import Any
 
 import pytest
 
-from gennaker.stage import Environment
-from gennaker.testing import FakeContext, StageContract
-from gennaker_stages.kubernetes.client.cluster import Cluster
+from gennaker.testing import FakeContext
 from gennaker_stages.kubernetes.deploy_stage import KubernetesDeploy
 from gennaker_stages.kubernetes.sandbox import Sandbox
-from gennaker_stages.kubernetes.settings import KubernetesSettings
+from tests.integration.sandbox_stage_parts import SandboxStageContract
 
 CONFIG = "{apiVersion: v1, kind: ConfigMap, metadata: {name: web}, data: {greeting: hello}}"
 STUCK = """\
@@ -32,11 +30,10 @@ def start_sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
-class TestKubernetesDeploy(StageContract):
+class TestKubernetesDeploy(SandboxStageContract):
     """It deploys twice with one key, plans without a trace, and stops when told."""
 
     stage = KubernetesDeploy
-    sandbox: Sandbox
 
     @pytest.fixture(autouse=True)
     def store_bundles(self, tmp_path: Path) -> None:
@@ -48,12 +45,3 @@ class TestKubernetesDeploy(StageContract):
         """Put a bundle where the context of the test will look."""
         artifact = FakeContext(folder).artifacts.put(bundle.encode())
         return artifact.model_dump()
-
-    def make_context(self, folder: Path) -> FakeContext:
-        """A context in a namespace of the sandbox."""
-        kubeconfig = folder / "kubeconfig"
-        self.sandbox.write_kubeconfig(kubeconfig)
-        settings = KubernetesSettings(namespace="contract", create_namespace=True)
-        cluster = Cluster(kubeconfig, None, settings, project=folder / "nowhere")
-        environment = Environment("staging", "kubernetes", {"namespace": "contract"})
-        return FakeContext(folder, environment=environment, connection=cluster)

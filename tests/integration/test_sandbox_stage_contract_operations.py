@@ -8,9 +8,6 @@ from typing import Any, ClassVar
 
 import pytest
 
-from gennaker.stage import Environment
-from gennaker.testing import FakeContext, StageContract
-from gennaker_stages.kubernetes.client.cluster import Cluster
 from gennaker_stages.kubernetes.deploy_stage import KubernetesDeploy
 from gennaker_stages.kubernetes.operations.changes import (
     KubernetesPatch,
@@ -22,9 +19,9 @@ from gennaker_stages.kubernetes.operations.looks import KubernetesRead, Kubernet
 from gennaker_stages.kubernetes.operations.removal import KubernetesDelete
 from gennaker_stages.kubernetes.operations.rollouts import KubernetesRolloutUndo
 from gennaker_stages.kubernetes.sandbox import Sandbox
-from gennaker_stages.kubernetes.settings import KubernetesSettings
 from tests.contract.apply_contract import MIXED
 from tests.contract.jobs_contract import NEVER
+from tests.integration.sandbox_stage_parts import SandboxStageContract
 
 WEB = {"object": "Deployment/web"}
 
@@ -33,61 +30,46 @@ WEB = {"object": "Deployment/web"}
 def start_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """One sandbox for the module, with a Deployment of two revisions."""
     with Sandbox() as sandbox:
-        Operation.sandbox = sandbox
+        SandboxStageContract.sandbox = sandbox
         folder = tmp_path_factory.mktemp("deploy")
-        context = Operation().make_context(folder)
+        context = SandboxStageContract().make_context(folder)
         bundle = context.artifacts.put(MIXED.encode())
         KubernetesDeploy().run(KubernetesDeploy.Inputs(bundle=bundle), context)
         patch = {"spec": {"template": {"metadata": {"annotations": {"revision": "second"}}}}}
-        second = Operation().make_context(tmp_path_factory.mktemp("second"))
+        second = SandboxStageContract().make_context(tmp_path_factory.mktemp("second"))
         KubernetesPatch().run(KubernetesPatch.Inputs(**WEB, patch=patch), second)
         yield sandbox
 
 
-class Operation(StageContract):
-    """What all of them share: where they work."""
-
-    sandbox: Sandbox
-
-    def make_context(self, folder: Path) -> FakeContext:
-        """A context in a namespace of the sandbox."""
-        kubeconfig = folder / "kubeconfig"
-        self.sandbox.write_kubeconfig(kubeconfig)
-        settings = KubernetesSettings(namespace="contract", create_namespace=True)
-        cluster = Cluster(kubeconfig, None, settings, project=folder / "nowhere")
-        environment = Environment("staging", "kubernetes", {"namespace": "contract"})
-        return FakeContext(folder, environment=environment, connection=cluster)
-
-
-class TestKubernetesPatch(Operation):
+class TestKubernetesPatch(SandboxStageContract):
     """A label, again and again."""
 
     stage = KubernetesPatch
     inputs = {**WEB, "patch": {"metadata": {"labels": {"team": "blue"}}}}
 
 
-class TestKubernetesScale(Operation):
+class TestKubernetesScale(SandboxStageContract):
     """To two replicas."""
 
     stage = KubernetesScale
     inputs = {**WEB, "replicas": 2}
 
 
-class TestKubernetesRestart(Operation):
+class TestKubernetesRestart(SandboxStageContract):
     """Once in an attempt."""
 
     stage = KubernetesRestart
     inputs = WEB
 
 
-class TestKubernetesRolloutUndo(Operation):
+class TestKubernetesRolloutUndo(SandboxStageContract):
     """Once in an attempt; what it went back to is what it keeps to."""
 
     stage = KubernetesRolloutUndo
     inputs = WEB
 
 
-class TestKubernetesDelete(Operation):
+class TestKubernetesDelete(SandboxStageContract):
     """What is there the first time; the second delivery tells the same."""
 
     stage = KubernetesDelete
@@ -103,7 +85,7 @@ class TestKubernetesDelete(Operation):
         cluster.apply(cluster.find_resource("v1", "ConfigMap"), body)
 
 
-class TestKubernetesRunJob(Operation):
+class TestKubernetesRunJob(SandboxStageContract):
     """One that ends at once, and one that never does."""
 
     stage = KubernetesRunJob
@@ -111,7 +93,7 @@ class TestKubernetesRunJob(Operation):
     long_inputs: ClassVar[Mapping[str, Any]] = {"manifest": NEVER}
 
 
-class TestKubernetesWait(Operation):
+class TestKubernetesWait(SandboxStageContract):
     """For a condition; and for what never comes, until told to stop."""
 
     stage = KubernetesWait
@@ -119,7 +101,7 @@ class TestKubernetesWait(Operation):
     long_inputs = {**WEB, "until": "spec.replicas == 99"}
 
 
-class TestKubernetesRead(Operation):
+class TestKubernetesRead(SandboxStageContract):
     """A value and the images."""
 
     stage = KubernetesRead
