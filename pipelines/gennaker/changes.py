@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import Any, Literal
 
 from gennaker.fields import Owner
+from gennaker.records import dataclass
 
 __all__ = ["ABSENT", "Change", "FieldChange", "Plan"]
 

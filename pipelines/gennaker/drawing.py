@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from gennaker.graph import find_critical_path, reduce_edges, sort_stages
+from gennaker.records import dataclass
 
 if TYPE_CHECKING:
     from gennaker.model import PipelineDefinition

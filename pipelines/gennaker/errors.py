@@ -18,8 +18,10 @@ Whether to retry is a type, never text.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
+
+from gennaker.records import dataclass
 
 __all__ = [
     "ExpressionError",

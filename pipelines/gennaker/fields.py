@@ -8,10 +8,11 @@ what they are. A value that is secret is a :class:`gennaker.stage.Secret`: it co
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from gennaker.errors import InvalidInput
+from gennaker.records import dataclass
 
 __all__ = ["Declared", "LiveField", "LiveThing", "Owner", "ThingMissing"]
 

@@ -18,12 +18,12 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from gennaker.errors import PermanentError, StageError, TemporaryError
+from gennaker.records import dataclass
 
 if TYPE_CHECKING:
     import urllib3

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from gennaker.errors import InvalidInput
 from gennaker.model import STAGE_KEYS
+from gennaker.records import dataclass
 from gennaker.secret_provider import SecretProvider
 from gennaker.stage import API_VERSION, Stage, StageInputs, StageOutputs
 from gennaker.suggestions import suggest

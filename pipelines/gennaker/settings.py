@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
@@ -18,6 +18,7 @@ from gennaker.errors import InvalidInput, Problem
 from gennaker.model import Duration
 from gennaker.names import NAME_HINT, NAME_PATTERN
 from gennaker.project import DEFAULT_STATE, SETTINGS_FILE
+from gennaker.records import dataclass
 from gennaker.structure import Subject, drop_nulls, find_nulls, name_path, read_model
 from gennaker.suggestions import find_nearest
 from gennaker.yamltext import Document, Marks, compose

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Literal, Protocol, TypeVar
 
@@ -35,6 +35,7 @@ from pydantic_core import core_schema
 from gennaker.changes import ABSENT, Change, FieldChange, Plan
 from gennaker.errors import PermanentError, StageError, TemporaryError
 from gennaker.fields import Declared, LiveField, LiveThing, Owner
+from gennaker.records import dataclass
 
 __all__ = [
     "ABSENT",

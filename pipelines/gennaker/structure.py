@@ -7,13 +7,14 @@ same wherever it is made.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from gennaker.annotations import find_models, list_fields
 from gennaker.errors import InvalidInput, Location, Problem
+from gennaker.records import dataclass
 from gennaker.suggestions import suggest
 from gennaker.yamltext.marks import Path, Places
 

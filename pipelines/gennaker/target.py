@@ -7,13 +7,13 @@ entry-point group ``gennaker.targets``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
 from gennaker.fields import LiveThing
+from gennaker.records import dataclass
 from gennaker.stage import API_VERSION
 
 __all__ = ["RunningSandbox", "Target", "TargetSettings"]

@@ -116,6 +116,34 @@ def test_checklist_84_dangerous_calls_are_made_nowhere() -> None:
     refuse(collect(visit))
 
 
+def test_frozen_values_are_made_quickly() -> None:
+    """A module whose dataclasses are all frozen, with slots, takes the decorator from ``gennaker.records``."""
+    slow = [
+        str(path.relative_to(ROOT))
+        for name, (path, tree) in read_modules().items()
+        if name != "gennaker.records"
+        and any(
+            isinstance(node, ast.ImportFrom)
+            and node.module == "dataclasses"
+            and "dataclass" in {alias.name for alias in node.names}
+            for node in ast.walk(tree)
+        )
+        and all("frozen=True, slots=True" in each for each in list_dataclasses(tree))
+    ]
+    refuse(slow)
+
+
+def list_dataclasses(tree: ast.Module) -> list[str]:
+    """Each ``@dataclass`` of a module, as written."""
+    return [
+        text
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        for each in node.decorator_list
+        if (text := ast.unparse(each)).startswith("dataclass")
+    ]
+
+
 def test_modules_are_short() -> None:
     """No module has more than 500 lines: what is longer is two things."""
     long = [

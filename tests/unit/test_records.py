@@ -70,6 +70,13 @@ class Told:
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Node:
     offset: int
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Version:
+    major: int
+    minor: int = 0
+    text: str = field(default="", compare=False)
 '''
 
 
@@ -126,6 +133,20 @@ def test_values_are_compared_by_their_fields(made: Any) -> None:
     with pytest.raises(TypeError, match="unhashable"):
         hash(made.Plain("a"))
     assert made.Node(1) != made.Node(1)
+
+
+def test_values_are_ordered_where_that_is_asked(made: Any) -> None:
+    """By the fields that count, in their order, within one class; else not at all."""
+    one, other, last = made.Version(1, text="b"), made.Version(1, text="a"), made.Version(1, 5)
+    assert (one < last, last > one, one <= other, one >= other, one < other) == (
+        *(True,) * 4,
+        False,
+    )
+    assert sorted([made.Version(2), last, one]) == [one, last, made.Version(2)]
+    with pytest.raises(TypeError, match="not supported between instances"):
+        _ = one < (1, 0)
+    with pytest.raises(TypeError, match="not supported between instances"):
+        _ = made.Told("a") < made.Told("b")
 
 
 def test_values_are_frozen_and_have_slots(made: Any) -> None:

@@ -7,13 +7,13 @@ stand before or after the command's name.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
 
+from gennaker.records import dataclass
 from gennaker_engine.cli.settings import Settings
 
 __all__ = ["COMMANDS", "Command", "CommandEntry", "CommandTable", "app"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from gennaker.errors import GennakerError, NotAllowed
+from gennaker.records import dataclass
 from gennaker_engine.cli.exit_codes import INTERRUPTED, PARKED, SUCCEEDED, code_of_run, worst_code
 from gennaker_engine.cli.follow import Follower
 from gennaker_engine.cli.render.progress import Gate, Progress, Step

@@ -6,9 +6,10 @@ No I/O here: :class:`ApprovalPrompt` is given the lines that were typed and says
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
+from gennaker.records import dataclass
 from gennaker_engine.cli.render.console import PLAIN, Palette
 from gennaker_engine.cli.render.progress import Gate
 from gennaker_engine.cli.render.subject import render_subject

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from gennaker.records import dataclass
 from gennaker_engine.core import events as e
 from gennaker_engine.core.commands import CleanUp, Deliver, Stop
 from gennaker_engine.core.retries import find_delay

@@ -7,11 +7,11 @@ the first stage that changes it. Both are the same gate.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from gennaker.canonical import canonical_json
 from gennaker.errors import ExpressionError, NotAllowed
+from gennaker.records import dataclass
 from gennaker_engine.core import events as e
 from gennaker_engine.core.approvals import check_approver, list_approved
 from gennaker_engine.core.attempts import Ending, finish_attempt, resume_attempt

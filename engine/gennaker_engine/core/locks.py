@@ -8,8 +8,10 @@ that asks. Both kinds are one thing: a key, at most ``limit`` holders, and a que
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
+
+from gennaker.records import dataclass
 
 __all__ = ["Claim", "Deadlock", "LockResult", "find_deadlock", "grant", "release", "request"]
 

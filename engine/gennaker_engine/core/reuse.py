@@ -9,11 +9,11 @@ and what it read of the source.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from gennaker.canonical import canonical_json
 from gennaker.errors import ExpressionError
+from gennaker.records import dataclass
 from gennaker_engine.core.blueprint import Blueprint, StagePlan
 from gennaker_engine.core.events import RunCreated
 from gennaker_engine.core.evolve import begin

@@ -8,9 +8,9 @@ all that a replay does. Nothing but facts changes a run, so a replayed one is eq
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from gennaker.errors import GennakerError, NotAllowed
+from gennaker.records import dataclass
 from gennaker_engine.core import events as e
 from gennaker_engine.core import messages as m
 from gennaker_engine.core.advance import advance

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from gennaker.errors import GennakerError
 from gennaker.names import UNDO_PREFIX
+from gennaker.records import dataclass
 from gennaker_engine.core.run import Run
 from gennaker_engine.core.scope import format_moment
 from gennaker_engine.core.state import Instance

@@ -7,10 +7,10 @@ again as they were deployed is what has moved.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from gennaker.errors import GennakerError
+from gennaker.records import dataclass
 from gennaker_engine.environments.asking import ask_stage
 from gennaker_engine.environments.deployed import Deployed, has_changed, list_current, list_standing
 from gennaker_engine.runtime.engine import Engine

@@ -8,9 +8,9 @@ where nobody writes, before it is said.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 
+from gennaker.records import dataclass
 from gennaker_engine.core.events import AttemptStarted, RunAdopted, RunParked
 from gennaker_engine.core.locks import Claim
 from gennaker_engine.core.run import Run

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from gennaker.canonical import digest_of
 from gennaker.expressions import Unknown
 from gennaker.project import Project
+from gennaker.records import dataclass
 from gennaker.stage import RunFacts
 from gennaker_engine.core.commands import Command, Deliver, RequestLock
 from gennaker_engine.core.events import (

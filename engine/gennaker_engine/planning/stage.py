@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from gennaker.errors import GennakerError, PermanentError
 from gennaker.expressions import SecretText, Unknown, UnknownText, from_json, to_json
+from gennaker.records import dataclass
 from gennaker.stage import (
     Artifact,
     ArtifactStore,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from gennaker.canonical import canonical_json
@@ -11,6 +10,7 @@ from gennaker.errors import ExpressionError, InvalidInput
 from gennaker.expressions import Scope, compile_template
 from gennaker.loader import Loaded
 from gennaker.model import PipelineDefinition
+from gennaker.records import dataclass
 from gennaker_engine.core.events import RunCreated
 from gennaker_engine.core.scope import format_moment
 from gennaker_engine.runtime.world import lock_scope

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 from gennaker.errors import GennakerError, NotAllowed
+from gennaker.records import dataclass
 from gennaker_engine.core.messages import Message
 
 __all__ = ["Answer", "Inbox", "Letter", "not_driven", "run_owned"]

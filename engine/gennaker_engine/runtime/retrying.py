@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from gennaker.errors import GennakerError, NotAllowed
+from gennaker.records import dataclass
 from gennaker_engine.core.events import RunCreated
 from gennaker_engine.core.messages import World
 from gennaker_engine.core.reuse import Correction, Verdict, decide_reuse

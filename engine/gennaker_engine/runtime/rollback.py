@@ -7,12 +7,13 @@ or rendered anew. It is planned, asks for its environments' approvals and takes 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from gennaker.errors import NotAllowed
 from gennaker.model import PipelineDefinition, StageDefinition
 from gennaker.names import UNDO_PREFIX
+from gennaker.records import dataclass
 from gennaker_engine.core.events import RunCreated
 from gennaker_engine.core.run import Run
 from gennaker_engine.core.state import Instance, StageState

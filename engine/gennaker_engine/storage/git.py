@@ -7,12 +7,12 @@ Reads only, through the one subprocess wrapper; no hook or pager runs, and no fi
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from gennaker.errors import GennakerError
 from gennaker.process import run
+from gennaker.records import dataclass
 
 __all__ = ["GitFacts", "TreeEntry", "list_commit", "list_worktree", "read_blobs", "read_git"]
 

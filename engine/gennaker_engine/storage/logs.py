@@ -13,10 +13,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from gennaker.records import dataclass
 from gennaker_engine.storage.folder import make_private
 
 __all__ = ["LogCursor", "LogLine", "LogStore", "LogWriter"]

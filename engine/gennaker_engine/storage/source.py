@@ -12,7 +12,6 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from gennaker.canonical import digest_of
 from gennaker.errors import GennakerError, InvalidInput
 from gennaker.files import write_private
 from gennaker.paths import join_inside
+from gennaker.records import dataclass
 from gennaker_engine.storage.folder import StateFolder
 from gennaker_engine.storage.git import GitFacts, list_commit, list_worktree, read_blobs, read_git
 from gennaker_engine.storage.globs import compile_glob, match_any

@@ -6,7 +6,7 @@ the place where the depth is measured.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gennaker.errors import ExpressionError
 from gennaker.expressions.functions import FUNCTIONS, LAZY, STATUS, TYPE_NAMES
@@ -25,6 +25,7 @@ from gennaker.expressions.nodes import (
     children,
 )
 from gennaker.expressions.suggest import suggest
+from gennaker.records import dataclass
 
 __all__ = ["Facts", "Reference", "analyze"]
 

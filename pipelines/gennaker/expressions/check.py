@@ -7,7 +7,6 @@ to the evaluation. All problems of an expression are found at once.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from gennaker.errors import ExpressionError, Location, Problem
@@ -38,6 +37,7 @@ from gennaker.expressions.suggest import hyphenated, suggest
 from gennaker.expressions.template import Template
 from gennaker.expressions.types import BOOL, DYN, INT, STRING, Type, TypeScope
 from gennaker.expressions.values import NUMBERS, kind_of
+from gennaker.records import dataclass
 
 __all__ = ["ExpressionProblem", "check_expression", "check_template", "find_type"]
 

@@ -6,9 +6,8 @@ input takes more than a fraction of a second or a few megabytes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gennaker.errors import ExpressionError
+from gennaker.records import dataclass
 
 __all__ = ["DEFAULT_LIMITS", "Budget", "LimitError", "Limits"]
 

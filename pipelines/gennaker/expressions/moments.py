@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 from gennaker.durations import format_duration
 from gennaker.errors import ExpressionError
 from gennaker.expressions.values import KINDS
+from gennaker.records import dataclass
 
 __all__ = ["Duration", "Timestamp", "parse_duration", "parse_timestamp", "read_zone"]
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
 from gennaker.expressions.limits import DEFAULT_LIMITS, Limits
+from gennaker.records import dataclass
 
 __all__ = ["Scope", "Status"]
 

@@ -6,7 +6,9 @@ The loader makes types of declared parameters, outputs and variables; the checke
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from gennaker.records import dataclass
 
 __all__ = [
     "BOOL",

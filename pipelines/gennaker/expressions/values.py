@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Never
 
 from gennaker.errors import ExpressionError, MissingOutput
+from gennaker.records import dataclass
 
 __all__ = [
     "NUMBERS",

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from gennaker.records import dataclass
 
 __all__ = ["Code", "Group", "Text", "Words", "literal", "plain", "print_code", "quote"]
 

@@ -10,7 +10,6 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +25,7 @@ from gennaker.process.groups import (
     signal_group,
 )
 from gennaker.process.lines import LineSplitter, Masking
+from gennaker.records import dataclass
 
 __all__ = ["ChildProcess", "Completed", "capture", "clean_environment", "describe_exit", "run"]
 

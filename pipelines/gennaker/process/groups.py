@@ -11,8 +11,9 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from gennaker.records import dataclass
 
 __all__ = [
     "DRAIN",

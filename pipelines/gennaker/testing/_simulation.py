@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Any
 
@@ -12,6 +11,7 @@ from gennaker.errors import InvalidInput
 from gennaker.model import PipelineDefinition
 from gennaker.names import UNDO_PREFIX
 from gennaker.plugins import Registry
+from gennaker.records import dataclass
 from gennaker_engine.core import commands as c
 from gennaker_engine.core import messages as m
 from gennaker_engine.core.events import Event, RunCreated

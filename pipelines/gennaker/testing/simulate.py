@@ -12,13 +12,14 @@ A stage without an entry succeeds after a second; nobody decides unless ``decide
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gennaker.errors import InvalidInput
 from gennaker.model import PipelineDefinition
+from gennaker.records import dataclass
 
 if TYPE_CHECKING:
     from gennaker_engine.core.events import Event

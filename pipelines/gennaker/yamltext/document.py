@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from gennaker.errors import Problem
+from gennaker.records import dataclass
 from gennaker.yamltext.marks import Marks
 
 __all__ = ["MANIFEST_LIMITS", "Document", "Limits", "Schema"]

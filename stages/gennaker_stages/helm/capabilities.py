@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from gennaker.records import dataclass
 from gennaker.stage import PlanContext
 
 __all__ = ["Capabilities", "read_capabilities"]

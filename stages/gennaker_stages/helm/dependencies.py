@@ -11,12 +11,12 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gennaker.errors import PermanentError
 from gennaker.paths import join_inside
+from gennaker.records import dataclass
 from gennaker_stages.helm.chart import check_links, is_vendored, list_dependencies, read_mapping
 from gennaker_stages.helm.sources import FoundChart, find_packed
 from gennaker_stages.registry.credentials import CredentialsInput

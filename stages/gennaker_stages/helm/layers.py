@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gennaker.errors import InvalidInput, Location, PermanentError
 from gennaker.paths import join_inside
+from gennaker.records import dataclass
 from gennaker.yamltext import Places, compose
 from gennaker_stages.helm.keys import merge_values, set_value, split_key
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gennaker.errors import PermanentError
+from gennaker.records import dataclass
 from gennaker_stages.helm.archive import MAX_PACKED
 from gennaker_stages.helm.keeping import find_archive, keep_archive
 from gennaker_stages.helm.repository import pick_version

@@ -7,12 +7,12 @@ import json
 import re
 import sys
 import tempfile
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from gennaker.errors import PermanentError, StageError
+from gennaker.records import dataclass
 from gennaker_stages.helm.bundle import split_templates
 from gennaker_stages.kubernetes.bundle import bounded
 from gennaker_stages.kubernetes.bundle.bounded import RenderLimits

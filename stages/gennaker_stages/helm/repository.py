@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from gennaker.errors import InvalidInput, PermanentError, TemporaryError
+from gennaker.records import dataclass
 from gennaker.yamltext import MANIFEST_LIMITS, compose
 from gennaker_stages.helm.archive import MAX_PACKED
 from gennaker_stages.helm.keeping import keep_file

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Self
 
@@ -10,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from gennaker.errors import PermanentError
 from gennaker.paths import join_inside
+from gennaker.records import dataclass
 from gennaker.stage import StageInputs
 from gennaker_stages.registry.credentials import Credentials, CredentialsInput
 

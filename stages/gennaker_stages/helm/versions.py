@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from gennaker.records import dataclass
 
 __all__ = ["Version", "choose_version", "is_compatible", "parse_version", "sort_versions"]
 

@@ -11,10 +11,11 @@ import io
 import json
 import tarfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from gennaker.errors import PermanentError
+from gennaker.records import dataclass
 
 __all__ = [
     "LAYOUT_MEDIA_TYPE",

@@ -12,11 +12,12 @@ import ipaddress
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from gennaker.errors import PermanentError, TemporaryError
+from gennaker.records import dataclass
 from gennaker_stages.registry.reference import ImageReference
 
 if TYPE_CHECKING:

@@ -6,13 +6,13 @@ import base64
 import json
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
 from gennaker.errors import PermanentError
+from gennaker.records import dataclass
 from gennaker.stage import Secret, StageInputs
 
 __all__ = ["Credentials", "CredentialsInput", "find_credentials"]

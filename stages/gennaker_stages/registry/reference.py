@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gennaker.errors import PermanentError
+from gennaker.records import dataclass
 
 __all__ = ["ImageReference", "parse_reference", "parse_tag"]
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from gennaker.records import dataclass
 from gennaker_engine.cli.exit_codes import FAILED, SUCCEEDED
 from gennaker_engine.cli.options import command, output_option
 from gennaker_engine.cli.settings import Settings, pass_settings

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from gennaker.records import dataclass
 from gennaker_engine.cli.render.console import Console
 from gennaker_engine.cli.render.table import render_table
 

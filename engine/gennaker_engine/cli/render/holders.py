@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 
+from gennaker.records import dataclass
 from gennaker_engine.cli.render.progress import Progress
 from gennaker_engine.cli.render.text import clean, tell_ago
 from gennaker_engine.core.locks import Claim

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from gennaker.records import dataclass
 from gennaker_engine.cli.render.console import PLAIN, Palette
 from gennaker_engine.cli.render.progress import Progress, Step
 from gennaker_engine.cli.render.text import clean, clip, columns_of, tell_span

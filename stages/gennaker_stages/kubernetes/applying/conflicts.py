@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from gennaker.records import dataclass
 from gennaker_stages.kubernetes.applying.choices import (
     find_choice,
     own_numbers,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from gennaker.process import Completed, run
+from gennaker.records import dataclass
 
 __all__ = ["LIMITS", "RenderLimits", "run_bounded"]
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gennaker.errors import PermanentError, Problem
+from gennaker.records import dataclass
 from gennaker.suggestions import suggest
 from gennaker_stages.kubernetes.bundle.fields import check_fields, drop_nulls
 from gennaker_stages.kubernetes.bundle.images import find_images, is_pinned

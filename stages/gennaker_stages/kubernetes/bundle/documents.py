@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from gennaker.errors import PermanentError
+from gennaker.records import dataclass
 from gennaker_stages.kubernetes.bundle.objects import name_of
 
 __all__ = ["MAX_BUNDLE", "Document", "join_documents", "read_documents"]

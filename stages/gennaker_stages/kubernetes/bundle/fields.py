@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from gennaker.records import dataclass
 from gennaker.suggestions import suggest
 from gennaker_stages.kubernetes.bundle.openapi import Node
 

@@ -6,10 +6,10 @@ Compare Argo CD's gitops-engine (pkg/sync/hook) and Helm (pkg/action/hooks.go, p
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from gennaker.errors import Problem
+from gennaker.records import dataclass
 from gennaker.suggestions import suggest
 from gennaker_stages.kubernetes.bundle.generated import HOOK_MARKS
 from gennaker_stages.kubernetes.bundle.objects import Object

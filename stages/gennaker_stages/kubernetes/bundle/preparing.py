@@ -8,12 +8,13 @@ from __future__ import annotations
 import base64
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gennaker.canonical import digest_of
 from gennaker.errors import PermanentError, Problem
+from gennaker.records import dataclass
 from gennaker_stages.kubernetes.bundle.binding import bind_images
 from gennaker_stages.kubernetes.bundle.checking import BundleError, Checker
 from gennaker_stages.kubernetes.bundle.hooks import Hook, split_hooks

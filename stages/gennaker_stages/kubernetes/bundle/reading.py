@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from gennaker.errors import InvalidInput, Location, Problem
+from gennaker.records import dataclass
 from gennaker.yamltext import MANIFEST_LIMITS, compose_all
 from gennaker_stages.kubernetes.bundle.generated import name_hook
 from gennaker_stages.kubernetes.bundle.memory import Memory

@@ -8,11 +8,11 @@ import ssl
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 from gennaker.errors import PermanentError, StageError, TemporaryError
+from gennaker.records import dataclass
 from gennaker_stages.kubernetes.client.kubeconfig import Access
 from gennaker_stages.kubernetes.client.patience import Patience, Trouble
 from gennaker_stages.kubernetes.client.problems import ApiError, translate_error

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from gennaker.errors import StageError
+from gennaker.records import dataclass
 from gennaker_stages.kubernetes.client.connection import Connection, Request
 from gennaker_stages.kubernetes.client.problems import has_status
 

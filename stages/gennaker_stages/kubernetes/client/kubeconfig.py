@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gennaker.errors import InvalidInput, PermanentError
+from gennaker.records import dataclass
 
 __all__ = ["TRUST", "Access"]
 

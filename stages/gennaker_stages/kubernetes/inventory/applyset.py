@@ -11,12 +11,13 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from gennaker import __version__
 from gennaker.errors import PermanentError
 from gennaker.project import load_project
+from gennaker.records import dataclass
 
 if TYPE_CHECKING:
     from gennaker.stage import PlanContext

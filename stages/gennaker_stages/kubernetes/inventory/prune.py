@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gennaker.errors import PermanentError, StageError
+from gennaker.records import dataclass
 from gennaker.stage import Change
 from gennaker_stages.kubernetes.bundle.objects import key_of, name_of
 from gennaker_stages.kubernetes.bundle.ordering import rank_of

@@ -12,10 +12,10 @@ import binascii
 import json
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gennaker.errors import PermanentError
+from gennaker.records import dataclass
 from gennaker.stage import Change
 from gennaker.suggestions import suggest
 from gennaker_stages.kubernetes.bundle.objects import name_of

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
 from gennaker.durations import normalize_duration, parse_duration
 from gennaker.errors import PermanentError
+from gennaker.records import dataclass
 from gennaker.stage import (
     Artifact,
     Change,

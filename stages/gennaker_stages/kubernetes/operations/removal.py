@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from gennaker.durations import normalize_duration, parse_duration
 from gennaker.errors import PermanentError, StageError
+from gennaker.records import dataclass
 from gennaker.stage import (
     Artifact,
     Change,

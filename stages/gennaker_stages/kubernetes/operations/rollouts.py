@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from gennaker.errors import PermanentError
+from gennaker.records import dataclass
 from gennaker.stage import Plan, PlanContext
 from gennaker_stages.kubernetes.bundle.objects import name_of
 from gennaker_stages.kubernetes.health.pods import REVISION, write_selector

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gennaker.errors import StageError
+from gennaker.records import dataclass
 from gennaker.stage import Change
 from gennaker_stages.kubernetes.applying.conflicts import (
     apply_object,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gennaker.files import write_private
+from gennaker.records import dataclass
 
 __all__ = [
     "Context",

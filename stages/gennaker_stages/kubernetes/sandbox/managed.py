@@ -7,8 +7,10 @@ pure: objects in, object and entries out. Called by :mod:`.operations`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
+
+from gennaker.records import dataclass
 
 from .fieldset import FieldSet, format_path
 from .problems import ApiProblem

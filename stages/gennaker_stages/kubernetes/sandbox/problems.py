@@ -6,8 +6,9 @@ Raised anywhere below the HTTP layer; :mod:`.server` turns it into the answer.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from gennaker.records import dataclass
 
 __all__ = [
     "ApiProblem",

@@ -14,10 +14,11 @@ import re
 import signal
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from gennaker.errors import GennakerError, InvalidInput
+from gennaker.records import dataclass
 
 from .kubeconfig import make_environment_contexts, make_kubeconfig, write_config
 

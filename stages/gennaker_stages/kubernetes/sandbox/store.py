@@ -12,9 +12,10 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+
+from gennaker.records import dataclass
 
 from .problems import expired
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gennaker.errors import PermanentError
+from gennaker.records import dataclass
 from gennaker_stages.kubernetes.bundle.objects import Object, key_of
 from gennaker_stages.kubernetes.inventory.applyset import ApplySet
 

@@ -9,9 +9,9 @@ stays. An object that is gone is made as it was, with the fields that people and
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from gennaker.records import dataclass
 from gennaker_stages.kubernetes.applying.fields import find_entry
 from gennaker_stages.kubernetes.applying.fieldsets import (
     extract_fields,
