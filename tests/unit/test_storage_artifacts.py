@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -24,6 +25,21 @@ def test_the_same_bytes_are_one_artifact(store: ArtifactFolder) -> None:
     assert first == second
     assert first.size == 5
     assert len([each for each in store.folder.rglob("*") if each.is_file()]) == 1
+
+
+def test_what_is_stored_already_is_not_written_again(store: ArtifactFolder) -> None:
+    """Its file stays, young again, so that no sweep takes it; one that was changed is made anew."""
+    artifact = store.put(b"hello")
+    path = store.path_of(artifact)
+    os.utime(path, (1, 1))
+    stored = path.stat()
+    assert store.put(b"hello", media_type="text/plain").media_type == "text/plain"
+    assert path.stat().st_ino == stored.st_ino
+    assert path.stat().st_mtime > stored.st_mtime + 1
+    path.write_bytes(b"jello")
+    store.put(b"hello")
+    with store.open(artifact) as stream:
+        assert stream.read() == b"hello"
 
 
 def test_files_are_private(store: ArtifactFolder) -> None:

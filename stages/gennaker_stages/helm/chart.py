@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -62,14 +63,14 @@ def read_metadata(chart: Path, shown: str) -> dict[str, Any]:
     Raises:
         PermanentError: code ``helm-chart``.
     """
-    file = chart / "Chart.yaml"
-    if not file.is_file():
+    try:
+        return read_mapping(chart / "Chart.yaml", f"{shown}/Chart.yaml")
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise PermanentError(
             f"{shown!r} is no chart: it has no Chart.yaml",
             code="helm-chart",
             hint="name the chart's folder, relative to the project root",
-        )
-    return read_mapping(file, f"{shown}/Chart.yaml")
+        ) from None
 
 
 def list_dependencies(chart: Path, shown: str) -> list[dict[str, Any]]:
@@ -111,7 +112,7 @@ def read_mapping(path: Path, shown: str) -> dict[str, Any]:
     return _parse(path.read_bytes(), shown)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)
 def _parse(content: bytes, shown: str) -> dict[str, Any]:
     """Parse a file's content; each is looked at several times, and rendered again and again."""
     if not content.strip():
@@ -145,13 +146,26 @@ def _check_kube_version(constraint: Any, shown: str, kube_version: str) -> None:
 def check_links(chart: Path, shown: str) -> None:
     """Refuse a chart with a symbolic link that leaves it: code ``helm-link``."""
     root = chart.resolve()
-    for folder, folders, files in os.walk(chart):
-        for name in (*folders, *files):
-            path = Path(folder) / name
-            if path.is_symlink() and not path.resolve().is_relative_to(root):
-                inside = path.relative_to(chart).as_posix()
-                raise PermanentError(
-                    f"{shown}/{inside} is a symbolic link that leaves the chart",
-                    code="helm-link",
-                    hint="copy the file into the chart",
-                )
+    for link in _list_links(chart):
+        path = Path(link)
+        if not path.resolve().is_relative_to(root):
+            inside = path.relative_to(chart).as_posix()
+            raise PermanentError(
+                f"{shown}/{inside} is a symbolic link that leaves the chart",
+                code="helm-link",
+                hint="copy the file into the chart",
+            )
+
+
+def _list_links(folder: str | Path) -> Iterator[str]:
+    """Every symbolic link below a folder; what a folder's list says of each entry costs no look at it."""
+    try:
+        entries = os.scandir(folder)
+    except OSError:  # neither there nor readable: reading it says so
+        return
+    with entries:
+        for each in entries:
+            if each.is_symlink():
+                yield each.path
+            elif each.is_dir(follow_symlinks=False):
+                yield from _list_links(each.path)
