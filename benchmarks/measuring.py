@@ -117,7 +117,7 @@ def make_rows(measurements: Sequence[Measurement]) -> list[list[str]]:
             share += " MISSED" if each.missed else ""
         if each.floor is not None:
             ratio = each.value / each.floor if each.floor else 0.0
-            floor = f"{each.floor:.1f} {each.unit} {each.floor_name} (x {ratio:.1f})"
+            floor = f"{each.floor:.1f} {each.unit} {each.floor_name} (x {ratio:.3g})"
         rows.append([each.name, f"{each.value:.1f} {each.unit}", goal, share, floor])
     return rows
 
