@@ -264,7 +264,7 @@ class KubernetesDeploy(Stage):
     def _deploy(
         self, inputs: Inputs, ctx: Context, bundle: Bundle, deploy: Deploy, hooks: Hooks
     ) -> Outcome:
-        cluster = _connect(ctx)
+        cluster = deploy.cluster
         deploy.apply_home()
         hooks.run("before")
         workloads: list[dict[str, Any]] = []

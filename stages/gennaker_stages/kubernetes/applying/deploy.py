@@ -44,12 +44,15 @@ class Deploy:
         ctx: the attempt.
         applyset: what the objects belong to.
         rules: what is done about fields of other managers.
+
+    Attributes:
+        cluster: where.
     """
 
     def __init__(
         self, cluster: Cluster, ctx: Context, applyset: ApplySet, rules: ConflictRules
     ) -> None:
-        self._cluster = cluster
+        self.cluster = cluster
         self._ctx = ctx
         self._applyset = applyset
         self._rules = rules
@@ -73,12 +76,12 @@ class Deploy:
             PermanentError: code ``other-owner``, or that an object cannot be read.
             FieldConflict: with every field that other managers own and that is to fail for.
         """
-        live = read_live(self._cluster, [each for wave in waves for each in wave])
+        live = read_live(self.cluster, [each for wave in waves for each in wave])
         for error in live.errors.values():
             raise error
         bodies = list(live.objects.values())
         check_owners(
-            self._cluster, self._applyset, bodies, adopted=release.owner if release else None
+            self.cluster, self._applyset, bodies, adopted=release.owner if release else None
         )
         self._rules = self._rules.adopt(find_managers(release, bodies))
         self._applier.rules = self._rules
@@ -91,8 +94,7 @@ class Deploy:
             return live.objects.get(key_of(body))
 
         fitted = [
-            [fit_object(each, find(each), self._cluster.settings) for each in wave]
-            for wave in waves
+            [fit_object(each, find(each), self.cluster.settings) for each in wave] for wave in waves
         ]
         self._waves = [make_items(wave, find, self._rules) for wave in fitted]
         for item in self.items:
@@ -118,7 +120,7 @@ class Deploy:
         made = home is not None and home[1] is None
         if home is not None and not made:
             touched.append(home)
-        record_touched(self._cluster, self._ctx, self._applyset, touched, namespace=made)
+        record_touched(self.cluster, self._ctx, self._applyset, touched, namespace=made)
 
     def apply_waves(self) -> Iterator[list[Object]]:
         """Apply wave after wave; yields the objects of each, for the caller to wait for.
@@ -151,27 +153,27 @@ class Deploy:
             self._ctx.log(f"kept {name_of(body)}, no longer in the bundle: {reason}")
         # Whatever came to the set since the deploy began.
         touched = [(each, each) for each in found.delete]
-        record_touched(self._cluster, self._ctx, self._applyset, touched)
+        record_touched(self.cluster, self._ctx, self._applyset, touched)
         for body in found.delete:
             self._ctx.check_cancelled()
             self._ctx.step(f"prune {describe_object(body)}", partial(self._delete, body))
             self._ctx.log(f"pruned {name_of(body)}")
-        wait_until_gone(self._cluster, found.delete, self._ctx)
+        wait_until_gone(self.cluster, found.delete, self._ctx)
         self._ctx.check_cancelled()
         if not rules.others:
             return  # there may be more members than were looked at
         smaller = self._applyset.cover([*desired, *(body for body, _ in found.keep)])
         if smaller != self._applyset:
-            self._applyset = smaller.save(self._cluster)
+            self._applyset = smaller.save(self.cluster)
 
     def forget(self) -> None:
         """Drop what earlier deploys kept to be put back: that is this one's part now."""
         if self._ctx.before is not None:
-            drop_copies(self._cluster, self._ctx, self._applyset)
+            drop_copies(self.cluster, self._ctx, self._applyset)
 
     def _find_prunable(self, desired: Sequence[Object], rules: PruneRules) -> Prunable:
         rules = replace(rules, used=self._used)
-        members = list_members(self._cluster, self._applyset, rules)
+        members = list_members(self.cluster, self._applyset, rules)
         return find_prunable(self._applyset, members, desired, rules)
 
     def _apply(self, items: Sequence[Item]) -> None:
@@ -191,8 +193,8 @@ class Deploy:
     def _save_inventory(self, objects: Iterable[Object]) -> None:
         wanted = self._applyset.unite(self._applyset.cover(objects))
         if wanted != self._applyset or not self._applyset.exists:
-            wanted = wanted.save(self._cluster)
+            wanted = wanted.save(self.cluster)
         self._applyset = wanted
 
     def _delete(self, body: Object, _key: str) -> dict[str, Any]:
-        return {"uid": body["metadata"]["uid"], "deleted": self._cluster.delete_object(body)}
+        return {"uid": body["metadata"]["uid"], "deleted": self.cluster.delete_object(body)}
