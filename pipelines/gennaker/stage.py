@@ -295,6 +295,10 @@ class PlanContext(Protocol):
     def connect(self) -> Any:
         """Return what the environment's target plugin connects to (its documented type)."""
 
+    @property
+    def remaining(self) -> float:
+        """Seconds left: of what planning may take, or of working time before the attempt's timeout."""
+
 
 class Context(PlanContext, Protocol):
     """What ``run`` is given. Safe to use from threads the stage makes."""
@@ -354,10 +358,6 @@ class Context(PlanContext, Protocol):
 
     def wait_cancelled(self, seconds: float) -> bool:
         """Sleep at most ``seconds``; return True at once when the attempt is to stop."""
-
-    @property
-    def remaining(self) -> float:
-        """Seconds of working time left before the attempt's timeout."""
 
     def run_process(
         self,

@@ -185,6 +185,23 @@ def test_real_cluster_faults_a_slow_etcd_is_waited_for(
     assert shop.read_record("shop-1") == ["applied"] * 20
 
 
+def test_real_cluster_faults_a_plan_does_not_wait_for_an_etcd_that_stands_still(
+    shop: Shop, fragile_plane: ControlPlane
+) -> None:
+    """The stage cannot be planned, within its time, and the reason is told."""
+    shop.write("pipelines/shop.yaml", PIPELINE.format(timeout="2s"))
+    fragile_plane.hold_etcd()
+    started = time.monotonic()
+    try:
+        said = shop.type("plan", "shop", code=7)
+    finally:
+        fragile_plane.resume_etcd()
+    assert time.monotonic() - started < 2 + 8
+    assert "deploy  kubernetes.deploy in staging  cannot be planned: cluster-unreachable: " in said
+    assert "does not answer (Read timed out" in said
+    assert "; planning it ends after 2 s" in said
+
+
 def test_real_cluster_faults_an_etcd_that_stands_still_is_left_in_time(
     shop: Shop, strike: Strike, fragile_plane: ControlPlane
 ) -> None:

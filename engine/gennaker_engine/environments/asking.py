@@ -37,9 +37,11 @@ def ask_stage(engine: Engine, deployed: Deployed, question: Ask[T]) -> T:
             code="state-corrupt",
             hint="see what 'gennaker doctor' says",
         )
+    plan = run.facts.stages[instance.stage].plan
     entry = {
         "id": instance.id,
-        "uses": run.facts.stages[instance.stage].plan.uses,
+        "uses": plan.uses,
+        "timeout": plan.timeout,
         "inputs": instance.inputs or {},
         "environment": instance.environment,
         "stage": run.created.preset.get(instance.stage, {}).get("stage"),

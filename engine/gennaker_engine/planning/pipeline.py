@@ -255,6 +255,7 @@ class _Planner:
             "uses": command.uses,
             "inputs": command.inputs,
             "environment": environment,
+            "timeout": command.remaining,
             "before": command.undoes,
             "stage": command.stage,
         }

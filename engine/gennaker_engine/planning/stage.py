@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from gennaker.errors import GennakerError, PermanentError
+from gennaker.errors import GennakerError, PermanentError, StageError
 from gennaker.expressions import SecretText, Unknown, UnknownText, from_json, to_json
 from gennaker.records import dataclass
 from gennaker.stage import (
@@ -27,11 +27,20 @@ from gennaker_engine.runtime.context import connect_target, read_environment
 from gennaker_engine.runtime.outputs import describe_validation
 from gennaker_engine.runtime.services import Services
 
-__all__ = ["StagePlanContext", "StagePlanned", "ask_stage", "list_unknown", "plan_stage"]
+__all__ = [
+    "PLAN_SECONDS",
+    "StagePlanContext",
+    "StagePlanned",
+    "ask_stage",
+    "list_unknown",
+    "plan_stage",
+]
 
 Json = Any
 T = TypeVar("T")
 Ask = Callable[[Stage, Any, PlanContext], T]
+PLAN_SECONDS = 60.0
+"""So long one stage is planned at most; a stage whose timeout is shorter has that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +94,10 @@ class StagePlanContext:
         self.project: Path = services.project
         self.source = source
         self.artifacts: ArtifactStore = services.artifacts
+        self.seconds: float = min(PLAN_SECONDS, entry["timeout"])
         self._services = services
         self._uses: str = entry["uses"]
+        self._until: float = services.clock.steady() + self.seconds
 
     @property
     def cache(self) -> Path:
@@ -96,6 +107,11 @@ class StagePlanContext:
     def connect(self) -> Any:
         """Return what the environment's target plugin connects to."""
         return connect_target(self._services, self.environment)
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left of what planning may take."""
+        return max(0.0, self._until - self._services.clock.steady())
 
 
 def plan_stage(
@@ -108,8 +124,8 @@ def plan_stage(
         run: the run it is or would be of.
         source: the tree it would read.
         entry: ``{id, uses, inputs, environment}`` as in an approval's subject, secrets and unknown
-            values as marks; with ``before``, the artifact of what it would put back; with ``stage``,
-            the stage of another run that it stands for.
+            values as marks, and ``timeout``, the stage's, in seconds; with ``before``, the artifact of
+            what it would put back; with ``stage``, the stage of another run that it stands for.
     """
     name, inputs = entry["id"], entry["inputs"]
     outputs: Mapping[str, Json] = {}
@@ -124,10 +140,7 @@ def plan_stage(
             if unknown:
                 return StagePlanned(outputs=outputs, depends_on=unknown)
             raise
-        if entry.get("before") is not None:
-            plan = kind().plan_undo(valid, Artifact(**entry["before"]), context)
-        else:
-            plan = kind().plan(valid, context)
+        plan = _ask_in_time(context, lambda: _ask_plan(kind(), valid, entry, context))
         return _read_plan(kind, plan, outputs)
     except GennakerError as error:
         return StagePlanned(outputs=outputs, error=str(error))
@@ -153,11 +166,31 @@ def ask_stage(
     kind = services.registry.stage(entry["uses"])
     context = _make_context(services, run, source, entry)
     try:
-        return ask(kind(), _read_inputs(kind, entry["inputs"]), context)
+        inputs = _read_inputs(kind, entry["inputs"])
+        return _ask_in_time(context, lambda: ask(kind(), inputs, context))
     except GennakerError:
         raise
     except Exception as error:  # noqa: BLE001 - a plugin's code: its fault is told
         raise _tell_fault(error) from None
+
+
+def _ask_plan(
+    stage: Stage, inputs: StageInputs, entry: Mapping[str, Json], context: PlanContext
+) -> Plan:
+    if entry.get("before") is not None:
+        return stage.plan_undo(inputs, Artifact(**entry["before"]), context)
+    return stage.plan(inputs, context)
+
+
+def _ask_in_time(context: StagePlanContext, question: Callable[[], T]) -> T:
+    """Return what the stage type answers; what went wrong when its time was over says so."""
+    try:
+        return question()
+    except StageError as error:
+        if context.remaining > 0:
+            raise
+        late = f"{error.message}; planning it ends after {context.seconds:g} s"
+        raise PermanentError(late, code=error.code, hint=error.hint) from error
 
 
 def _make_context(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gennaker.errors import GennakerError
+from gennaker_engine.core.blueprint import Blueprint
 from gennaker_engine.planning.stage import plan_stage
 from gennaker_engine.runtime.services import RunServices
 
@@ -18,13 +19,18 @@ MOST_FIELDS = 256 << 10
 
 
 def plan_subject(
-    services: RunServices, subject: Sequence[Mapping[str, Json]]
+    services: RunServices, subject: Sequence[Mapping[str, Json]], blueprint: Blueprint
 ) -> dict[str, dict[str, Json]]:
     """Return the plan of each stage of a subject, ``{changes: [...]}`` or ``{error}``, by its id.
 
     What would be created is named without its fields: the whole of it is in ``gennaker plan``.
 
     Never raises: what cannot be planned says why. Values of secrets are masked.
+
+    Args:
+        services: of the run.
+        subject: ``{id, uses, inputs, environment}`` of each stage.
+        blueprint: the run's, which says how long a stage may take.
     """
     try:
         source = services.source
@@ -32,7 +38,9 @@ def plan_subject(
         return {entry["id"]: {"error": str(error)} for entry in subject}
     plans = {}
     for entry in subject:
-        planned = plan_stage(services.shared, services.facts, source, entry)
+        timeout = blueprint.stages[entry["id"].partition("[")[0]].timeout
+        timed = {**entry, "timeout": timeout}
+        planned = plan_stage(services.shared, services.facts, source, timed)
         plans[entry["id"]] = _mask(shorten_plan(planned.to_data()), services)
     return plans
 

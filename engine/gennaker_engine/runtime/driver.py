@@ -15,6 +15,7 @@ from functools import partial
 from heapq import heappop, heappush
 from typing import Any
 
+from gennaker_engine.core.blueprint import Blueprint
 from gennaker_engine.core.commands import CleanUp, Command, Deliver, PlanSubject, Stop
 from gennaker_engine.core.events import Event, RunParked
 from gennaker_engine.core.messages import (
@@ -415,18 +416,25 @@ class Driver:
         elif isinstance(command, PlanSubject):
             if command.gate not in driven.plans:
                 driven.plans.add(command.gate)
-                subject = driven.run.facts.gates[command.gate].subject
-                self._pool.start(partial(self._plan_subject, services, command.gate, subject))
+                facts = driven.run.facts
+                subject, blueprint = facts.gates[command.gate].subject, facts.blueprint
+                plan = partial(self._plan_subject, subject=subject, blueprint=blueprint)
+                self._pool.start(partial(plan, services, command.gate))
         else:
             raise TypeError(f"the driver does not know {type(command).__name__}")
 
     def _plan_subject(
-        self, services: RunServices, gate: str, subject: Sequence[Mapping[str, Any]]
+        self,
+        services: RunServices,
+        gate: str,
+        *,
+        subject: Sequence[Mapping[str, Any]],
+        blueprint: Blueprint,
     ) -> None:
         """Plan what a gate's approvers are asked about; in a thread of its own."""
         from gennaker_engine.planning.subject import plan_subject
 
-        plans = plan_subject(services, subject)
+        plans = plan_subject(services, subject, blueprint)
         self.inbox.put(Letter(services.facts.id, SubjectPlanned(gate, plans)))
 
     def _let_go(self, run_id: str) -> None:

@@ -24,11 +24,10 @@ def read_capabilities(ctx: PlanContext) -> Capabilities | None:
     """
     if ctx.environment is None or ctx.environment.target != "kubernetes":
         return None
-    cluster = ctx.connect()
-    if cluster is None:
-        return None
     from gennaker_stages.kubernetes.client.connection import Request
+    from gennaker_stages.kubernetes.connecting import connect
 
+    cluster = connect(ctx)
     version = cluster.connection.request(Request("GET", "/version", "read its version"))
     offered = sorted(cluster.discovery.list_kinds())
     return Capabilities(str(version["gitVersion"]).removeprefix("v"), tuple(offered))

@@ -14,7 +14,7 @@ __all__ = ["connect"]
 
 
 def connect(ctx: PlanContext, who: str = "the stage") -> Cluster:
-    """Return the environment's cluster.
+    """Return the environment's cluster; it is asked no longer than what is planned, or tried, has.
 
     Args:
         ctx: the attempt, or what plans it.
@@ -24,6 +24,7 @@ def connect(ctx: PlanContext, who: str = "the stage") -> Cluster:
         PermanentError: code ``no-target``.
     """
     from gennaker_stages.kubernetes.client.cluster import Cluster
+    from gennaker_stages.kubernetes.client.patience import Patience
 
     if ctx.environment is None or ctx.environment.target != "kubernetes":
         raise PermanentError(
@@ -33,4 +34,5 @@ def connect(ctx: PlanContext, who: str = "the stage") -> Cluster:
         )
     cluster = ctx.connect()
     assert isinstance(cluster, Cluster)  # the kubernetes target connects to nothing else
+    cluster.connection.patience = Patience(remaining=lambda: ctx.remaining)
     return cluster

@@ -39,8 +39,9 @@ def plan_command(
     """Tell what a run would do, without doing it.
 
     What would run, be skipped, be built and change. Its digest can be given to 'gennaker run --plan',
-    which then refuses when the plan is another. Exit code 7 when a stage cannot be planned, 1 when
-    something would be refused.
+    which then refuses when the plan is another. A stage is planned for at most 60 seconds, and no
+    longer than its timeout. Exit code 7 when a stage cannot be planned, 1 when something would be
+    refused.
     """
     from gennaker_engine.cli.render.data import to_json
     from gennaker_engine.cli.render.plan import render_markdown, render_plan
