@@ -53,7 +53,7 @@ class ArtifactFolder:
                 size=len(content),
                 media_type=media_type,
             )
-            if self._is_stored(artifact, content):
+            if self._is_stored(artifact):
                 return artifact
             return self._store(io.BytesIO(content), media_type)
         if not content.is_file():
@@ -122,11 +122,11 @@ class ArtifactFolder:
     def _make_folder(self) -> Path:
         return make_private(self.folder)
 
-    def _is_stored(self, artifact: Artifact, content: bytes) -> bool:
+    def _is_stored(self, artifact: Artifact) -> bool:
         """Whether it is there, unchanged; then it is made young again, which costs no disk its time."""
         path = self.path_of(artifact)
-        with contextlib.suppress(OSError), hold_off_sweep(self.folder):
-            if path.stat().st_size == artifact.size and path.read_bytes() == content:
+        with contextlib.suppress(OSError), hold_off_sweep(self.folder), path.open("rb") as stream:
+            if _digest(stream) == artifact.digest:
                 os.utime(path)
                 return True
         return False
