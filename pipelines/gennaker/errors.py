@@ -35,6 +35,7 @@ __all__ = [
     "StageError",
     "TemporaryError",
     "UnknownValue",
+    "sort_problems",
 ]
 
 
@@ -78,6 +79,16 @@ class Problem:
     def at(self, location: Location | None) -> Problem:
         """Return this problem placed at ``location`` (unchanged when that is None)."""
         return self if location is None else replace(self, location=location)
+
+
+def sort_problems(problems: Iterable[Problem]) -> list[Problem]:
+    """Return problems in order of file and place, each once; those without a place come first."""
+
+    def place(problem: Problem) -> tuple[str, int, int]:
+        where = problem.location
+        return (where.file, where.line or 0, where.column or 0) if where else ("", 0, 0)
+
+    return sorted(dict.fromkeys(problems), key=place)
 
 
 class GennakerError(Exception):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ from gennaker.model import (
     StageDefinition,
 )
 from gennaker.paths import join_inside
+from gennaker.pipeline_files import SUFFIXES, list_pipeline_files
 from gennaker.structure import (
     REMOVED,
     Subject,
@@ -47,14 +48,10 @@ __all__ = [
     "build_definition",
     "find_pipeline",
     "find_pipelines",
-    "list_pipeline_files",
     "list_pipeline_names",
     "load_file",
     "read_file",
 ]
-
-YAML_SUFFIXES = (".yaml", ".yml")
-SUFFIXES = (*YAML_SUFFIXES, ".py")
 
 _NOUNS: Mapping[type[BaseModel], str] = {
     StageDefinition: "a stage",
@@ -306,39 +303,6 @@ class _Found:
 
     by_name: dict[str, list[Loaded]] = field(default_factory=dict)
     errors: list[InvalidInput] = field(default_factory=list)
-
-
-def list_pipeline_files(project: Project) -> list[Path]:
-    """Return every pipeline file of the project's folders, in alphabetical order.
-
-    Raises:
-        InvalidInput: code ``path-outside`` or ``no-folder`` for a wrong entry of ``pipelines``.
-    """
-    settings = project.load_settings()
-    files: dict[Path, None] = {}
-    for entry in settings.pipelines:
-        place = join_inside(project.root, entry)
-        if place.is_file():
-            files[place] = None
-        elif place.is_dir():
-            files.update(dict.fromkeys(sorted(_list_folder(place))))
-        elif settings.pipelines != ("pipelines",):
-            location = settings.marks.at(("pipelines",)) if settings.marks else None
-            raise InvalidInput(
-                f"there is no file or folder {entry!r}", code="no-folder", location=location
-            )
-    return list(files)
-
-
-def _list_folder(folder: Path) -> Iterator[Path]:
-    for each in folder.rglob("*"):
-        # Helpers of Python pipelines start with an underscore, as private modules do.
-        if each.suffix in SUFFIXES and not each.name.startswith(("_", ".")) and each.is_file():
-            hidden = any(
-                part.startswith((".", "__")) for part in each.relative_to(folder).parts[:-1]
-            )
-            if not hidden:
-                yield each
 
 
 def find_pipelines(project: Project) -> list[Loaded]:

@@ -31,7 +31,7 @@ class Project:
         """The folder that paths in pipelines, the state and the source snapshot belong to."""
         self.file = file
         """``gennaker.yaml``, None when there is none."""
-        self._settings: ProjectSettings | None = None
+        self._examined: tuple[ProjectSettings, tuple[Problem, ...]] | None = None
         self._stamp: tuple[int, int, int] | None = None
 
     @property
@@ -55,14 +55,25 @@ class Project:
         Raises:
             InvalidInput: with every problem of the file.
         """
+        settings, problems = self.examine_settings()
+        if problems:
+            raise InvalidInput.of(problems)
+        return settings
+
+    def examine_settings(self) -> tuple[ProjectSettings, tuple[Problem, ...]]:
+        """Return what of the settings can be read, and every problem of their form.
+
+        Raises:
+            InvalidInput: the file is no YAML at all.
+        """
         stamp = self._look()
-        if self._settings is None or stamp != self._stamp:
-            from gennaker.settings import read_settings
+        if self._examined is None or stamp != self._stamp:
+            from gennaker.settings import examine_settings
 
             shown = "" if self.file is None else self.show_path(self.file)
-            self._settings = read_settings(self.root, self.file, shown=shown)
+            self._examined = examine_settings(self.root, self.file, shown=shown)
             self._stamp = stamp
-        return self._settings
+        return self._examined
 
     def state_url(self, override: str | None = None) -> str:
         """Return the address of the state, a relative SQLite path made absolute from the root.
@@ -84,7 +95,7 @@ class Project:
         """Return the state's address as written, without the models of all settings: half a start."""
         if self.file is None:
             return DEFAULT_STATE
-        if self._settings is None:
+        if self._examined is None or self._examined[1]:
             from gennaker.yamltext import compose
 
             problems: list[Problem] = []

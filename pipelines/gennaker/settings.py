@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gennaker.errors import InvalidInput, Problem
+from gennaker.errors import InvalidInput, Problem, sort_problems
 from gennaker.model import Duration
 from gennaker.names import NAME_HINT, NAME_PATTERN
 from gennaker.project import DEFAULT_STATE, SETTINGS_FILE
@@ -29,7 +29,7 @@ __all__ = [
     "ProjectSettings",
     "RetentionSettings",
     "SecretSource",
-    "read_settings",
+    "examine_settings",
 ]
 
 _APPROVER_KINDS = ("local", "user", "group")
@@ -167,8 +167,12 @@ class ProjectSettings:
         return self.secrets.get(name)
 
 
-def read_settings(root: Path, file: Path | None, *, shown: str) -> ProjectSettings:
-    """Return what a project's file says.
+def examine_settings(
+    root: Path, file: Path | None, *, shown: str
+) -> tuple[ProjectSettings, tuple[Problem, ...]]:
+    """Return what of a project's file can be read, and every problem of its form.
+
+    What is wrong is left out; an environment of which nothing can be read is there by its name.
 
     Args:
         root: the project's folder.
@@ -176,10 +180,10 @@ def read_settings(root: Path, file: Path | None, *, shown: str) -> ProjectSettin
         shown: how the file is named in problems.
 
     Raises:
-        InvalidInput: with every problem of the file.
+        InvalidInput: it is no YAML at all.
     """
     if file is None:
-        return ProjectSettings(_name_folder(root))
+        return ProjectSettings(_name_folder(root)), ()
     try:
         text = file.read_bytes()
     except OSError as error:
@@ -191,15 +195,10 @@ def read_settings(root: Path, file: Path | None, *, shown: str) -> ProjectSettin
         document = compose(text, file=shown, problems=problems)
     except InvalidInput as error:
         if error.code == "yaml-empty":  # everything has a default
-            return ProjectSettings(_name_folder(root))
+            return ProjectSettings(_name_folder(root)), ()
         raise
     settings = _SettingsReader(document, problems).read(root)
-    if problems:
-        raise InvalidInput.of(sorted(problems, key=lambda each: each.location or _nowhere))
-    return settings
-
-
-_nowhere = Marks("", (1, 1)).at()
+    return settings, tuple(sort_problems(problems))
 
 
 def _name_folder(root: Path) -> str:
@@ -232,6 +231,9 @@ class _SettingsReader:
             for name, value in written.environments.items()
             if (found := self._read_environment(name, value)) is not None
         }
+        named = self.data.get("environments")
+        for name in named if isinstance(named, dict) else ():
+            environments.setdefault(name, EnvironmentSettings())
         for group, rules in written.groups.items():
             self._check_rules(rules, ("groups", group))
         return ProjectSettings(

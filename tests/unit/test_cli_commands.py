@@ -131,6 +131,23 @@ def test_validate_tells_every_problem_at_once(
     assert err.startswith("1 file: ")
 
 
+def test_validate_looks_at_pipelines_also_when_the_settings_are_wrong(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both files' problems are told by one call, and counted; so they are before a run."""
+    (project / "gennaker.yaml").write_text("projct: shop\n")
+    (project / "pipelines" / "hello.yaml").write_text(HELLO.replace("needs: first", "needs: frst"))
+    assert main(["validate"]) == 2
+    out, err = capsys.readouterr()
+    assert "gennaker.yaml:1:1: unknown-field: 'projct'" in out
+    assert "unknown-stage: stage 'second' needs 'frst'" in out
+    assert err == "1 file: 2 errors\n"
+    assert main(["run", "hello"]) == 2
+    said = capsys.readouterr().err
+    assert "unknown-field: 'projct'" in said
+    assert "unknown-stage: stage 'second' needs 'frst'" in said
+
+
 def test_validate_annotates_in_github(
     project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

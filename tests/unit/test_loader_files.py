@@ -14,11 +14,11 @@ from gennaker.loader import (
     build_definition,
     find_pipeline,
     find_pipelines,
-    list_pipeline_files,
     list_pipeline_names,
     load_file,
     read_file,
 )
+from gennaker.pipeline_files import list_pipeline_files
 from gennaker.project import load_project
 
 ONE = "name: one\nstages:\n  a: {uses: shell, with: {run: echo}}\n"
@@ -357,10 +357,10 @@ def test_python_that_never_ends_is_told(lines: str, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("setting", "expected"),
     [
-        ("nowhere", "gennaker.yaml:1:12: no-folder: there is no file or folder 'nowhere'"),
+        ("nowhere", "gennaker.yaml:1:13: no-folder: there is no file or folder 'nowhere'"),
         (
             "../x",
-            "path-outside: path '../x' has '..' in it; "
+            "gennaker.yaml:1:13: path-outside: path '../x' has '..' in it; "
             "write a path relative to the folder, with '/' and without '..'",
         ),
     ],

@@ -175,6 +175,9 @@ def test_all_problems_of_the_form() -> None:
         "gennaker.yaml:6:19: secret-source: secret 'db' names 2 providers; "
         "write one, like '{env: NAME}' or '{file: PATH}'",
         "gennaker.yaml:7:9: null-value: 'url' has no value; give it one",
+        "gennaker.yaml:9:5: missing-field: target 'kubernetes' needs 'context'; add 'context: …'",
+        "gennaker.yaml:9:5: missing-field: target 'kubernetes' needs 'namespace'; "
+        "add 'namespace: …'",
         "gennaker.yaml:10:13: environment-target: environment 'production' names the targets "
         "'kubernetes' and 'docker'; an environment has one; its other keys are 'variables', "
         "'secrets', 'url' and 'approval'",
@@ -202,14 +205,49 @@ def test_all_problems_of_plugins() -> None:
     assert problems() == [
         "gennaker.yaml:3:5: unknown-plugin: 'kubernets' is not an installed target; "
         "did you mean 'kubernetes'?",
+        "gennaker.yaml:5:18: unknown-field: 'contxt' is not a setting of target 'kubernetes'; "
+        "did you mean 'context'?",
+        "gennaker.yaml:5:40: wrong-type: 'namespace' must be a string, not the number 5; "
+        "put it in quotes",
         "gennaker.yaml:6:19: unknown-plugin: 'vault' is not an installed secret provider; "
         "'gennaker plugins' lists what is installed",
         "gennaker.yaml:6:39: secret-source: secret 'q': the setting of 'env' "
         "must be a non-empty string",
-        "gennaker.yaml:5:40: wrong-type: 'namespace' must be a string, not the number 5; "
+    ]
+
+
+def test_form_and_plugins_in_one_round() -> None:
+    """What is wrong in its form hides no wrong target or provider, and is told only once."""
+    write(
+        "projct: shop\n"
+        "secrets: {p: {vault: x}, q: {env: a, file: b}}\n"
+        "environments:\n"
+        "  a: {kubernets: 5}\n"
+        "  b: {kubernetes: {context: null, namespac: x}}\n"
+        "  c: {kubernetes: [x]}\n"
+        "  d: {kubernetes: {context: 5}, url: [x]}\n"
+        "  e: text\n"
+    )
+    assert problems() == [
+        "gennaker.yaml:1:1: unknown-field: 'projct' is not a field of gennaker.yaml; "
+        "did you mean 'project'?",
+        "gennaker.yaml:2:15: unknown-plugin: 'vault' is not an installed secret provider; "
+        "'gennaker plugins' lists what is installed",
+        "gennaker.yaml:2:29: secret-source: secret 'q' names 2 providers; "
+        "write one, like '{env: NAME}' or '{file: PATH}'",
+        "gennaker.yaml:4:7: unknown-plugin: 'kubernets' is not an installed target; "
+        "did you mean 'kubernetes'?",
+        "gennaker.yaml:4:18: wrong-type: 'kubernets' must be a mapping of settings",
+        "gennaker.yaml:5:29: null-value: 'context' has no value; give it one",
+        "gennaker.yaml:5:35: unknown-field: 'namespac' is not a setting of target 'kubernetes'; "
+        "did you mean 'namespace'?",
+        "gennaker.yaml:6:19: wrong-type: 'kubernetes' must be a mapping of settings",
+        "gennaker.yaml:7:7: missing-field: target 'kubernetes' needs 'namespace'; "
+        "add 'namespace: …'",
+        "gennaker.yaml:7:29: wrong-type: 'context' must be a string, not the number 5; "
         "put it in quotes",
-        "gennaker.yaml:5:18: unknown-field: 'contxt' is not a setting of target 'kubernetes'; "
-        "did you mean 'context'?",
+        "gennaker.yaml:7:38: wrong-type: 'url' must be a string, not a list",
+        "gennaker.yaml:8:6: wrong-type: 'e' must be a mapping, not 'text'",
     ]
 
 

@@ -617,6 +617,44 @@ def test_validate_files() -> None:
     ]
 
 
+def test_settings_and_pipelines_in_one_round() -> None:
+    """Settings that are wrong in their form hide neither wrong folders nor a wrong pipeline."""
+    Path("gennaker.yaml").write_text(
+        "projct: shop\npipelines: [nope, pipelines, ../up]\n"
+        "environments: {staging: text, live: {secrets: {db: x}}}\n"
+    )
+    Path("pipelines").mkdir()
+    # What of the environments cannot be read is not told again as missing.
+    with_secret = (
+        "with: {run: x, env: {P: '${{ secrets.db }}', V: '${{ environment.variables.v }}'}}"
+    )
+    Path("pipelines/a.yaml").write_text(
+        "name: one\nstages:\n"
+        f"  a: {{uses: shell, environment: staging, {with_secret}}}\n"
+        f"  b: {{uses: shel, environment: live, {with_secret}}}\n"
+        "  c: {uses: shell, environment: liv, with: {run: x}}\n"
+    )
+    project = load_project(Path())
+    assert [str(each) for each in validate_files(project, registry=REGISTRY)] == [
+        "gennaker.yaml:1:1: unknown-field: 'projct' is not a field of gennaker.yaml; "
+        "did you mean 'project'?",
+        "gennaker.yaml:2:13: no-folder: there is no file or folder 'nope'",
+        "gennaker.yaml:2:30: path-outside: path '../up' has '..' in it; "
+        "write a path relative to the folder, with '/' and without '..'",
+        "gennaker.yaml:3:25: wrong-type: 'staging' must be a mapping, not 'text'",
+        "gennaker.yaml:3:52: wrong-type: 'db' must be a mapping, not 'x'",
+        "pipelines/a.yaml:4:13: unknown-plugin: 'shel' is not an installed stage type; "
+        "did you mean 'shell'?",
+        "pipelines/a.yaml:5:33: unknown-environment: there is no environment 'liv'; "
+        "did you mean 'live'?",
+    ]
+    Path("gennaker.yaml").write_text("enviroments: {staging: {}}\n")
+    staged = OK.replace("shell", "shell, environment: staging")
+    Path("pipelines/a.yaml").write_text(f"name: one\nstages:\n{staged}")
+    (told,) = validate_files(project, registry=REGISTRY)
+    assert told.code == "unknown-field"
+
+
 def test_names_that_differ_in_their_dashes() -> None:
     """`a-b` beside `a_b` is refused for pipelines as it is for stages."""
     Path("pipelines").mkdir()

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from gennaker.errors import InvalidInput, Problem
-from gennaker.loader import Loaded, list_pipeline_files, read_file
+from gennaker.errors import InvalidInput, Problem, sort_problems
+from gennaker.loader import Loaded, read_file
 from gennaker.names import find_twins
+from gennaker.pipeline_files import find_pipeline_files
 from gennaker.plugins import Registry
 from gennaker.project import Project
 from gennaker.settings import ProjectSettings
@@ -34,11 +35,13 @@ def validate(loaded: Loaded, *, registry: Registry, project: Project) -> list[Pr
         project: its environments and secrets count; what is wrong with them is
             :func:`validate_project`'s answer.
     """
+    unsure = True
     try:
-        settings = project.load_settings()
+        settings, wrong = project.examine_settings()
+        unsure = bool(wrong)
     except InvalidInput:
         settings = ProjectSettings(project.root.name)
-    found = Findings(loaded, registry, settings, list(loaded.problems))
+    found = Findings(loaded, registry, settings, list(loaded.problems), unsure=unsure)
     if not is_too_large(found):
         check_shape(found)
         for identifier, (stage, _final) in found.stages.items():
@@ -48,7 +51,7 @@ def validate(loaded: Loaded, *, registry: Registry, project: Project) -> list[Pr
         check_expressions(found)
         if not any(each.severity == "error" for each in found.problems):
             check_approvals(found)
-    return _sort(found.problems)
+    return sort_problems(found.problems)
 
 
 def check_pipeline(loaded: Loaded, *, registry: Registry, project: Project) -> list[Problem]:
@@ -77,11 +80,13 @@ def validate_files(
         files: the files to look at.
     """
     problems = validate_project(project, registry=registry)
-    given = list(files)
-    try:
-        chosen = given or list_pipeline_files(project)
-    except InvalidInput as error:
-        return problems or list(error.problems)
+    chosen = list(files)
+    if not chosen:
+        try:
+            chosen, wrong = find_pipeline_files(project)
+        except InvalidInput:
+            return problems  # the settings are no YAML: that is told
+        problems = sort_problems([*problems, *wrong])
     places: dict[str, list[Loaded]] = {}
     for file in chosen:
         try:
@@ -114,11 +119,3 @@ def validate_files(
         for first, second in find_twins(places)
     )
     return problems
-
-
-def _sort(problems: list[Problem]) -> list[Problem]:
-    def place(problem: Problem) -> tuple[str, int, int]:
-        where = problem.location
-        return (where.file, where.line or 0, where.column or 0) if where else ("", 0, 0)
-
-    return sorted(dict.fromkeys(problems), key=place)

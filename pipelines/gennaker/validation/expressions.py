@@ -126,9 +126,11 @@ class _ExpressionCheck:
         environment = self._check_environment(stage, path)
         roots = dict(self.roots)
         if stage.environment is not None:
-            roots["environment"] = _environment_type(environment)
-        secrets = self.every_secret
-        if environment is not None or stage.environment is None:
+            roots["environment"] = _environment_type(None if self.found.unsure else environment)
+        secrets: frozenset[str] | None = self.every_secret
+        if self.found.unsure:
+            secrets = None
+        elif environment is not None or stage.environment is None:
             own = environment.secrets if environment is not None else {}
             secrets = frozenset((*self.settings.secrets, *own))
         if isinstance(stage.if_, str):
@@ -181,7 +183,7 @@ class _ExpressionCheck:
             self._check_text(name, place, types)
             return None
         known = self.settings.environments
-        if name not in known:
+        if name not in known and (known or not self.found.unsure):
             self.found.tell(
                 "unknown-environment",
                 f"there is no environment {name!r}",

@@ -41,12 +41,14 @@ class Findings:
         registry: what stage types there are.
         settings: the project's settings.
         problems: what has been found so far.
+        unsure: whether the form of the settings has problems, so that what they have is not all known.
     """
 
     loaded: Loaded
     registry: Registry
     settings: ProjectSettings
     problems: list[Problem] = field(default_factory=list)
+    unsure: bool = False
 
     @property
     def definition(self) -> PipelineDefinition:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from pydantic import ValidationError
 
-from gennaker.errors import InvalidInput, Location, Problem
+from gennaker.errors import InvalidInput, Location, Problem, sort_problems
 from gennaker.plugins import Registry
 from gennaker.project import Project
 from gennaker.settings import ProjectSettings, SecretSource
 from gennaker.structure import Subject, translate_errors
+from gennaker.target import Target
+from gennaker.validation.findings import Path
 
 __all__ = ["validate_project"]
 
@@ -23,38 +26,47 @@ def validate_project(project: Project, *, registry: Registry) -> list[Problem]:
         registry: the targets and secret providers there are.
     """
     try:
-        settings = project.load_settings()
+        settings, wrong = project.examine_settings()
     except InvalidInput as error:
         return list(error.problems)
-    problems: list[Problem] = []
-    problems += _check_secrets(settings, settings.secrets, ("secrets",), registry)
+    problems = [*wrong, *_check_secrets(settings, settings.secrets, ("secrets",), registry)]
+    # What cannot be read is told once: not also as what is then missing there.
+    told = {each.location for each in wrong}
     for name, environment in settings.environments.items():
         path = ("environments", name)
         problems += _check_secrets(settings, environment.secrets, (*path, "secrets"), registry)
         if environment.target is None:
             continue
+        place = (*path, environment.target)
         try:
             target = registry.target(environment.target)
         except InvalidInput as error:
-            location = _locate(settings, (*path, environment.target), key=True)
-            problems.append(error.problem.at(location))
+            problems.append(error.problem.at(_locate(settings, place, key=True)))
             continue
-        try:
-            target.Settings.model_validate(environment.settings)
-        except ValidationError as error:
-            place = (*path, environment.target)
-            subject = Subject(
-                target.Settings, f"target {target.name!r}", settings.marks, place, kind="a setting"
-            )
-            found = translate_errors(error, environment.settings, subject)
-            problems.extend(problem for _path, problem in found)
-    return problems
+        found = _check_target(settings, target, place, environment.settings)
+        problems += [
+            problem for inside, problem in found if _locate(settings, (*place, *inside)) not in told
+        ]
+    return sort_problems(problems)
+
+
+def _check_target(
+    settings: ProjectSettings, target: type[Target], place: Path, written: dict[str, Any]
+) -> list[tuple[Path, Problem]]:
+    """Return what is wrong with an environment's settings for its target, with paths in them."""
+    try:
+        target.Settings.model_validate(written)
+    except ValidationError as error:
+        noun = f"target {target.name!r}"
+        subject = Subject(target.Settings, noun, settings.marks, place, kind="a setting")
+        return translate_errors(error, written, subject)
+    return []
 
 
 def _check_secrets(
     settings: ProjectSettings,
     secrets: Mapping[str, SecretSource],
-    path: tuple[str, ...],
+    path: Path,
     registry: Registry,
 ) -> list[Problem]:
     problems = []
@@ -77,7 +89,5 @@ def _check_secrets(
     return problems
 
 
-def _locate(
-    settings: ProjectSettings, path: tuple[str, ...], *, key: bool = False
-) -> Location | None:
+def _locate(settings: ProjectSettings, path: Path, *, key: bool = False) -> Location | None:
     return None if settings.marks is None else settings.marks.at(path, key=key)

@@ -107,7 +107,7 @@ def _look_at_project(settings: Settings) -> Iterator[Check]:
         )
     else:
         yield Check("project", "ok", str(project.file))
-    from gennaker.loader import list_pipeline_files
+    from gennaker.pipeline_files import list_pipeline_files
 
     try:
         number = len(list_pipeline_files(project))

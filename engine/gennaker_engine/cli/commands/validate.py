@@ -52,15 +52,15 @@ def validate_command(settings: Settings, files: tuple[Path, ...], form: str) -> 
 def _examine(settings: Settings, files: Sequence[Path]) -> tuple[list[str], list[Problem]]:
     """Return the names of the files that were looked at, and their problems in order of place."""
     from gennaker.errors import InvalidInput
-    from gennaker.loader import list_pipeline_files
+    from gennaker.pipeline_files import find_pipeline_files
     from gennaker.validation import validate_files
 
     project = settings.project
     try:
-        paths = list(files) or list_pipeline_files(project)
-    except InvalidInput as error:
-        return [], list(error.problems)
-    problems = validate_files(project, registry=settings.registry, files=paths)
+        paths = list(files) or find_pipeline_files(project)[0]
+    except InvalidInput:
+        paths = []  # why is told with the problems
+    problems = validate_files(project, registry=settings.registry, files=files)
     return [project.show_path(path.absolute()) for path in paths], problems
 
 
