@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from gennaker_engine.environments.deployed import list_current, list_history
 from gennaker_engine.environments.drift import find_drift
 from gennaker_engine.journal.checking import check_journal
 from gennaker_engine.runtime import Engine
+from tests.fixtures.typed_project import TypedProject
 from tests.integration.runtime_parts import open_engine, start_run, write_project
 
 SETTINGS = """project: shop
@@ -180,6 +182,24 @@ def test_a_deploy_that_cannot_look_is_not_said_to_be_as_deployed(tmp_path):
         engine.drive(start_run(engine))
         (drift,) = find_drift(engine, "staging", sandbox=False)
     assert (drift.unseen, drift.changes) == ("its type does not look at what is there", ())
+
+
+def test_what_is_not_looked_at_is_named_in_one_line(tmp_path, capsys):
+    """The stages whose types do not look are named with type and run; as data each has its reason."""
+    shop = TypedProject(tmp_path, capsys)
+    stage = "uses: shell, environment: staging, with: {run: 'true', source: false}"
+    stages = "".join(f"  {name}: {{{stage}}}\n" for name in ("push", "tell"))
+    shop.write("pipelines/tool.yaml", f"name: tool\nstages:\n{stages}")
+    shop.write("gennaker.yaml", "environments: {staging: {}}\n")
+    shop.type("run", "tool")
+    said = shop.type("diff", "staging")
+    assert said == "not looked at: push (shell, tool-1), tell (shell, tool-1)\n"
+    data = json.loads(shop.type("diff", "staging", "-o", "json"))
+    reason = "its type does not look at what is there"
+    assert data["stages"] == [
+        {"stage": name, "run": "tool-1", "reason": reason, "compared": False, "changes": []}
+        for name in ("push", "tell")
+    ]
 
 
 def test_two_environments_are_compared(engine):

@@ -47,6 +47,13 @@ class Deployed:
         return self.row.instance.removeprefix(UNDO_PREFIX)
 
     @property
+    def uses(self) -> str | None:
+        """The stage's type; None when the run cannot be read any more."""
+        if self.run is None or self.instance is None:
+            return None
+        return self.run.facts.stages[self.instance.stage].plan.uses
+
+    @property
     def is_undo(self) -> bool:
         """Whether it put back what was there before."""
         return self.instance is not None and self.instance.undoes is not None
@@ -78,10 +85,9 @@ class Deployed:
         if self.run is None or self.instance is None:
             return data
         created = self.run.created
-        plan = self.run.facts.stages[self.instance.stage].plan
         return {
             **data,
-            "uses": plan.uses,
+            "uses": self.uses,
             "title": created.title,
             "actor": created.actor,
             "approvers": self.approvers,

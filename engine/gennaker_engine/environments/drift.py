@@ -29,12 +29,14 @@ class StageDrift:
         deployed: that deploy; the last that stands, when there is one.
         changes: what deploying the same again would change, ``{action, what, detail, fields}`` each.
         unseen: why there is nothing to compare.
+        looks: whether its type looks at what is there; one that does a thing once does not.
         error: why it cannot be said.
     """
 
     deployed: Deployed
     changes: tuple[Mapping[str, Json], ...] = ()
     unseen: str | None = None
+    looks: bool = True
     error: str | None = None
 
     def to_data(self) -> dict[str, Json]:
@@ -90,6 +92,6 @@ def _compare(engine: Engine, deployed: Deployed) -> StageDrift:
         return StageDrift(deployed, error=str(error))
     # A plan that only says what would be run has not looked at anything.
     if changes is None or (changes and all(each.action == "run" for each in changes)):
-        return StageDrift(deployed, unseen="its type does not look at what is there")
+        return StageDrift(deployed, unseen="its type does not look at what is there", looks=False)
     moved = tuple(each.to_data() for each in changes if each.action in _TOUCHES)
     return StageDrift(deployed, moved)

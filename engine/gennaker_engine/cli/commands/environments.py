@@ -115,6 +115,8 @@ def _tell_drift(console: Console, drift: Sequence[StageDrift]) -> None:
     from gennaker_engine.cli.render.text import clean
 
     for each in drift:
+        if not each.looks:
+            continue  # all of them are one line, below
         head = f"{console.paint(each.deployed.stage, 'bold')}  deployed by {each.deployed.row.run}"
         if each.error is not None:
             console.out(
@@ -128,6 +130,10 @@ def _tell_drift(console: Console, drift: Sequence[StageDrift]) -> None:
             console.out(head)
             for line in render_changes(each.changes, paint=console.paint):
                 console.out(f"    {line}")
+    blind = [each.deployed for each in drift if not each.looks]
+    if blind:
+        named = ", ".join(f"{each.stage} ({each.uses}, {each.row.run})" for each in blind)
+        console.out(f"not looked at: {clean(named)}")
 
 
 def _tell_other(*, sandbox: bool) -> str:
