@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterable
 from json.encoder import encode_basestring
 from typing import Any
 
-__all__ = ["canonical_json", "digest_of", "format_number"]
+__all__ = ["canonical_json", "digest_of", "escape_odd", "format_number"]
+
+_ODD = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]")
 
 
 def format_number(value: int | float) -> str:
@@ -61,6 +64,15 @@ def canonical_json(data: Any) -> str:
     if isinstance(data, list | tuple):
         return f"[{','.join([canonical_json(each) for each in data])}]"
     raise TypeError(f"{type(data).__name__} is not JSON data")
+
+
+def escape_odd(text: str) -> str:
+    """Return a JSON text that readers of YAML read alike.
+
+    Given one that has all but ASCII as it is: YAML knows no pairs of surrogates, and folds or
+    refuses some characters that JSON may have raw; those are escaped.
+    """
+    return _ODD.sub(lambda odd: f"\\u{ord(odd.group()):04x}", text)
 
 
 def _sort(names: Iterable[str]) -> list[str]:

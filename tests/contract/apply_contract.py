@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gennaker.canonical import escape_odd
 from gennaker.errors import PermanentError, StageError
 from gennaker.stage import Secret, Succeeded
 from gennaker.testing import FakeContext
@@ -57,7 +58,8 @@ PARENT = "gennaker.source.test.stage"
 def config(name: str, **data: str) -> str:
     """A ConfigMap as a document of a bundle."""
     metadata = {"name": name}
-    return f"---\n{json.dumps({'apiVersion': 'v1', 'kind': 'ConfigMap', 'metadata': metadata, 'data': data})}\n"
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+    return f"---\n{escape_odd(json.dumps(body, ensure_ascii=False))}\n"
 
 
 def annotated(name: str, **annotations: str) -> str:
@@ -117,6 +119,13 @@ class ApplyContract(DeployParts):
         assert self.versions(context) == before
         assert "objects: 4 unchanged" in context.log_text
         assert context.log_text.count("applied Deployment/web") == 1
+
+    def test_every_character_arrives_as_it_was_written(self, context: FakeContext) -> None:
+        """Those beyond 16 bits, and those that YAML folds or refuses; the second deploy writes nothing."""
+        text = "sails 🎉 é\n\ttwo\r\n \x7f\x85\u2028\ufeff\x00 \\ud83c\\udf89 end "
+        assert isinstance(self.deploy(context, config("web", text=text)), Succeeded)
+        assert self.read(context, "v1", "ConfigMap", "web")["data"] == {"text": text}
+        assert self.plan(context, config("web", text=text)) == {"ConfigMap/web": ("leave", "")}
 
     def test_a_strategy_loses_what_belonged_to_another(self, context: FakeContext) -> None:
         """The server's numbers of a rolling update go when Pods are to be recreated; it stays so."""

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
-from gennaker.canonical import canonical_json
+from gennaker.canonical import canonical_json, escape_odd
 from gennaker.errors import ExpressionError
 from gennaker.expressions.functions import function, number_text
 from gennaker.expressions.limits import Budget, LimitError
@@ -138,7 +138,6 @@ def _read_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 _BARE = re.compile(r"[A-Za-z_./][A-Za-z0-9_./-]*")
 _WORDS = frozenset(["null", "true", "false", "yes", "no", "on", "off", "y", "n"])
-_ODD = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]")
 _BLOCK = re.compile(r"(?:[^\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\t]*\n)+")
 
 
@@ -188,9 +187,7 @@ def _yaml_scalar(value: Any) -> str:
         bare = _BARE.fullmatch(value) and (path or value[0] != ".")
         if bare and value.lower() not in _WORDS:
             return value
-        return _ODD.sub(
-            lambda odd: f"\\u{ord(odd.group()):04x}", json.dumps(value, ensure_ascii=False)
-        )
+        return escape_odd(json.dumps(value, ensure_ascii=False))
     return canonical_json(value)
 
 

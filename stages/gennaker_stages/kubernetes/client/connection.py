@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
+from gennaker.canonical import escape_odd
 from gennaker.errors import PermanentError, StageError, TemporaryError
 from gennaker.records import dataclass
 from gennaker_stages.kubernetes.client.kubeconfig import Access
@@ -194,7 +195,7 @@ class Connection:
         answer = client.rest_client.pool_manager.urlopen(
             request.method,
             host + request.path + query,
-            body=json.dumps(body, separators=(",", ":")).encode() if body is not None else None,
+            body=_encode(body) if body is not None else None,
             headers=self._make_headers(request, token),
             timeout=urllib3.Timeout(
                 connect=min(CONNECT_TIMEOUT, left), read=min(request.read, left)
@@ -232,6 +233,11 @@ class Connection:
         if text not in self._warned:
             self._warned.add(text)
             self.patience.tell(f"the cluster warns: {text}")
+
+
+def _encode(body: Any) -> bytes:
+    # Servers read the body of an apply as YAML.
+    return escape_odd(json.dumps(body, ensure_ascii=False, separators=(",", ":"))).encode()
 
 
 def _find_token(configuration: Any) -> str | None:
