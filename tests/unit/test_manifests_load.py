@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+import yaml
 
 from gennaker.errors import GennakerError
 from gennaker.stage import Succeeded
@@ -100,6 +102,20 @@ def test_a_list_is_one_document_of_many_objects(context: StageContext) -> None:
     text, names = load(context, "all.json")
     assert names == ["ConfigMap/p", "ConfigMap/q"]
     assert text.count("# Source") == 1
+
+
+def test_json_may_say_a_character_by_two_escapes(context: StageContext) -> None:
+    """As every JSON writer does for what is beyond 16 bits; a YAML text that shows one is left alone."""
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}}
+    data = {"a": "🎉 é", "b": "\\ud83c\\udf89"}
+    shown = "data:\n  a: |\n    {text: \\ud83c\\udf89}\n"
+    context.write(
+        {"x.json": json.dumps({**body, "data": data}), "y.yaml": CONFIG % "y" + shown},
+    )
+    text, _ = load(context, "x.json")
+    assert yaml.safe_load(text)["data"] == data
+    text, _ = load(context, "y.yaml")
+    assert text.endswith(shown)
 
 
 def test_checklist_38_the_same_files_give_the_same_bytes(context: StageContext) -> None:

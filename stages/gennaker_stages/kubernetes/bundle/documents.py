@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 
@@ -13,6 +14,8 @@ __all__ = ["MAX_BUNDLE", "Document", "join_documents", "read_documents"]
 
 MAX_BUNDLE = 10 << 20
 _OPENING = re.compile(r"\A---[ \t]*(?:\n|\Z)?")
+# A backslash that is escaped itself is passed over.
+_PAIR = re.compile(rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class Document:
 
 
 def read_documents(content: bytes, source: str) -> list[Document]:
-    """Return the documents of a YAML text that have objects.
+    """Return the documents of a YAML or JSON text that have objects.
 
     Raises:
         BundleError: with every problem: what is no YAML, what is no object.
@@ -41,7 +44,7 @@ def read_documents(content: bytes, source: str) -> list[Document]:
     from gennaker_stages.kubernetes.bundle.checking import BundleError
     from gennaker_stages.kubernetes.bundle.reading import read_items
 
-    items, problems = read_items(content, source)
+    items, problems = read_items(_join_pairs(content), source)
     if problems:
         raise BundleError(problems)
     found: dict[int, tuple[str, list[str]]] = {}
@@ -50,6 +53,22 @@ def read_documents(content: bytes, source: str) -> list[Document]:
             text = _OPENING.sub("", each.origin.text)
             found.setdefault(each.origin.line, (text, []))[1].append(name_of(each.body))
     return [Document(source, text, names) for text, names in found.values()]
+
+
+def _join_pairs(content: bytes) -> bytes:
+    """Write the pairs of escapes by which JSON says characters beyond U+FFFF as these: YAML has none."""
+    if b"\\ud" not in content.lower():
+        return content
+    try:
+        json.loads(content)
+    except (ValueError, RecursionError):  # in YAML the same may be plain text
+        return content
+
+    def join(found: re.Match[bytes]) -> bytes:
+        text = found[0]
+        return text if text == b"\\\\" else str(json.loads(b'"%s"' % text)).encode()
+
+    return _PAIR.sub(join, content)
 
 
 def join_documents(documents: Iterable[Document]) -> bytes:
