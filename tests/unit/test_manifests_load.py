@@ -110,7 +110,7 @@ def test_json_may_say_a_character_by_two_escapes(context: StageContext) -> None:
     data = {"a": "🎉 é", "b": "\\ud83c\\udf89"}
     shown = "data:\n  a: |\n    {text: \\ud83c\\udf89}\n"
     context.write(
-        {"x.json": json.dumps({**body, "data": data}), "y.yaml": CONFIG % "y" + shown},
+        {"x.json": json.dumps({**body, "data": data}), "y.yaml": CONFIG % "z" + shown},
     )
     text, _ = load(context, "x.json")
     assert yaml.safe_load(text)["data"] == data
