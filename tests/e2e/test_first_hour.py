@@ -386,6 +386,34 @@ def test_a_folder_that_cannot_be_written_is_told(desk: Desk) -> None:
         desk.folder.chmod(0o755)
 
 
+def test_a_state_that_cannot_be_written_can_be_looked_at(desk: Desk) -> None:
+    """Runs and what is deployed are told as ever; who would write is told why not."""
+    stage = "uses: shell, environment: live, with: {run: echo hi, source: false}"
+    desk.write(f"name: demo\nstages:\n  a: {{{stage}}}\n")
+    desk.write("environments: {live: {}}\n", "gennaker.yaml")
+    assert desk.call("run", "demo").code == 0
+    state = desk.folder / ".gennaker"
+    folders = [state, *(each for each in state.rglob("*") if each.is_dir())]
+    for each in folders:
+        each.chmod(0o555)
+    try:
+        for words, told in (
+            (("runs",), "demo-1  succeeded"),
+            (("history", "live"), "demo-1  a "),
+        ):
+            said = desk.call(*words, before=AS_OTHERS)
+            assert (said.code, said.err) == (0, "")
+            assert told in said.out
+        said = desk.call("run", "demo", before=AS_OTHERS)
+        assert said.code == 7
+        assert said.err.startswith(
+            f"state-unwritable: the state {state}/state.db cannot be written"
+        )
+    finally:
+        for each in folders:
+            each.chmod(0o755)
+
+
 def test_a_file_where_the_state_should_be_is_told(desk: Desk) -> None:
     """run refuses, doctor says what is wrong, nothing is overwritten."""
     desk.write(HELLO).write("mine", ".gennaker")

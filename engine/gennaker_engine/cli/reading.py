@@ -30,7 +30,7 @@ __all__ = [
 
 @contextmanager
 def read_journal(settings: Settings) -> Iterator[Journal]:
-    """Open the journal of the project's state for the block; looking makes no state.
+    """Open the journal of the project's state for the block; looking makes and needs no writable one.
 
     Raises:
         InvalidInput: code ``unknown-run`` when nothing has run here.
@@ -39,7 +39,7 @@ def read_journal(settings: Settings) -> Iterator[Journal]:
 
     if not has_state(settings):
         raise _no_run()
-    journal = open_journal(settings.state_url, project=settings.project.root)
+    journal = open_journal(settings.state_url, project=settings.project.root, reading=True)
     try:
         yield journal
     finally:

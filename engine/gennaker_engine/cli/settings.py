@@ -64,12 +64,18 @@ class Settings:
         """The folder the search for the project begins in."""
         return self.project_folder or Path.cwd()
 
-    def open_engine(self) -> Engine:
-        """Open the engine of the project's state once; :meth:`close` ends it."""
+    def open_engine(self, *, reading: bool = False) -> Engine:
+        """Open the engine of the project's state once; :meth:`close` ends it.
+
+        Args:
+            reading: nothing will be written, so that a state that cannot be will do.
+        """
         if self._engine is None:
             from gennaker_engine.runtime import Engine
 
-            self._engine = Engine.open(self.project, self.registry, state=self.state)
+            self._engine = Engine.open(
+                self.project, self.registry, state=self.state, reading=reading
+            )
         return self._engine
 
     def close(self) -> None:

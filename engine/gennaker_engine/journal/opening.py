@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from gennaker.errors import InvalidInput
+from gennaker_engine.journal.errors import StateError
 from gennaker_engine.journal.port import Journal
 
 __all__ = ["DEFAULT_STATE", "find_sharer", "find_state_folder", "note_server", "open_journal"]
@@ -18,10 +19,13 @@ _SERVERS = "servers"
 """File of a state folder with a digest for each server whose runs have files there."""
 
 
-def open_journal(url: str, *, project: Path) -> Journal:
+def open_journal(url: str, *, project: Path, reading: bool = False) -> Journal:
     """Open the journal of ``sqlite:///PATH`` or ``postgresql://HOST/DATABASE``.
 
-    A relative path starts at the project's root.
+    Args:
+        url: a relative path in it starts at the project's root.
+        project: that root.
+        reading: nothing will be written, so that a file that cannot be will do.
 
     Raises:
         InvalidInput: code ``state-unsupported``, for a URL this version has no journal for,
@@ -29,10 +33,9 @@ def open_journal(url: str, *, project: Path) -> Journal:
         StateError: when the database cannot be used.
     """
     if url.startswith(_SQLITE) and len(url) > len(_SQLITE):
-        from gennaker_engine.journal.sqlite import SqliteJournal
-
         path = project / url.removeprefix(_SQLITE)
-        return SqliteJournal(path, find_state_folder(url, project=project) / "owners")
+        owners = find_state_folder(url, project=project) / "owners"
+        return _open_sqlite(path, owners, reading=reading)
     kind = url.partition(":")[0]
     if kind in ("postgresql", "postgres"):
         return _open_postgres(url)
@@ -41,6 +44,19 @@ def open_journal(url: str, *, project: Path) -> Journal:
         code="state-unsupported",
         hint=f"write it like {DEFAULT_STATE} or postgresql://USER@HOST/DATABASE",
     )
+
+
+def _open_sqlite(path: Path, owners: Path, *, reading: bool) -> Journal:
+    from gennaker_engine.journal.sqlite import SqliteJournal
+
+    try:
+        return SqliteJournal(path, owners)
+    except StateError as error:
+        if not reading or error.code != "state-unwritable" or not path.is_file():
+            raise
+    from gennaker_engine.journal.sqlite_reading import ReadOnlySqliteJournal
+
+    return ReadOnlySqliteJournal(path, owners)
 
 
 def _open_postgres(url: str) -> Journal:

@@ -79,16 +79,19 @@ class SqliteJournal(SharedJournal):
         self._read_lock = threading.Lock()
         self._reader: sqlite3.Connection | None = None
         with self._translated():
-            refuse_network_folder(path.parent)
-            _make_private_file(path)
-            self._writer = self._connect()
-            try:
-                self._prepare()
-            except BaseException:
-                self._writer.close()
-                raise
+            self._open()
 
     # Opening ------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        refuse_network_folder(self._path.parent)
+        _make_private_file(self._path)
+        self._writer = self._connect()
+        try:
+            self._prepare()
+        except BaseException:
+            self._writer.close()
+            raise
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(

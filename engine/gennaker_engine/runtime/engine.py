@@ -70,14 +70,22 @@ class Engine:
     """
 
     def __init__(
-        self, project: Project, registry: Registry, *, url: str, clock: Clock | None = None
+        self,
+        project: Project,
+        registry: Registry,
+        *,
+        url: str,
+        clock: Clock | None = None,
+        reading: bool = False,
     ) -> None:
         self.project = project
         self.registry = registry
         self.state_folder = StateFolder(project.root, find_state_folder(url, project=project.root))
-        self.state_folder.ensure()
-        self.journal = open_journal(url, project=project.root)
-        note_server(url, self.state_folder.folder)
+        if not reading:
+            self.state_folder.ensure()
+        self.journal = open_journal(url, project=project.root, reading=reading)
+        if not reading:
+            note_server(url, self.state_folder.folder)
         self.artifacts = ArtifactFolder(self.state_folder.artifacts)
         self.logs = LogStore(self.state_folder.logs)
         self._clock = clock or SystemClock()
@@ -95,6 +103,7 @@ class Engine:
         *,
         state: str | None = None,
         clock: Clock | None = None,
+        reading: bool = False,
     ) -> Engine:
         """Open the engine of a project.
 
@@ -103,13 +112,14 @@ class Engine:
             registry: the plugins that can be used.
             state: ``--state``, which wins over the environment and the settings.
             clock: the machine's unless given.
+            reading: nothing will be written, so that a state that cannot be will do.
 
         Raises:
             InvalidInput: wrong settings, or a kind of state that is not offered.
             StateError: the state cannot be used.
         """
         project.load_settings()
-        return cls(project, registry, url=project.state_url(state), clock=clock)
+        return cls(project, registry, url=project.state_url(state), clock=clock, reading=reading)
 
     def close(self) -> None:
         """Release the state; a second call does nothing."""

@@ -73,10 +73,14 @@ def history_command(
     settings: Settings, *, environment: str, sandbox: bool, limit: int, form: str
 ) -> int:
     """List the deploys of an environment, newest first."""
+    from gennaker_engine.cli.reading import has_state
     from gennaker_engine.environments.deployed import list_history
 
     check_environment(settings, environment)
-    found = list_history(settings.open_engine(), environment, sandbox=sandbox, limit=limit)
+    found = []
+    if has_state(settings):
+        engine = settings.open_engine(reading=True)
+        found = list_history(engine, environment, sandbox=sandbox, limit=limit)
     empty = f"nothing was deployed to {environment!r}{_tell_other(sandbox=sandbox)}"
     _print(settings.console, found, form, empty=empty)
     return SUCCEEDED
@@ -145,7 +149,9 @@ def _list(settings: Settings, *, sandbox: bool, form: str) -> int:
     from gennaker_engine.cli.reading import has_state
     from gennaker_engine.environments.deployed import list_current
 
-    found = list_current(settings.open_engine(), sandbox=sandbox) if has_state(settings) else []
+    found = []
+    if has_state(settings):
+        found = list_current(settings.open_engine(reading=True), sandbox=sandbox)
     empty = f"nothing was deployed yet{_tell_other(sandbox=sandbox)}"
     _print(settings.console, found, form, empty=empty, first="environment")
     return SUCCEEDED
