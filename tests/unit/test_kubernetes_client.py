@@ -232,6 +232,22 @@ def test_checklist_40_no_request_waits_longer_than_its_attempt(
     release.set()
 
 
+def test_the_address_of_a_sandbox_that_is_gone_hides_its_token(tmp_path: Path) -> None:
+    """What is told of it has no token, which is a part of the path; a real server's path is told."""
+    for scheme, told in (("http", "/***/x"), ("https", "/kanarienvogel/x")):
+        server = f"{scheme}://127.0.0.1:1/kanarienvogel/x"
+        cluster = connect(write_kubeconfig(tmp_path / scheme, server), tmp_path / "p")
+        lines: list[str] = []
+        cluster.connection.patience.tell = lines.append
+        cluster.connection.patience.wait = lambda _seconds: False
+        with pytest.raises(TemporaryError) as caught:
+            cluster.connection.request(READ)
+        place = f"the cluster at {scheme}://127.0.0.1:1{told} does not answer ("
+        assert f"cluster-unreachable: cannot read ConfigMap/c: {place}" in str(caught.value)
+        assert lines and all(each.startswith(place) for each in lines)
+        assert ("kanarienvogel" in f"{caught.value} {lines}") == (scheme == "https")
+
+
 @pytest.mark.faults
 def test_checklist_40_waits_as_long_as_the_server_asks(
     outside: Path, tmp_path: Path, http_server: LocalServer

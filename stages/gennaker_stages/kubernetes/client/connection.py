@@ -9,10 +9,11 @@ import threading
 import time
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from gennaker.canonical import escape_odd
 from gennaker.errors import PermanentError, StageError, TemporaryError
+from gennaker.masking import MIN_SECRET, Masker
 from gennaker.records import dataclass
 from gennaker_stages.kubernetes.client.kubeconfig import Access
 from gennaker_stages.kubernetes.client.patience import Patience, Trouble
@@ -140,7 +141,8 @@ class Connection:
         return self.patience.try_again(trouble, self._describe_break(error))
 
     def _describe_break(self, error: Exception) -> str:
-        return f"the cluster at {self.host} does not answer ({explain_break(error)})"
+        told = f"the cluster at {self.host} does not answer ({explain_break(error)})"
+        return Masker(_find_secrets(self.host)).mask(told)
 
     def _translate_break(self, error: Exception, request: Request) -> StageError:
         if _is_distrusted(error):
@@ -238,6 +240,16 @@ class Connection:
 def _encode(body: Any) -> bytes:
     # Servers read the body of an apply as YAML.
     return escape_odd(json.dumps(body, ensure_ascii=False, separators=(",", ":"))).encode()
+
+
+def _find_secrets(host: str) -> list[str]:
+    """Return what of a server's address is secret: the sandbox's token, the first part of its path.
+
+    Nobody sends credentials over plain HTTP, so a path there may be what authorizes.
+    """
+    parts = urlsplit(host)
+    token = parts.path.strip("/").partition("/")[0]
+    return [token] if parts.scheme == "http" and len(token) >= MIN_SECRET else []
 
 
 def _find_token(configuration: Any) -> str | None:
