@@ -264,6 +264,8 @@ class KubernetesDeploy(Stage):
     def _deploy(
         self, inputs: Inputs, ctx: Context, bundle: Bundle, deploy: Deploy, hooks: Hooks
     ) -> Outcome:
+        from gennaker_stages.kubernetes.health.explanation import make_failure
+
         cluster = deploy.cluster
         deploy.apply_home()
         hooks.run("before")
@@ -275,7 +277,8 @@ class KubernetesDeploy(Stage):
             result = _wait_ready(cluster, wave, inputs, ctx)
             if result.unready:
                 deploy.record()
-                return _explain(cluster, result, inputs, ctx, secrets=bundle.objects)
+                within, secrets = inputs.ready_within, bundle.objects
+                return make_failure(cluster, result, ctx, within=within, secrets=secrets)
             workloads += result.workloads
         hooks.run("during")
         deploy.record()
@@ -294,6 +297,7 @@ class KubernetesDeploy(Stage):
 
     def undo(self, inputs: Inputs, before: Artifact, ctx: Context) -> Outcome:
         """Put back what was there, wait until it runs, and remove what the deploy made."""
+        from gennaker_stages.kubernetes.health.explanation import make_failure
         from gennaker_stages.kubernetes.undoing.record import load_record
         from gennaker_stages.kubernetes.undoing.undo import Undo
 
@@ -306,7 +310,7 @@ class KubernetesDeploy(Stage):
                 continue
             result = _wait_ready(cluster, wave, inputs, ctx)
             if result.unready:
-                return _explain(cluster, result, inputs, ctx)
+                return make_failure(cluster, result, ctx, within=inputs.ready_within)
         undo.finish()
         return Succeeded()
 
@@ -411,22 +415,6 @@ def _wait_ready(
     )
     ctx.check_cancelled()
     return result
-
-
-def _explain(
-    cluster: Cluster,
-    result: WaitResult,
-    inputs: KubernetesDeploy.Inputs,
-    ctx: Context,
-    *,
-    secrets: Sequence[Object] = (),
-) -> Failed:
-    from gennaker_stages.kubernetes.health.explanation import explain_wait
-
-    reason = explain_wait(cluster, result, ctx, secrets=secrets)
-    if result.failed:
-        return Failed(f"not ready: {reason}", code="rollout-failed")
-    return Failed(f"not ready within {inputs.ready_within}: {reason}", code="rollout-timeout")
 
 
 def _read_images(cluster: Cluster, workloads: list[dict[str, Any]]) -> list[str]:

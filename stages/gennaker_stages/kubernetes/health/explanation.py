@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gennaker.errors import StageError
+from gennaker.stage import Failed
 from gennaker_stages.kubernetes.bundle.masking import mask_secrets
 from gennaker_stages.kubernetes.bundle.objects import name_of
 from gennaker_stages.kubernetes.client.connection import Request
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from gennaker_stages.kubernetes.client.cluster import Cluster
     from gennaker_stages.kubernetes.health.waiting import WaitResult
 
-__all__ = ["Explainer", "explain_wait"]
+__all__ = ["Explainer", "explain_wait", "make_failure"]
 
 Object = Mapping[str, Any]
 MAX_PODS, MAX_REASONS, MAX_LOGS = 20, 8, 3
@@ -34,6 +35,29 @@ LOG_LINES, LOG_BYTES, LOG_SECONDS = 5, 2048, 3.0
 MAX_OBJECTS, MAX_TOLD = 20, 5
 EXPLAIN_SECONDS = 10.0
 """So long reasons are looked for once a wait is over, whatever the server does."""
+
+
+def make_failure(
+    cluster: Cluster,
+    result: WaitResult,
+    ctx: Context,
+    *,
+    within: str,
+    secrets: Sequence[Object] = (),
+) -> Failed:
+    """Return the outcome of a wait that did not end well, explained.
+
+    Args:
+        cluster: where the objects are.
+        result: of the wait.
+        ctx: the attempt.
+        within: how long was waited, as it was written.
+        secrets: as for :func:`explain_wait`.
+    """
+    reason = explain_wait(cluster, result, ctx, secrets=secrets)
+    if result.failed:
+        return Failed(f"not ready: {reason}", code="rollout-failed")
+    return Failed(f"not ready within {within}: {reason}", code="rollout-timeout")
 
 
 def explain_wait(

@@ -269,17 +269,14 @@ class ChangeStage(Operation):
 def wait_ready(
     cluster: Cluster, bodies: Iterable[Object], within: str, ctx: Context
 ) -> Failed | None:
-    """Wait until live objects are ready; return which is not and why, None when all are."""
+    """Wait until live objects are ready; return which are not and why, None when all are."""
+    from gennaker_stages.kubernetes.health.explanation import make_failure
     from gennaker_stages.kubernetes.health.waiting import wait_until_ready
 
     seconds = min(parse_duration(within), ctx.remaining)
     result = wait_until_ready(cluster, bodies, ctx, seconds=seconds)
     ctx.check_cancelled()
-    for key, waited in result.unready:
-        code = "rollout-failed" if result.failed else "rollout-timeout"
-        late = "" if result.failed else f" within {within}"
-        return Failed(f"not ready{late}: {key[1]}/{key[3]}: {waited.health.message}", code=code)
-    return None
+    return make_failure(cluster, result, ctx, within=within) if result.unready else None
 
 
 def _write(cluster: Cluster, place: Place, patch: Any, *, dry_run: bool = False) -> Object:

@@ -25,6 +25,7 @@ from gennaker_stages.kubernetes.operations.base import (
     ObjectInputs,
     find_place,
     read_object,
+    wait_ready,
 )
 
 __all__ = ["KubernetesRead", "KubernetesWait", "list_images"]
@@ -83,10 +84,11 @@ class KubernetesWait(Stage):
         if inputs.condition is not None:
             kind, _, status = inputs.condition.partition("=")
             source = f"status.conditions.exists(c, c.type == '{kind}' && c.status == '{status or 'True'}')"
-        if source is not None:
-            cluster = copy.copy(cluster)
-            rules = {**cluster.settings.health, kind_of(body): make_rule(source)}
-            cluster.settings = cluster.settings.model_copy(update={"health": rules})
+        if source is None:
+            return wait_ready(cluster, [body], inputs.within, ctx) or Succeeded()
+        cluster = copy.copy(cluster)
+        rules = {**cluster.settings.health, kind_of(body): make_rule(source)}
+        cluster.settings = cluster.settings.model_copy(update={"health": rules})
         seconds = min(parse_duration(inputs.within), ctx.remaining)
         result = wait_until_ready(cluster, [body], ctx, seconds=seconds)
         ctx.check_cancelled()
