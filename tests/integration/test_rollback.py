@@ -129,6 +129,19 @@ def test_an_older_run_is_not_rolled_back_over_a_newer_one(engine):
     )
 
 
+def test_a_run_that_came_to_nothing_stands_in_no_ones_way(engine, tmp_path):
+    """A later deploy that failed before it recorded what is there has changed nothing."""
+    deploy(engine, "one")
+    deploy(engine, "two")
+    (tmp_path / "database").unlink()
+    (tmp_path / "database").mkdir()
+    assert deploy(engine, "three").outcome == "errored"
+    (tmp_path / "database").rmdir()
+    assert engine.journal.last_deploy("shop", "staging").run == "shop-3"
+    roll_back(engine, "shop-2")
+    assert read(tmp_path) == {"database": "db one", "web": "one"}
+
+
 def test_an_environment_is_brought_back_to_a_run(engine, tmp_path):
     """What a run deployed there is deployed again, in its order, however many runs were between."""
     for content in ("one", "two", "three"):

@@ -13,7 +13,7 @@ from gennaker_engine.core.scope import format_moment
 from gennaker_engine.core.state import Instance
 from gennaker_engine.journal.port import Deployment
 from gennaker_engine.runtime.engine import Engine
-from gennaker_engine.runtime.rollback import name_in_rollback
+from gennaker_engine.runtime.rollback import may_have_changed, name_in_rollback
 
 __all__ = [
     "Deployed",
@@ -121,21 +121,9 @@ def list_current(engine: Engine, *, sandbox: bool) -> list[Deployed]:
 
 
 def has_changed(engine: Engine, deployed: Deployed) -> bool:
-    """Return whether a deploy may have changed something.
-
-    A type that can put back records what is there before it writes anything; one that did not
-    succeed and did not come so far has left all as it was.
-    """
+    """Return whether a deploy may have changed something; one that cannot be looked at may have."""
     run, instance = deployed.run, deployed.instance
-    if deployed.row.outcome == "succeeded" or run is None or instance is None:
-        return True
-    if instance.before is not None:
-        return True
-    try:
-        kind = engine.registry.stage(run.facts.stages[instance.stage].plan.uses)
-    except GennakerError:  # it is not installed any more
-        return True
-    return not kind.can_undo()
+    return run is None or instance is None or may_have_changed(engine.registry, run, instance)
 
 
 def list_standing(

@@ -6,22 +6,33 @@ or rendered anew. It is planned, asks for its environments' approvals and takes 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from gennaker.errors import NotAllowed
+from gennaker.errors import GennakerError, NotAllowed
 from gennaker.model import PipelineDefinition, StageDefinition
 from gennaker.names import UNDO_PREFIX
+from gennaker.plugins import Registry
 from gennaker.records import dataclass
 from gennaker_engine.core.events import RunCreated
 from gennaker_engine.core.run import Run
 from gennaker_engine.core.state import Instance, StageState
-from gennaker_engine.journal.port import Journal
+from gennaker_engine.journal.port import Deployment, Journal
 
-__all__ = ["Rollback", "find_again", "find_undo", "name_in_rollback", "pin_rollback"]
+__all__ = [
+    "Rollback",
+    "find_again",
+    "find_undo",
+    "may_have_changed",
+    "name_in_rollback",
+    "pin_rollback",
+]
 
 Json = Any
+HasChanged = Callable[[Deployment], bool]
+"""Whether a deploy may have changed something."""
+_MOST_LATER = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +52,14 @@ class Rollback:
     preset: Mapping[str, Json]
 
 
-def find_undo(run: Run, journal: Journal, *, environment: str | None = None) -> Rollback:
+def find_undo(
+    run: Run, journal: Journal, changed: HasChanged, *, environment: str | None = None
+) -> Rollback:
     """Return how everything that a run changed is put back, in all environments or in one.
 
     Raises:
         NotAllowed: ``run-active`` when it has not ended, ``rollback-superseded`` when another run
-            deployed there since, ``nothing-to-undo`` with the reason for each of its deploys.
+            changed something there since, ``nothing-to-undo`` with the reason for each of its deploys.
     """
     _check_ended(run)
     chosen, refused = [], []
@@ -64,7 +77,7 @@ def find_undo(run: Run, journal: Journal, *, environment: str | None = None) -> 
             code="nothing-to-undo",
             hint="deploy an earlier run again with 'gennaker rollback --environment ENV --to RUN'",
         )
-    _check_last(run, journal, chosen)
+    _check_last(run, journal, chosen, changed)
     return _make(run, f"Roll back {run.id}", chosen, undo=True)
 
 
@@ -143,16 +156,46 @@ def _find_refusal(run: Run, instance: Instance) -> str | None:
     return "recorded nothing of what was there before" if instance.before is None else None
 
 
-def _check_last(run: Run, journal: Journal, chosen: Iterable[Instance]) -> None:
+def may_have_changed(registry: Registry, run: Run, instance: Instance) -> bool:
+    """Return whether a deploy that has ended may have changed something.
+
+    A type that can put back records what is there before it writes anything; one that did not
+    succeed and did not come so far has left all as it was.
+    """
+    if instance.outcome == "succeeded" or instance.before is not None:
+        return True
+    try:
+        kind = registry.stage(run.facts.stages[instance.stage].plan.uses)
+    except GennakerError:  # it is not installed any more
+        return True
+    return not kind.can_undo()
+
+
+def _check_last(
+    run: Run, journal: Journal, chosen: Iterable[Instance], changed: HasChanged
+) -> None:
     for name in dict.fromkeys(each.environment["name"] for each in chosen if each.environment):
-        last = journal.last_deploy(run.created.scope, name)
-        if last is not None and last.run != run.id:
+        later = _find_later(run, journal, name, changed)
+        if later is not None:
             raise NotAllowed(
-                f"environment {name!r} was changed by run {last.run!r} after {run.id!r}",
+                f"environment {name!r} was changed by run {later!r} after {run.id!r}",
                 code="rollback-superseded",
-                hint=f"roll {last.run} back first, or bring the environment back to an earlier run: "
+                hint=f"roll {later} back first, or bring the environment back to an earlier run: "
                 f"'gennaker rollback --environment {name} --to RUN'",
             )
+
+
+def _find_later(run: Run, journal: Journal, environment: str, changed: HasChanged) -> str | None:
+    """Return the newest run after this one that may have changed an environment."""
+    last = journal.last_deploy(run.created.scope, environment)
+    if last is None or last.run == run.id:
+        return None
+    for row in journal.list_deployments(run.created.scope, environment, limit=_MOST_LATER):
+        if row.run == run.id:
+            return None
+        if row.outcome is None or changed(row):
+            return row.run
+    return last.run
 
 
 def _make(run: Run, title: str, chosen: list[Instance], *, undo: bool) -> Rollback:
