@@ -98,7 +98,7 @@ class QuestionsContract(QuestionsParts):
             == "create"
         )
         desk.kubeconfig.rename(desk.kubeconfig.with_name("elsewhere"))
-        told = "cannot be compared: kubeconfig: there is no usable kubeconfig: "
+        told = "cannot be compared: kubeconfig: there is no kubeconfig "
         assert told in desk.type("diff", "staging", code=7)
         text = desk.type(*words, code=7)  # what is declared can still be compared
         assert "Deployment/web spec.replicas  staging: 1  production: 2\n" in text

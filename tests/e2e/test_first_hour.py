@@ -316,7 +316,7 @@ def test_no_cluster_is_told(tmp_path: Path) -> None:
     said = desk.call("run", "demo", KUBECONFIG=kubeconfig)
     assert said.code == 7
     assert "deploy: errored" in said.err
-    assert "there is no usable kubeconfig" in said.err
+    assert f"there is no kubeconfig {kubeconfig!r}; set KUBECONFIG" in said.err
     assert "or try it without a cluster: 'gennaker run --sandbox'" in said.err
     write_kubeconfig(desk, context="staging", server="https://127.0.0.1:1")
     said = desk.call("run", "demo", KUBECONFIG=kubeconfig)

@@ -263,18 +263,21 @@ def test_doctor_fails_for_wrong_settings(project: Path, capsys: pytest.CaptureFi
 def test_doctor_looks_for_contexts(
     project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An environment whose context no kubeconfig has is missing something."""
+    """An environment whose context no kubeconfig has, its own one or the user's, is missing something."""
     (project / "gennaker.yaml").write_text(
         "environments:\n  staging: {kubernetes: {context: kind, namespace: a}}\n"
         "  production: {kubernetes: {context: prod, namespace: a}}\n"
+        "  lab: {kubernetes: {context: lab, kubeconfig: lab.conf, namespace: a}}\n"
     )
     config = project / "config"
     config.write_text("contexts: [{name: kind}]\n")
+    (project / "lab.conf").write_text("contexts: [{name: lab}]\n")
     monkeypatch.setenv("KUBECONFIG", str(config))
     main(["doctor"])
     out = capsys.readouterr().out
     assert "ok       environment staging: context 'kind'" in out
     assert f"missing  environment production: no context 'prod' in {config}" in out
+    assert "ok       environment lab: context 'lab'" in out
     config.write_text("contexts: [\n")
     assert main(["doctor"]) == 1
     assert f"wrong    kubeconfig: {config} is not valid YAML\n" in capsys.readouterr().out

@@ -147,6 +147,93 @@ def test_a_kubeconfig_that_is_no_yaml_is_told(tmp_path: Path) -> None:
     assert found.value.message == f"the kubeconfig is not valid YAML (line 3 of {str(path)!r})"
 
 
+@pytest.mark.parametrize("text", ["hello", "5", "clusters: 5"])
+def test_a_file_that_is_no_kubeconfig_is_told(text: str, tmp_path: Path) -> None:
+    """Which file, whatever the official client makes of it."""
+    path = tmp_path / "home"
+    path.write_text(text)
+    with pytest.raises(PermanentError) as found:
+        connect(path, tmp_path / "project")
+    assert (found.value.code, found.value.message) == (
+        "kubeconfig",
+        f"{str(path)!r} is no kubeconfig",
+    )
+
+
+def test_a_kubeconfig_that_is_not_there_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which file was looked for, and who named it."""
+    settings = KubernetesSettings(namespace="a")
+    advice = "or try it without a cluster: 'gennaker run --sandbox'"
+    with pytest.raises(PermanentError) as found:
+        Cluster(Path("~/nowhere"), None, settings, project=tmp_path)
+    assert str(found.value) == (
+        f"kubeconfig: there is no kubeconfig {str(Path.home() / 'nowhere')!r}; "
+        f"correct 'kubeconfig' in gennaker.yaml, {advice}"
+    )
+    monkeypatch.setenv("KUBECONFIG", "/nowhere/a:/nowhere/b")
+    with pytest.raises(PermanentError) as found:
+        Cluster(None, None, settings, project=tmp_path)
+    assert str(found.value) == (
+        f"kubeconfig: there is no kubeconfig '/nowhere/a' and '/nowhere/b'; set KUBECONFIG, {advice}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["no-such-program"], "[Errno 2] No such file or directory: 'no-such-program'"),
+        (["sh", "-c", "echo log in first >&2; exit 3"], "exec: process returned 3. log in first"),
+    ],
+)
+def test_a_command_that_gives_no_credentials_is_told(
+    arguments: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody is asked as nobody, and the official client's log is not shown."""
+    command = {"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never"}
+    command |= {"command": arguments[0], "args": arguments[1:]}  # type: ignore[dict-item]
+    path = write_kubeconfig(tmp_path / "k", "http://nowhere.test", {"exec": command})
+    with pytest.raises(PermanentError) as found:
+        connect(path, tmp_path / "project")
+    assert found.value.code == "kubeconfig"
+    assert found.value.message == f"the kubeconfig gives no credentials: {told}"
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "told"),
+    [
+        (
+            403,
+            'forbidden: User "system:anonymous" cannot get path "/api"',
+            'cluster-forbidden: cannot read ConfigMap/c: forbidden: User "system:anonymous" cannot get path "/api"; '
+            "the context has no credentials: look at its user in the kubeconfig",
+        ),
+        (
+            500,
+            "error decoding from json: illegal base64 data at input byte 3",
+            "cluster-refused: cannot read ConfigMap/c: error decoding from json: illegal base64 data "
+            "at input byte 3; what is under 'data' of a Secret is base64; write text under 'stringData'",
+        ),
+        (
+            422,
+            f'"" is invalid: patch: Invalid value: "{{\\"a\\":{300 * "x"}}}": json: cannot go on',
+            'cluster-refused: cannot read ConfigMap/c: "" is invalid: patch: Invalid value: …: json: cannot go on',
+        ),
+    ],
+)
+def test_what_the_server_refuses_is_told_with_advice(
+    status: int, message: str, told: str, outside: Path, tmp_path: Path, http_server: LocalServer
+) -> None:
+    """In one line, and once: none of it is sent again."""
+    http_server.answer = answer_with(fail_with(status, message))
+    with pytest.raises(PermanentError) as found:
+        connect(outside, tmp_path / "p").connection.request(READ)
+    assert str(found.value) == told
+    assert len(http_server.asked) == 1
+
+
 def test_whoever_runs_gennaker_may_trust_a_kubeconfig(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, http_server: LocalServer
 ) -> None:

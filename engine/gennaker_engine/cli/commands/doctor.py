@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from gennaker.records import dataclass
 from gennaker_engine.cli.exit_codes import FAILED, SUCCEEDED
@@ -208,33 +208,41 @@ def _look_at_clusters(settings: Settings) -> Iterator[Check]:
         environments = settings.project.environments
     except GennakerError:
         return
-    wanted = {
-        name: str(each.settings["context"])
-        for name, each in environments.items()
-        if each.target == "kubernetes" and each.settings.get("context")
-    }
-    if not wanted:
-        return
-    known, files, broken = _read_contexts()
-    for file in broken:
-        yield Check("kubeconfig", "wrong", f"{file} is not valid YAML", "correct it")
-    for name, context in wanted.items():
+    told: set[Path] = set()
+    for name, each in environments.items():
+        context = each.settings.get("context")
+        if each.target != "kubernetes" or not context:
+            continue
+        known, files, broken = _read_contexts(settings.project.root, each.settings)
+        for file in broken:
+            if file not in told:
+                yield Check("kubeconfig", "wrong", f"{file} is not valid YAML", "correct it")
+        told.update(broken)
         if context in known:
             yield Check(f"environment {name}", "ok", f"context {context!r}")
         else:
-            told = ", ".join(map(str, files))
+            where = ", ".join(map(str, files))
             advice = "add it, or correct 'context'; '--sandbox' needs no cluster"
-            found = f"no context {context!r} in {told}" if files else "there is no kubeconfig"
+            found = f"no context {context!r} in {where}" if files else "there is no kubeconfig"
             yield Check(f"environment {name}", "missing", found, advice)
 
 
-def _read_contexts() -> tuple[set[str], list[Path], list[Path]]:
-    """Return the contexts in the user's kubeconfig files, the files, and those that are no YAML."""
+def _list_kubeconfigs(root: Path, settings: Mapping[str, Any]) -> list[Path]:
+    own, variable = settings.get("kubeconfig"), os.environ.get("KUBECONFIG")
+    if own:
+        return [root / Path(str(own)).expanduser()]
+    if not variable:
+        return [Path.home() / ".kube" / "config"]
+    return [Path(each).expanduser() for each in variable.split(os.pathsep) if each]
+
+
+def _read_contexts(
+    root: Path, settings: Mapping[str, Any]
+) -> tuple[set[str], list[Path], list[Path]]:
+    """Return the contexts in an environment's kubeconfigs, these files, and those that are no YAML."""
     import yaml
 
-    variable = os.environ.get("KUBECONFIG")
-    names = variable.split(os.pathsep) if variable else [str(Path.home() / ".kube" / "config")]
-    files = [Path(name) for name in names if name and Path(name).is_file()]
+    files = [each for each in _list_kubeconfigs(root, settings) if each.is_file()]
     found: set[str] = set()
     broken = []
     for file in files:

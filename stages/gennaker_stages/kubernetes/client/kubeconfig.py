@@ -8,8 +8,10 @@ neither, unless whoever runs Gennaker says so in ``GENNAKER_TRUST_KUBECONFIG``. 
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +65,9 @@ class Access:
             if self.in_cluster:
                 _load_service_account(configuration)
             else:
-                self._load_kubeconfig(configuration)
+                with _hear_errors() as errors:
+                    self._load_kubeconfig(configuration)
+                _check_credentials(configuration, errors)
         except ConfigException as error:
             raise self._explain(error) from error
         except YAMLError as error:
@@ -78,11 +82,18 @@ class Access:
             raise PermanentError(
                 f"the kubeconfig cannot be read: {error}", code="kubeconfig"
             ) from error
+        except (TypeError, AttributeError) as error:  # of a library that expects another shape
+            raise PermanentError(
+                f"{self._name_files()} is no kubeconfig",
+                code="kubeconfig",
+                hint="'kubectl config view' reads the same file",
+            ) from error
         return client.ApiClient(configuration)
 
     def _load_kubeconfig(self, configuration: Any) -> None:
         from kubernetes import config
 
+        self._check_there()
         options = {
             "context": self.context,
             "client_configuration": configuration,
@@ -90,7 +101,7 @@ class Access:
         }
         path = self._find_file()
         if path is None:
-            text = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+            text = os.pathsep.join(map(str, _list_usual_files()))
             config.load_kube_config(config_file=text, **options)  # type: ignore[no-untyped-call]
         elif self._is_foreign(path):
             # As we read it: a second parser could see another document.
@@ -101,7 +112,22 @@ class Access:
             config.load_kube_config(config_file=str(path), **options)  # type: ignore[no-untyped-call]
 
     def _find_file(self) -> Path | None:
-        return self.project / self.kubeconfig if self.kubeconfig is not None else None
+        return self.project / self.kubeconfig.expanduser() if self.kubeconfig is not None else None
+
+    def _name_files(self) -> str:
+        path = self._find_file()
+        return " and ".join(repr(str(each)) for each in ([path] if path else _list_usual_files()))
+
+    def _check_there(self) -> None:
+        path = self._find_file()
+        if any(each.exists() for each in ([path] if path else _list_usual_files())):
+            return
+        wrong = "correct 'kubeconfig' in gennaker.yaml" if path else "set KUBECONFIG"
+        raise PermanentError(
+            f"there is no kubeconfig {self._name_files()}",
+            code="kubeconfig",
+            hint=f"{wrong}, or try it without a cluster: 'gennaker run --sandbox'",
+        )
 
     def _is_foreign(self, path: Path) -> bool:
         if os.environ.get(TRUST) == "1":
@@ -140,6 +166,36 @@ class Access:
             )
         return PermanentError(
             f"context {self.context!r} cannot be used: {error}", code="kubeconfig"
+        )
+
+
+def _list_usual_files() -> list[Path]:
+    given = os.environ.get("KUBECONFIG")
+    if not given:
+        return [Path.home() / ".kube" / "config"]
+    return [Path(each).expanduser() for each in given.split(os.pathsep) if each]
+
+
+@contextmanager
+def _hear_errors() -> Iterator[list[str]]:
+    """Collect what the official library tells nobody but the root logger: why a command failed."""
+    heard: list[str] = []
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = lambda record: heard.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger().addHandler(handler)
+    try:
+        yield heard
+    finally:
+        logging.getLogger().removeHandler(handler)
+
+
+def _check_credentials(configuration: Any, errors: list[str]) -> None:
+    """Refuse what would ask as nobody because the way to its credentials is broken."""
+    if errors and not (configuration.api_key or configuration.username or configuration.cert_file):
+        raise PermanentError(
+            f"the kubeconfig gives no credentials: {'; '.join(errors)}",
+            code="kubeconfig",
+            hint="the command of its user has to be on the PATH and to work: 'kubectl get ns' runs it",
         )
 
 

@@ -19,6 +19,13 @@ __all__ = [
 ]
 
 _NO_NAMESPACE = re.compile(r'namespaces "([^"]+)" not found')
+# The server quotes a whole object where one field of it is wrong.
+_LONG_VALUE = re.compile(r'(?<=Invalid value: )"(?:[^"\\]|\\.){200,}"')
+# It says 500 to these manifests, and always will.
+_NEVER = {
+    "failed to create typed patch object": "correct the field in the manifest",
+    "illegal base64 data": "what is under 'data' of a Secret is base64; write text under 'stringData'",
+}
 
 
 class FieldConflict(PermanentError):
@@ -64,7 +71,7 @@ class ApiError(Exception):
             return "race"
         if self.status == 404 and ("page not found" in message or "requested resource" in message):
             return "race"
-        if self.status >= 500 and "failed to create typed patch object" not in message:
+        if self.status >= 500 and _find_advice(message) is None:
             return "failed"
         return "no"
 
@@ -88,6 +95,12 @@ def translate_error(error: ApiError, what: str) -> StageError:
         )
     if _is_starting(status, message):
         return TemporaryError(told, code="cluster-unavailable")
+    if "system:anonymous" in message:
+        return PermanentError(
+            told,
+            code="cluster-forbidden",
+            hint="the context has no credentials: look at its user in the kubeconfig",
+        )
     if status == 403:
         if "being terminated" in message:
             return TemporaryError(told, code="namespace-terminating")
@@ -102,11 +115,9 @@ def translate_error(error: ApiError, what: str) -> StageError:
             code="namespace-missing",
             hint="create it, or set 'create_namespace: true' in the environment",
         )
-    # The server says 500 to a manifest that does not fit the schema; it never will.
-    if "failed to create typed patch object" in message:
-        return PermanentError(
-            told, code="cluster-refused", hint="correct the field in the manifest"
-        )
+    advice = _find_advice(message)
+    if advice is not None:
+        return PermanentError(told, code="cluster-refused", hint=advice)
     if status in (409, 410, 429) or status >= 500:
         return TemporaryError(told, code="cluster-unavailable")
     return PermanentError(told, code="cluster-refused")
@@ -117,11 +128,15 @@ def _is_starting(status: int, message: str) -> bool:
     return status == 403 and message.endswith("not yet ready to handle request")
 
 
+def _find_advice(message: str) -> str | None:
+    return next((advice for part, advice in _NEVER.items() if part in message), None)
+
+
 def explain_status(error: ApiError) -> tuple[str, list[str]]:
     """Return the message of a Status answer and, of a conflict, each field with its manager."""
     try:
         body = json.loads(error.body)
-        message = str(body.get("message") or f"HTTP {error.status}")
+        message = _LONG_VALUE.sub("…", str(body.get("message") or f"HTTP {error.status}"))
         details = body.get("details") or {}
     except (TypeError, ValueError, AttributeError):
         # A whole line, though it may be long: a secret that was cut could not be masked any more.
