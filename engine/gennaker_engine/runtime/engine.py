@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from gennaker.errors import GennakerError, InvalidInput
+from gennaker.errors import InvalidInput
 from gennaker.loader import Loaded
 from gennaker.parameters import resolve_parameters
 from gennaker.plugins import Registry
@@ -17,7 +17,7 @@ from gennaker_engine.core.run import Reaction, Run
 from gennaker_engine.journal.decoding import decode_stored
 from gennaker_engine.journal.lookup import resolve_run
 from gennaker_engine.journal.opening import find_state_folder, note_server, open_journal
-from gennaker_engine.journal.port import Deployment, RunRow, Transaction, VersionConflict
+from gennaker_engine.journal.port import RunRow, Transaction, VersionConflict
 from gennaker_engine.runtime.clock import Clock, SystemClock
 from gennaker_engine.runtime.creating import (
     Pinned,
@@ -38,13 +38,7 @@ from gennaker_engine.runtime.retrying import (
     plan_corrected_retry,
     plan_retry,
 )
-from gennaker_engine.runtime.rollback import (
-    Rollback,
-    find_again,
-    find_undo,
-    may_have_changed,
-    pin_rollback,
-)
+from gennaker_engine.runtime.rollback import Rollback, find_again, find_undo, pin_rollback
 from gennaker_engine.runtime.services import Services
 from gennaker_engine.runtime.threads import ThreadPool
 from gennaker_engine.runtime.world import WorldReader, lock_scope
@@ -242,15 +236,7 @@ class Engine:
         run = self.load_run(run_id)
         if again:
             return find_again(run, environment or "")
-        return find_undo(run, self.journal, self._has_changed, environment=environment)
-
-    def _has_changed(self, row: Deployment) -> bool:
-        try:
-            run = self.load_run(row.run)
-        except GennakerError:  # its history is damaged
-            return True
-        instance = run.facts.instances.get(row.instance)
-        return instance is None or may_have_changed(self.registry, run, instance)
+        return find_undo(run, self.journal, self.registry, environment=environment)
 
     def create_rollback(self, rollback: Rollback, *, actor: str) -> str:
         """Create the run of a rollback and return its id."""

@@ -6,7 +6,7 @@ or rendered anew. It is planned, asks for its environments' approvals and takes 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from gennaker_engine.core.events import RunCreated
 from gennaker_engine.core.run import Run
 from gennaker_engine.core.state import Instance, StageState
 from gennaker_engine.journal.port import Deployment, Journal
+from gennaker_engine.runtime.driven import replay
 
 __all__ = [
     "Rollback",
@@ -30,8 +31,6 @@ __all__ = [
 ]
 
 Json = Any
-HasChanged = Callable[[Deployment], bool]
-"""Whether a deploy may have changed something."""
 _MOST_LATER = 50
 
 
@@ -53,7 +52,7 @@ class Rollback:
 
 
 def find_undo(
-    run: Run, journal: Journal, changed: HasChanged, *, environment: str | None = None
+    run: Run, journal: Journal, registry: Registry, *, environment: str | None = None
 ) -> Rollback:
     """Return how everything that a run changed is put back, in all environments or in one.
 
@@ -77,7 +76,7 @@ def find_undo(
             code="nothing-to-undo",
             hint="deploy an earlier run again with 'gennaker rollback --environment ENV --to RUN'",
         )
-    _check_last(run, journal, chosen, changed)
+    _check_last(run, journal, chosen, registry)
     return _make(run, f"Roll back {run.id}", chosen, undo=True)
 
 
@@ -171,11 +170,9 @@ def may_have_changed(registry: Registry, run: Run, instance: Instance) -> bool:
     return not kind.can_undo()
 
 
-def _check_last(
-    run: Run, journal: Journal, chosen: Iterable[Instance], changed: HasChanged
-) -> None:
+def _check_last(run: Run, journal: Journal, chosen: Iterable[Instance], registry: Registry) -> None:
     for name in dict.fromkeys(each.environment["name"] for each in chosen if each.environment):
-        later = _find_later(run, journal, name, changed)
+        later = _find_later(run, journal, name, registry)
         if later is not None:
             raise NotAllowed(
                 f"environment {name!r} was changed by run {later!r} after {run.id!r}",
@@ -185,7 +182,7 @@ def _check_last(
             )
 
 
-def _find_later(run: Run, journal: Journal, environment: str, changed: HasChanged) -> str | None:
+def _find_later(run: Run, journal: Journal, environment: str, registry: Registry) -> str | None:
     """Return the newest run after this one that may have changed an environment."""
     last = journal.last_deploy(run.created.scope, environment)
     if last is None or last.run == run.id:
@@ -193,9 +190,18 @@ def _find_later(run: Run, journal: Journal, environment: str, changed: HasChange
     for row in journal.list_deployments(run.created.scope, environment, limit=_MOST_LATER):
         if row.run == run.id:
             return None
-        if row.outcome is None or changed(row):
+        if row.outcome is None or _has_changed(row, journal, registry):
             return row.run
     return last.run
+
+
+def _has_changed(row: Deployment, journal: Journal, registry: Registry) -> bool:
+    try:
+        run = replay(journal.load_events(row.run))
+    except GennakerError:  # its history is damaged
+        return True
+    instance = run.facts.instances.get(row.instance)
+    return instance is None or may_have_changed(registry, run, instance)
 
 
 def _make(run: Run, title: str, chosen: list[Instance], *, undo: bool) -> Rollback:
