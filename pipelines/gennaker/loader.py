@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from gennaker.annotations import list_fields
 from gennaker.errors import InvalidInput, Location, Problem
 from gennaker.model import (
     Concurrency,
@@ -60,6 +61,10 @@ _NOUNS: Mapping[type[BaseModel], str] = {
     Defaults: "'defaults'",
     Matrix: "'matrix'",
     RetryPolicy: "'retry'",
+}
+_OTHERWISE: Mapping[type[BaseModel], str] = {
+    StageDefinition: "inputs of its type stand under 'with'; fields of a stage: "
+    + ", ".join(sorted(list_fields(StageDefinition)))
 }
 
 
@@ -193,7 +198,7 @@ def _build(data: Any, places: Places, *, root: Path, problems: list[Problem]) ->
             )
         )
     data = drop_nulls(data, skip=_is_inputs)
-    subject = Subject(PipelineDefinition, "a pipeline", places, nouns=_NOUNS)
+    subject = Subject(PipelineDefinition, "a pipeline", places, nouns=_NOUNS, otherwise=_OTHERWISE)
     definition, found = read_model(PipelineDefinition, data, subject, stand_in=_stand_in)
     problems.extend(found)
     if definition is None:

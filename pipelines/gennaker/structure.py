@@ -24,6 +24,7 @@ __all__ = [
     "Subject",
     "describe_type",
     "drop_nulls",
+    "expected_by",
     "find_nulls",
     "find_path",
     "name_path",
@@ -78,6 +79,8 @@ class Subject:
         kind: ``a field`` or ``an input``.
         base: path of the data in the file.
         places: gives the place of a path in the file, and of its key.
+        misplaced: keys of the outermost level that belong elsewhere, with what to do about them.
+        otherwise: of a model, what to say of an unknown key that is like none of its own.
     """
 
     model: type[BaseModel]
@@ -86,16 +89,27 @@ class Subject:
     base: Path = ()
     nouns: Mapping[type[BaseModel], str] = field(default_factory=dict)
     kind: str = "a field"
+    misplaced: Mapping[str, str] = field(default_factory=dict)
+    otherwise: Mapping[type[BaseModel], str] = field(default_factory=dict)
 
     def locate(self, path: Path, *, key: bool = False) -> Location | None:
         """Return the place of ``path``, which is relative to the data."""
         return None if self.places is None else self.places.at((*self.base, *path), key=key)
 
-    def noun_of(self, model: type[BaseModel] | None) -> str:
-        """Return what a field of ``model`` belongs to, in words."""
+    def noun_of(self, model: type[BaseModel] | None, path: Path) -> str:
+        """Return what a field of ``model``, which stands at ``path``, belongs to, in words."""
         if model is None or model is self.model:
             return self.noun
-        return self.nouns.get(model, f"{model.__name__!r}")
+        return self.nouns.get(model, repr(name_path(path)))
+
+
+_ARTIFACT = "an artifact"
+
+
+def expected_by(error: Any) -> str:
+    """Return the kind of value that an error of :data:`EXPECTED` asks for, in words."""
+    wanted = (error.get("ctx") or {}).get("class_name")
+    return _ARTIFACT if wanted == "Artifact" else EXPECTED[error["type"]]
 
 
 def describe_type(value: object) -> str:
@@ -333,7 +347,7 @@ def _translate(path: Path, errors: list[Any], data: Any, subject: Subject) -> li
             else f"{_name(path, subject)}: {own.message}"
         )
         return [Problem(own.code, message, location, own.hint)]
-    expected = list(dict.fromkeys(EXPECTED[e["type"]] for e in errors if e["type"] in EXPECTED))
+    expected = list(dict.fromkeys(expected_by(e) for e in errors if e["type"] in EXPECTED))
     name = _name(path, subject)
     value = _get(data, path)
     if (expected and len(expected) == len({e["type"] for e in errors})) or kind in EXPECTED:
@@ -403,6 +417,8 @@ def _name(path: Path, subject: Subject) -> str:
 def _advise_type(value: Any, expected: list[str]) -> str | None:
     if expected == ["a string"] and isinstance(value, bool | int | float):
         return "put it in quotes"
+    if expected == [_ARTIFACT]:
+        return "it is an output of another stage: '${{ stages.ID.outputs.NAME }}'"
     if expected == ["a list"] and isinstance(value, str):
         return "write it as a list: '[…]'"
     return None
@@ -412,25 +428,26 @@ def _unknown_field(path: Path, subject: Subject) -> Problem:
     name = str(path[-1])
     models = find_models(subject.model, path[:-1])
     known = {key for model in models for key in list_fields(model)}
-    noun = subject.noun_of(models[0] if models else None)
+    model = models[0] if models else None
+    advice = subject.misplaced.get(name) if len(path) == 1 else None
     return Problem(
         "unknown-field",
-        f"{name!r} is not {subject.kind} of {noun}",
+        f"{name!r} is not {subject.kind} of {subject.noun_of(model, path[:-1])}",
         subject.locate(path, key=True),
-        _advise_field(name, known),
+        advice or _advise_field(name, known, subject.otherwise.get(model) if model else None),
     )
 
 
-def _advise_field(name: str, known: set[str]) -> str | None:
+def _advise_field(name: str, known: set[str], otherwise: str | None) -> str | None:
     # The rest of `{run: echo "one, two"}` is such a key: YAML ends an unquoted value at a comma.
     if any(mark in name for mark in " \"'"):
         return "inside '{ }' a comma ends an unquoted value; put the whole value in quotes"
-    return suggest(name, known)
+    return suggest(name, known, otherwise=otherwise)
 
 
 def _missing_field(path: Path, subject: Subject) -> Problem:
     models = find_models(subject.model, path[:-1])
-    noun = subject.noun_of(models[0] if models else None)
+    noun = subject.noun_of(models[0] if models else None, path[:-1])
     return Problem(
         "missing-field",
         f"{noun} needs {str(path[-1])!r}",

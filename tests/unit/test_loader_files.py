@@ -105,6 +105,7 @@ def test_all_problems_of_the_form() -> None:
         "  c: hello\n"
         "  d: {uses: shell, on_failure: sometimes, matrix: {max_parallel: '2', fail_fast: 'no'}}\n"
         "  e: {with: {}}\n"
+        "  f: {uses: x, bundle: y}\n"
     )
     assert sorted(str(each) for each in loaded.problems) == sorted(
         [
@@ -128,9 +129,12 @@ def test_all_problems_of_the_form() -> None:
             "p.yaml:2:1: unknown-field: 'titel' is not a field of a pipeline; "
             "did you mean 'title'?",
             "p.yaml:16:3: missing-field: a stage needs 'uses'; add 'uses: …'",
+            "p.yaml:17:16: unknown-field: 'bundle' is not a field of a stage; inputs of its type "
+            "stand under 'with'; fields of a stage: environment, if, matrix, name, needs, on_failure, "
+            "retry, timeout, uses, with",
         ]
     )
-    assert list(loaded.definition.stages) == ["a", "b", "c", "d", "e"]
+    assert list(loaded.definition.stages) == ["a", "b", "c", "d", "e", "f"]
     with pytest.raises(InvalidInput):
         loaded.check()
 

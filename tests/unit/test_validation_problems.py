@@ -248,6 +248,13 @@ def test_references(stages: str, expected: list[str]) -> None:
             ["unknown-field: 'contxt' is not an input of 'docker.build'; did you mean 'context'?"],
         ),
         (
+            "context: x, on_failure: stop",
+            [
+                "unknown-field: 'on_failure' is not an input of 'docker.build'; "
+                "it is a field of the stage: write it beside 'with'"
+            ],
+        ),
+        (
             "context: x, tags: a",
             ["wrong-type: 'tags' must be a list, not 'a'; write it as a list: '[…]'"],
         ),
@@ -288,6 +295,24 @@ def test_inputs(written: str, expected: list[str]) -> None:
     found = problems_of_stages(stages, head)
     assert [each.partition(": ")[2] for each in found] == expected
     assert all(each.startswith("4:") for each in found)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (
+            "k8s",
+            "not 'k8s'; it is an output of another stage: '${{ stages.ID.outputs.NAME }}'",
+        ),
+        ("'${{ [1] }}'", "but '${{ [1] }}' is a list"),
+    ],
+)
+def test_an_artifact_is_asked_for_by_name(written: str, expected: str) -> None:
+    """What takes an artifact says so, and where one is from."""
+    found = problems_of_stages(f"  a: {{uses: kubernetes.deploy, with: {{bundle: {written}}}}}\n")
+    assert [each.partition(": ")[2] for each in found] == [
+        f"wrong-type: 'bundle' must be an artifact, {expected}"
+    ]
 
 
 @pytest.mark.parametrize(

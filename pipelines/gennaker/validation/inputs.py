@@ -12,11 +12,19 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gennaker.annotations import find_annotations
+from gennaker.annotations import find_annotations, list_fields
 from gennaker.errors import ExpressionError
 from gennaker.expressions import Template, compile_template
+from gennaker.model import StageDefinition
 from gennaker.stage import Secret, Stage
-from gennaker.structure import EXPECTED, Subject, find_path, name_path, translate_errors
+from gennaker.structure import (
+    EXPECTED,
+    Subject,
+    expected_by,
+    find_path,
+    name_path,
+    translate_errors,
+)
 from gennaker.validation.findings import Findings, Path
 
 __all__ = ["allows_secret", "check_inputs"]
@@ -36,6 +44,9 @@ _WORDS = {
     "map": "a mapping",
     "string": "a string",
 }
+_OF_STAGES = dict.fromkeys(
+    list_fields(StageDefinition), "it is a field of the stage: write it beside 'with'"
+)
 # What a text could still be read as; a value of another kind never fits.
 _SHAPES = frozenset(
     (
@@ -106,13 +117,12 @@ def check_inputs(
             found.loaded.places,
             path,
             kind="an input",
+            misplaced=_OF_STAGES,
         )
         refused = _drop_unsure(error, data, sample)
         for place, problem in translate_errors(error, data, subject, keep=refused):
             if place in sample.kinds:
-                expected = [
-                    EXPECTED[each["type"]] for each in refused if find_path(each, data) == place
-                ]
+                expected = [expected_by(each) for each in refused if find_path(each, data) == place]
                 found.tell(
                     "wrong-type",
                     f"{name_path(place)!r} must be {' or '.join(dict.fromkeys(expected))}, "
