@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, cast
 
 from gennaker.errors import InvalidInput, Location, Problem
@@ -11,6 +11,7 @@ from gennaker.yamltext import traps
 from gennaker.yamltext.document import Document, Limits, Schema
 from gennaker.yamltext.marks import Marks, Node, Place
 from gennaker.yamltext.scalars import (
+    SUSPICIOUS,
     BadScalar,
     find_ambiguity,
     resolve_core,
@@ -26,8 +27,9 @@ _STRING_TAG = "tag:yaml.org,2002:str"
 # Below this many nodes nobody is harmed, whatever the factor: a short file may repeat an anchor.
 _FREE_EXPANSION = 1_000
 
-_Expects: TypeAlias = Literal["key", "value", "merge", "dropped"]
-"""What the next node of a mapping is; ``dropped`` is the value of a key that was refused."""
+_Expects: TypeAlias = Literal["item", "key", "value", "merge", "dropped"]
+"""What the next node is: of a sequence an ``item``; of a mapping the others, where ``dropped`` is the
+value of a key that was refused."""
 
 
 @dataclass(slots=True)
@@ -38,17 +40,12 @@ class _Frame:
     node: Node
     anchor: str | None
     started: int
-    quiet: bool = False
+    quiet: bool
     """Whether it stands inside a key that was refused already."""
-    expects: _Expects = "key"
+    expects: _Expects
     key: str = ""
     key_place: Place = (1, 1)
-    merges: list[tuple[dict[str, Any], Node]] = field(default_factory=list)
-
-    @property
-    def at_key(self) -> bool:
-        """Whether the next node is a mapping's key."""
-        return self.expects == "key" and isinstance(self.data, dict)
+    merges: list[tuple[dict[str, Any], Node]] | None = None
 
 
 class _Stop(Exception):
@@ -72,7 +69,9 @@ class Composer:
         self.stack: list[_Frame] = []
         self.anchors: dict[str, tuple[Any, Node | Place, int]] = {}
         self.written = 0
-        self.expanded = 0
+        """Nodes of the text."""
+        self.repeated = 0
+        """Nodes that the data has besides, since aliases repeat them."""
         self.cut: dict[Place, str] = {}
         self.lines: list[str] = []
         self.root: tuple[Any, Node | Place] | None = None
@@ -174,26 +173,30 @@ class Composer:
     # Nodes --------------------------------------------------------------------------------------
 
     def _take_scalar(self, event: Any) -> None:
-        place = _place(event)
-        self._count_node(place)
+        mark = event.start_mark
+        place = (mark.line + 1, mark.column + 1)
+        self.written += 1
+        if self.written > self.limits.nodes:
+            raise self._refuse_size(place)
         text = event.value
         plain = event.implicit[0] and not event.style
         frame = self.stack[-1] if self.stack else None
-        is_key = frame is not None and frame.at_key
+        is_key = frame is not None and frame.expects == "key"
         value: Any = text
         if event.tag is not None and not (event.tag == _STRING_TAG and not self.strict):
             self._tell(traps.explain_tag(event.tag, text, self._locate(place)))
         elif plain:
-            value = self._resolve(text, place, is_key=is_key)
+            if text[:1] in SUSPICIOUS:
+                value = self._resolve(text, place, is_key=is_key)
             if self.lines and not is_key and event.end_mark.line < len(self.lines):
                 self._check_cut(text, place, event.end_mark)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = (text if is_key else value, place, 1)
         if is_key:
             assert frame is not None
             self._set_key(frame, text, value, place=place, plain=plain)
-            self._remember(event.anchor, text, place, 1)
-            return
-        self._remember(event.anchor, value, place, 1)
-        self._add(value, place)
+        else:
+            self._add(value, place)
 
     def _open_mapping(self, event: Any) -> None:
         self._open(event, {})
@@ -249,23 +252,28 @@ class Composer:
                     self._locate(place),
                 )
             )
-        self._count_node(place)
+        self.written += 1
+        if self.written > self.limits.nodes:
+            raise self._refuse_size(place)
         if event.tag is not None:
             self._tell(traps.explain_tag(event.tag, "", self._locate(place)))
         parent = self.stack[-1] if self.stack else None
-        quiet = parent is not None and (parent.quiet or parent.at_key)
-        if parent is not None and parent.at_key and not parent.quiet:
+        quiet = parent is not None and (parent.quiet or parent.expects == "key")
+        if parent is not None and parent.expects == "key" and not parent.quiet:
             self._refuse_key(place, braces=isinstance(data, dict))
         if event.anchor is not None:
             # Known but open: an alias to it inside itself would be endless.
             self.anchors[event.anchor] = (None, place, -1)
-        self.stack.append(_Frame(data, Node(place), event.anchor, self.expanded - 1, quiet))
+        expects: _Expects = "key" if isinstance(data, dict) else "item"
+        self.stack.append(_Frame(data, Node(place), event.anchor, self._size - 1, quiet, expects))
 
     def _close(self, _event: Any) -> None:
         frame = self.stack.pop()
-        if frame.merges:
-            self._merge(frame)
-        self._remember(frame.anchor, frame.data, frame.node, self.expanded - frame.started)
+        if frame.merges is not None:
+            self._merge(frame, frame.merges)
+        if frame.anchor is not None:
+            size = self._size - frame.started
+            self.anchors[frame.anchor] = (frame.data, frame.node, size)
         self._add(frame.data, frame.node)
 
     def _take_alias(self, event: Any) -> None:
@@ -291,7 +299,7 @@ class Composer:
                 )
         self._count_alias(place, size)
         frame = self.stack[-1] if self.stack else None
-        if frame is not None and frame.at_key:
+        if frame is not None and frame.expects == "key":
             if isinstance(value, str):
                 self._set_key(frame, value, value, place=place, plain=False)
                 return
@@ -303,20 +311,22 @@ class Composer:
             self.root = (value, node)
             return
         frame = self.stack[-1]
-        if isinstance(frame.data, list):
-            frame.node.children[len(frame.data)] = node
-            frame.data.append(value)
-            return
-        expected, frame.expects = frame.expects, "key"
-        if expected == "key":
+        expected, data, at = frame.expects, frame.data, frame.node
+        if isinstance(data, list):
+            at.children[len(data)] = node
+            data.append(value)
+        elif expected == "value":
+            frame.expects = "key"
+            data[frame.key] = value
+            at.keys[frame.key] = frame.key_place
+            at.children[frame.key] = node
+        elif expected == "key":
             # A collection used as a key has been refused; its value goes the same way.
             frame.expects = "dropped"
-        elif expected == "merge":
-            self._collect_merge(frame, value, node)
-        elif expected == "value":
-            frame.data[frame.key] = value
-            frame.node.keys[frame.key] = frame.key_place
-            frame.node.children[frame.key] = node
+        else:
+            frame.expects = "key"
+            if expected == "merge":
+                self._collect_merge(frame, value, node)
 
     # Keys and merges ----------------------------------------------------------------------------
 
@@ -371,6 +381,8 @@ class Composer:
         self._tell(Problem("yaml-key", "a key is not a string", self._locate(place), hint))
 
     def _collect_merge(self, frame: _Frame, value: Any, node: Node | Place) -> None:
+        if frame.merges is None:
+            frame.merges = []
         if isinstance(value, dict) and isinstance(node, Node):
             frame.merges.append((value, node))
             return
@@ -389,37 +401,36 @@ class Composer:
         )
 
     @staticmethod
-    def _merge(frame: _Frame) -> None:
+    def _merge(frame: _Frame, merges: Sequence[tuple[dict[str, Any], Node]]) -> None:
         data = cast("dict[str, Any]", frame.data)
-        for source, node in frame.merges:
+        for source, node in merges:
             for key, value in source.items():
                 if key not in data:
                     data[key] = value
                     frame.node.keys[key] = node.keys[key]
                     frame.node.children[key] = node.children[key]
 
+    @property
+    def _size(self) -> int:
+        """How many nodes the data has so far."""
+        return self.written + self.repeated
+
     # Limits and problems ------------------------------------------------------------------------
 
-    def _remember(self, anchor: str | None, value: Any, node: Node | Place, size: int) -> None:
-        if anchor is not None:
-            self.anchors[anchor] = (value, node, size)
-
-    def _count_node(self, place: Place) -> None:
-        self.expanded += 1
-        self.written += 1
-        if self.written > self.limits.nodes:
-            raise _Stop(
-                Problem(
-                    "yaml-limit",
-                    f"more than {self.limits.nodes} values in one file",
-                    self._locate(place),
-                    "split it",
-                )
+    def _refuse_size(self, place: Place) -> _Stop:
+        return _Stop(
+            Problem(
+                "yaml-limit",
+                f"more than {self.limits.nodes} values in one file",
+                self._locate(place),
+                "split it",
             )
+        )
 
     def _count_alias(self, place: Place, size: int) -> None:
-        self.expanded += size
-        if self.expanded > max(self.written * self.limits.expansion, _FREE_EXPANSION):
+        self.repeated += size
+        expanded = self.written + self.repeated
+        if expanded > max(self.written * self.limits.expansion, _FREE_EXPANSION):
             raise _Stop(
                 Problem(
                     "yaml-limit",
@@ -430,6 +441,7 @@ class Composer:
                 )
             )
         self.written += 1
+        self.repeated -= 1
 
     def _locate(self, place: Place) -> Location:
         return Location(self.file, *place)
@@ -450,8 +462,9 @@ def _parse(text: str) -> Iterator[Any]:
     import yaml
 
     parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
+    get_event, end = parser.get_event, yaml.StreamEndEvent
     try:
-        while type(event := parser.get_event()) is not yaml.StreamEndEvent:
+        while type(event := get_event()) is not end:
             yield event
     finally:
         parser.dispose()

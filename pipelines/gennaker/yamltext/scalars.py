@@ -6,7 +6,7 @@ import math
 import re
 from typing import Any
 
-__all__ = ["BadScalar", "find_ambiguity", "resolve_core", "resolve_kubernetes"]
+__all__ = ["SUSPICIOUS", "BadScalar", "find_ambiguity", "resolve_core", "resolve_kubernetes"]
 
 _NULLS = frozenset(("", "~", "null", "Null", "NULL"))
 _TRUES = frozenset(("true", "True", "TRUE"))
@@ -14,7 +14,20 @@ _FALSES = frozenset(("false", "False", "FALSE"))
 # Kubernetes' own Go reader takes the one-letter words too, unlike most YAML 1.1 libraries.
 _TRUES_11 = _TRUES | frozenset(("y", "Y", "yes", "Yes", "YES", "on", "On", "ON"))
 _FALSES_11 = _FALSES | frozenset(("n", "N", "no", "No", "NO", "off", "Off", "OFF"))
-_MAYBE = frozenset("0123456789+-.~nNtTfFyYoO")
+_WORDS: dict[str, Any] = {
+    **dict.fromkeys(_NULLS),
+    **dict.fromkeys(_TRUES, True),
+    **dict.fromkeys(_FALSES, False),
+}
+_WORDS_11: dict[str, Any] = {
+    **dict.fromkeys(_NULLS),
+    **dict.fromkeys(_TRUES_11, True),
+    **dict.fromkeys(_FALSES_11, False),
+}
+
+_BEGINS_NUMBER = frozenset("0123456789+-.")
+SUSPICIOUS = _BEGINS_NUMBER | frozenset(("", *"~nNtTfFyYoO"))
+"""How an unquoted scalar begins that may be something else than text."""
 
 _DECIMAL = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -41,23 +54,20 @@ def resolve_core(text: str) -> Any:
     Raises:
         BadScalar: NaN, an infinity, or an integer that not every reader keeps exactly.
     """
-    if not text or text[0] in _MAYBE:
-        if text in _NULLS:
-            return None
-        if text in _TRUES:
-            return True
-        if text in _FALSES:
-            return False
-        if _DECIMAL.fullmatch(text):
-            return _read_integer(text, 10)
-        if _OCTAL.fullmatch(text):
-            return _read_integer(text[2:], 8)
-        if _HEX.fullmatch(text):
-            return _read_integer(text[2:], 16)
-        if _FLOAT.fullmatch(text):
-            return _read_float(text)
-        if _NOT_FINITE.fullmatch(text):
-            raise BadScalar(f"{text!r} is not a number that JSON has")
+    if text in _WORDS:
+        return _WORDS[text]
+    if text[0] not in _BEGINS_NUMBER:
+        return text
+    if _DECIMAL.fullmatch(text):
+        return _read_integer(text, 10)
+    if _OCTAL.fullmatch(text):
+        return _read_integer(text[2:], 8)
+    if _HEX.fullmatch(text):
+        return _read_integer(text[2:], 16)
+    if _FLOAT.fullmatch(text):
+        return _read_float(text)
+    if _NOT_FINITE.fullmatch(text):
+        raise BadScalar(f"{text!r} is not a number that JSON has")
     return text
 
 
@@ -67,14 +77,10 @@ def resolve_kubernetes(text: str) -> Any:
     Raises:
         BadScalar: NaN or an infinity.
     """
-    if text and text[0] not in _MAYBE:
+    if text in _WORDS_11:
+        return _WORDS_11[text]
+    if text[0] not in _BEGINS_NUMBER:
         return text
-    if text in _NULLS:
-        return None
-    if text in _TRUES_11:
-        return True
-    if text in _FALSES_11:
-        return False
     plain = text.replace("_", "")
     if _INTEGER_11.fullmatch(plain):
         return _read_integer_11(plain)
@@ -120,8 +126,7 @@ def _read_float(text: str) -> float:
 
 def find_ambiguity(text: str) -> str | None:
     """Return what a YAML 1.1 reader makes of an unquoted scalar that 1.2 reads otherwise."""
-    first = text[:1]
-    if not first or first not in _MAYBE:
+    if text[:1] not in SUSPICIOUS:
         return None
     if text in _TRUES_11 and text not in _TRUES and len(text) > 1:
         return "true"

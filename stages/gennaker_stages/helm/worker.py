@@ -10,6 +10,7 @@ subchart off in the first.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import resource
@@ -22,6 +23,8 @@ __all__ = ["main"]
 IDLE_SECONDS = 60
 # Of memory that it ever had, in KiB.
 MUCH = 1 << 20
+# Objects after which Python looks for garbage; what a chart's objects are read into is none for long.
+_GARBAGE = 20_000
 # It says no more than some lines, and those to a file.
 SAID_BYTES = 1 << 20
 _NEEDED = ("helm_python.chart", "gennaker_stages.helm.bundle", "yaml")
@@ -36,6 +39,7 @@ def main() -> int:
         (resource.RLIMIT_FSIZE, SAID_BYTES),
     ):
         resource.setrlimit(what, (limit, limit))
+    gc.set_threshold(_GARBAGE)
     for each in _NEEDED:  # it may have been started ahead of its first question
         importlib.import_module(each)
     questions, answers = sys.stdin.buffer, sys.stdout.buffer
