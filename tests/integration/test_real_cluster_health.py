@@ -114,7 +114,7 @@ class TestRealClusterHealth(HealthContract):
             status = {"phase": "Running", "containerStatuses": [container]}
             self.set_status(context, ("v1", "Pod", pods[0]["metadata"]["name"]), status)
 
-        with self.when_told(context, "new replicas are updated", crash):
+        with self.when_told(context, "Deployment/web: ", crash):
             done = self.deploy(
                 context,
                 write_workload(pod=", nodeName: nowhere"),
