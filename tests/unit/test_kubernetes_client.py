@@ -16,13 +16,14 @@ import yaml
 
 from gennaker.errors import PermanentError, StageError, TemporaryError
 from gennaker.testing import FakeContext
+from gennaker_stages.kubernetes import settings as settings_module
 from gennaker_stages.kubernetes.client import kubeconfig as kubeconfig_module
 from gennaker_stages.kubernetes.client import patience as patience_module
 from gennaker_stages.kubernetes.client.cluster import Cluster
 from gennaker_stages.kubernetes.client.connection import Request
 from gennaker_stages.kubernetes.client.kubeconfig import TRUST
 from gennaker_stages.kubernetes.client.watching import Follower
-from gennaker_stages.kubernetes.settings import KubernetesSettings
+from gennaker_stages.kubernetes.settings import KubernetesSettings, KubernetesTarget
 from tests.fixtures.http_server import Answer, Asked, LocalServer
 
 CORE = {"kind": "APIVersions", "versions": ["v1"]}
@@ -333,6 +334,26 @@ def test_the_address_of_a_sandbox_that_is_gone_hides_its_token(tmp_path: Path) -
         assert f"cluster-unreachable: cannot read ConfigMap/c: {place}" in str(caught.value)
         assert lines and all(each.startswith(place) for each in lines)
         assert ("kanarienvogel" in f"{caught.value} {lines}") == (scheme == "https")
+
+
+@pytest.mark.faults
+def test_a_live_thing_is_asked_for_no_longer_than_a_bound(
+    outside: Path, tmp_path: Path, http_server: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks who set a field does not wait for a server that says nothing."""
+    release = threading.Event()
+
+    def hold(_asked: Asked) -> Answer:
+        release.wait(10)
+        return Answer()
+
+    http_server.answer = hold
+    monkeypatch.setattr(settings_module, "READ_SECONDS", 0.3)
+    cluster, started = connect(outside, tmp_path / "p"), time.monotonic()
+    with pytest.raises(TemporaryError, match=r"cannot discover /api: .* does not answer \(Read"):
+        KubernetesTarget().read_fields(cluster, "ConfigMap", "c")
+    assert time.monotonic() - started < 5
+    release.set()
 
 
 @pytest.mark.faults

@@ -189,7 +189,7 @@ def _ask_in_time(context: StagePlanContext, question: Callable[[], T]) -> T:
     except StageError as error:
         if context.remaining > 0:
             raise
-        late = f"{error.message}; planning it ends after {context.seconds:g} s"
+        late = f"{error.message}; no more than {context.seconds:g} s is spent on it"
         raise PermanentError(late, code=error.code, hint=error.hint) from error
 
 

@@ -24,7 +24,6 @@ def connect(ctx: PlanContext, who: str = "the stage") -> Cluster:
         PermanentError: code ``no-target``.
     """
     from gennaker_stages.kubernetes.client.cluster import Cluster
-    from gennaker_stages.kubernetes.client.patience import Patience
 
     if ctx.environment is None or ctx.environment.target != "kubernetes":
         raise PermanentError(
@@ -34,5 +33,5 @@ def connect(ctx: PlanContext, who: str = "the stage") -> Cluster:
         )
     cluster = ctx.connect()
     assert isinstance(cluster, Cluster)  # the kubernetes target connects to nothing else
-    cluster.connection.patience = Patience(remaining=lambda: ctx.remaining)
+    cluster.bound(lambda: ctx.remaining)
     return cluster

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["KubernetesSettings", "KubernetesTarget"]
 
+READ_SECONDS = 60.0
+"""So long a live thing is asked for at most, whatever the cluster does."""
 _KIND = re.compile(r"(?:[a-z0-9][-a-z0-9.]*/)?[A-Z][A-Za-z0-9]*")
 
 
@@ -125,6 +128,8 @@ class KubernetesTarget(Target):
         from gennaker_stages.kubernetes.planning.finding import find_object
         from gennaker_stages.kubernetes.planning.ownership import read_thing
 
+        until = time.monotonic() + READ_SECONDS
+        connection.bound(lambda: until - time.monotonic())
         live = find_object(connection, kind, name)
         return read_thing(live, connection.settings.namespace)
 

@@ -5,7 +5,7 @@ All of them go through :class:`Cluster`; nothing else talks to an API server.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -83,6 +83,10 @@ class Cluster:
             )
         )
         self.discovery = Discovery(self.connection)
+
+    def bound(self, remaining: Callable[[], float]) -> None:
+        """Ask and ask again no longer than so many seconds are left; for who only looks."""
+        self.connection.patience = Patience(remaining=remaining)
 
     def serve(self, attempt: Attempt) -> None:
         """Ask and ask again no longer than the attempt has, stop when it is to, and tell its log."""
