@@ -192,6 +192,18 @@ class ApplyContract(DeployParts):
         assert "(nothing was applied)" in told and "'conflicts'" in told
         assert self.read(context, "v1", "ConfigMap", "new") is None
 
+    def test_only_conflicts_that_no_rule_settles_are_told(self, context: FakeContext) -> None:
+        """Of two fields of an object the one that is to be left to its manager is no trouble."""
+        self.deploy(context, config("a", x="1", y="1"))
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}
+        self.write_as(context, "other", {**body, "data": {"x": "9", "y": "9"}})
+        rules = {"fields": [{"path": "data.x", "policy": "yield"}]}
+        with pytest.raises(FieldConflict) as found:
+            self.redeploy(context, config("a", x="2", y="2"), conflicts=rules)
+        assert found.value.message.startswith(
+            'cannot apply ConfigMap/a: field .data.y: conflict with "other" (nothing'
+        )
+
     def test_checklist_42_a_conflict_can_be_taken(self, context: FakeContext) -> None:
         """With 'take' the field becomes ours, and the other manager has it no more."""
         self.deploy(context, config("c", x="1", y="1"))
@@ -227,13 +239,14 @@ class ApplyContract(DeployParts):
         spec = {"template": {"spec": {"containers": [container]}}}
         body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}}
         self.write_as(context, "other", {**body, "spec": spec})
-        path = "spec.template.spec.containers[name=web].image"
-        rules = {"fields": [{"path": path, "policy": "yield", "manager": "other"}]}
         bundle = MIXED.replace("web:1", "web:2").replace("replicas: 1", "replicas: 2")
-        self.redeploy(context, bundle, conflicts=rules)
-        live = self.read(context, "apps/v1", "Deployment", "web")
-        assert live["spec"]["replicas"] == 2
-        assert live["spec"]["template"]["spec"]["containers"][0]["image"] == "r.test/web:9"
+        for item in ("name=web", "web", "*"):  # as written, as a plan shows it, any
+            path = f"spec.template.spec.containers[{item}].image"
+            rules = {"fields": [{"path": path, "policy": "yield", "manager": "other"}]}
+            self.redeploy(context, bundle, conflicts=rules)
+            live = self.read(context, "apps/v1", "Deployment", "web")
+            assert live["spec"]["replicas"] == 2
+            assert live["spec"]["template"]["spec"]["containers"][0]["image"] == "r.test/web:9"
 
     def test_takes_over_what_kubectl_apply_made(self, context: FakeContext) -> None:
         """Fields of a client-side apply that left the manifest really go, its annotation with them."""

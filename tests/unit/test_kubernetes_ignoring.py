@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from gennaker_stages.kubernetes.applying.home import describe_home
 from gennaker_stages.kubernetes.applying.ignoring import leave_ignored
+from gennaker_stages.kubernetes.applying.paths import expand_path
 from gennaker_stages.kubernetes.applying.rules import IgnoreRule
 from gennaker_stages.kubernetes.settings import KubernetesSettings
 
@@ -77,6 +78,7 @@ def test_items_are_found_by_their_names() -> None:
     for path in (
         "spec.containers[name=web].image",
         'spec.containers[name="web"].image',
+        "spec.containers[web].image",
         "spec.containers[*].image",
     ):
         assert leave(web(), now, paths=[path]) == without
@@ -88,6 +90,37 @@ def test_items_are_found_by_their_names() -> None:
 def test_an_object_that_is_not_there_is_made_as_written() -> None:
     """Rules are about live values."""
     assert leave(web(), None, paths=["spec.replicas"]) == web()
+
+
+@pytest.mark.parametrize("path", ["", "spec..replicas", "spec.containers[", "spec.", "a[]", "[a]"])
+def test_a_path_is_one(path: str) -> None:
+    """What no field could have is told, with how a path is written."""
+    with pytest.raises(ValidationError) as found:
+        KubernetesSettings.model_validate({"ignore": [{"paths": [path]}]})
+    assert (
+        f"{path!r} is no path of a field; write it as a plan shows it: spec.replicas, "
+        "spec.template.spec.containers[web].image"
+    ) in str(found.value)
+
+
+def test_paths_are_spelled_as_the_server_does() -> None:
+    """Items of lists by all that names them, names with dots as they are."""
+    ports = [{"containerPort": 80}, {"containerPort": 53, "protocol": "UDP"}]
+    body = {
+        "metadata": {"annotations": {"acme.test/night": "true"}},
+        "spec": {"containers": [{"name": "web", "ports": ports}, {"name": "side"}]},
+    }
+    http = '.spec.containers[name="web"].ports[containerPort=80,protocol="TCP"]'
+    dns = '.spec.containers[name="web"].ports[containerPort=53,protocol="UDP"]'
+    for path, expected in {
+        "spec.containers[web].ports[80].name": [f"{http}.name"],
+        "spec.containers[*].ports[53/UDP]": [dns],
+        "spec.containers[web].ports[*]": [http, dns],
+        "spec.containers[nope].ports": [],
+        "metadata.annotations[acme.test/night]": [".metadata.annotations.acme.test/night"],
+        "metadata.annotations.acme.test/night": [".metadata.annotations.acme.test/night"],
+    }.items():
+        assert list(expand_path(path, body)) == expected, path
 
 
 def test_a_rule_says_something() -> None:

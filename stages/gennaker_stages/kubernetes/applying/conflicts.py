@@ -85,7 +85,10 @@ def _settle(
         except FieldConflict as error:
             policies = {path: rules.decide(body, path, who) for path, who in error.fields}
             left = [path for path, policy in policies.items() if policy == "yield"]
-            if force or not policies or "fail" in policies.values():
+            failing = [path for path, policy in policies.items() if policy == "fail"]
+            if failing and len(failing) < len(policies):  # the others are settled
+                raise error.narrow(failing) from error.__cause__
+            if force or not policies or failing:
                 raise
             for path in left:
                 smaller = remove_value(body, path)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gennaker_stages.kubernetes.applying.conflicts import find_conflicts
@@ -15,14 +14,12 @@ from gennaker_stages.kubernetes.applying.fields import (
     place_value,
     remove_value,
 )
+from gennaker_stages.kubernetes.applying.paths import expand_path
 from gennaker_stages.kubernetes.applying.rules import IgnoreRule
 from gennaker_stages.kubernetes.bundle.objects import Object
 from gennaker_stages.kubernetes.client.cluster import FIELD_MANAGER
 
 __all__ = ["leave_ignored"]
-
-# What names an item of a list in a path, the first that it has.
-_KEYS = ("name", "containerPort", "port", "mountPath", "type", "key", "ip", "uid")
 
 
 def leave_ignored(
@@ -39,7 +36,7 @@ def leave_ignored(
         if not rule.covers(body):
             continue
         for path in rule.paths:
-            for each in _expand("." + path.lstrip("."), body):
+            for each in expand_path(path, body):
                 body = _leave(body, live, each)
         if rule.managers:
             for each, manager in list(find_conflicts(body, live)):
@@ -64,16 +61,3 @@ def _is_ours(live: Mapping[str, Any], path: str) -> bool:
         each == plain or each.startswith((f"{plain}.", f"{plain}["))
         for each in (found.replace('"', "") for found in list_paths(entry.get("fieldsV1") or {}))
     )
-
-
-def _expand(path: str, body: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the paths that one with ``[*]`` means: an item of a list by what names it."""
-    head, star, rest = path.partition("[*]")
-    if not star:
-        yield path
-        return
-    items = find_value(body, head)
-    for each in items if isinstance(items, list) else ():
-        key = next((key for key in _KEYS if isinstance(each, Mapping) and key in each), None)
-        if key is not None:
-            yield from _expand(f"{head}[{key}={json.dumps(each[key])}]{rest}", body)

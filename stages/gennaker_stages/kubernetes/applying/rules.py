@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from gennaker_stages.kubernetes.applying.paths import FieldPath, expand_path
 from gennaker_stages.kubernetes.bundle.objects import name_of
 
 __all__ = [
@@ -42,10 +43,9 @@ class FieldRule(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    path: str = Field(
-        min_length=1,
-        description="The field, and all below it: spec.replicas, "
-        "spec.template.spec.containers[name=web].image",
+    path: FieldPath = Field(
+        description="The field, and all below it, as a plan shows it: spec.replicas, "
+        "spec.template.spec.containers[web].image",
     )
     policy: Policy = Field(description="fail, take or yield")
     kind: str | None = Field(default=None, description="Only in objects of this kind")
@@ -59,8 +59,11 @@ class FieldRule(BaseModel):
             body["metadata"]["name"],
         ):
             return False
-        mine, theirs = _plain(self.path), _plain(path)
-        return theirs.startswith(mine) and theirs[len(mine) : len(mine) + 1] in ("", ".", "[")
+        theirs = _plain(path)
+        return any(
+            theirs.startswith(mine) and theirs[len(mine) : len(mine) + 1] in ("", ".", "[")
+            for mine in map(_plain, expand_path(self.path, body))
+        )
 
 
 Replaced = (
@@ -152,10 +155,10 @@ class IgnoreRule(BaseModel):
 
     kind: str | None = Field(default=None, description="Only in objects of this kind")
     name: str | None = Field(default=None, description="Only in objects of this name")
-    paths: tuple[str, ...] = Field(
+    paths: tuple[FieldPath, ...] = Field(
         default=(),
-        description="Fields, with all below them: spec.replicas, "
-        "webhooks[*].clientConfig.caBundle, spec.template.spec.containers[name=web].image",
+        description="Fields, with all below them, as a plan shows them: spec.replicas, "
+        "webhooks[*].clientConfig.caBundle, spec.template.spec.containers[web].image",
     )
     managers: tuple[str, ...] = Field(
         default=(), description="Field managers; whatever they changed is left to them"

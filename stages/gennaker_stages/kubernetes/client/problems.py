@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Literal
 
 from gennaker.errors import PermanentError, StageError, TemporaryError
@@ -33,10 +33,30 @@ class FieldConflict(PermanentError):
 
     Attributes:
         fields: each field's path, as the server spells it, and its manager.
+        told: what the server says of each.
+        what: was being done.
     """
 
     code = "field-conflict"
     fields: tuple[tuple[str, str], ...] = ()
+    told: tuple[str, ...] = ()
+    what: str = ""
+
+    @classmethod
+    def of(cls, what: str, fields: Sequence[tuple[str, str]], told: Sequence[str]) -> FieldConflict:
+        """Return the conflict about some fields."""
+        conflict = cls(
+            f"cannot {what}: {'; '.join(told)}",
+            hint="let one of the two own the field: take it out of the manifest or out of theirs, "
+            "or say with 'conflicts' who is to have it",
+        )
+        conflict.what, conflict.fields, conflict.told = what, tuple(fields), tuple(told)
+        return conflict
+
+    def narrow(self, paths: Collection[str]) -> FieldConflict:
+        """Return the conflict about only these of its fields."""
+        kept = [pair for pair in zip(self.fields, self.told, strict=True) if pair[0][0] in paths]
+        return self.of(self.what, [field for field, _ in kept], [told for _, told in kept])
 
 
 class ApiError(Exception):
@@ -82,13 +102,7 @@ def translate_error(error: ApiError, what: str) -> StageError:
     message, causes = explain_status(error)
     told = f"cannot {what}: {message}"
     if status == 409 and causes:
-        conflict = FieldConflict(
-            f"cannot {what}: {'; '.join(causes)}",
-            hint="let one of the two own the field: take it out of the manifest or out of theirs, "
-            "or say with 'conflicts' who is to have it",
-        )
-        conflict.fields = tuple(_read_fields(error))
-        return conflict
+        return FieldConflict.of(what, list(_read_fields(error)), causes)
     if status == 401:
         return PermanentError(
             told, code="cluster-unauthorized", hint="renew the credentials of the context"

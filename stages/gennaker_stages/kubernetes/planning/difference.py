@@ -147,6 +147,14 @@ def name_items(items: Sequence[Any]) -> list[str]:
     return [_name(each, names) for each in items]
 
 
+def key_items(items: Sequence[Any]) -> list[dict[str, Any]] | None:
+    """Return the fields that name each item of a list, with their values; None when none do."""
+    names = _find_names(items, ()) if all(isinstance(each, Mapping) for each in items) else None
+    if names is None:
+        return None
+    return [{name: each.get(name, _DEFAULTS.get(name)) for name in names} for each in items]
+
+
 def join_path(path: str, name: str) -> str:
     """Return the path of a field of a mapping; a name that has dots or slashes stands in brackets."""
     if not name or not name.replace("-", "").replace("_", "").isalnum():
