@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gennaker.errors import InvalidInput
 
-__all__ = ["join_inside"]
+__all__ = ["join_inside", "join_plain"]
 
 # What Linux takes; beyond it every question about a file is an error of its own.
 MAX_NAME, MAX_PATH = 255, 4096
@@ -23,13 +23,7 @@ def join_inside(root: Path, relative: str) -> Path:
         InvalidInput: code ``path-outside`` for an absolute path, ``..``, a backslash, a drive, a
             NUL, a name that no file can have, or a symbolic link that leads out of ``root``.
     """
-    reason = _find_fault(relative)
-    if reason is not None:
-        raise InvalidInput(
-            f"path {relative!r} {reason}",
-            code="path-outside",
-            hint="write a path relative to the folder, with '/' and without '..'",
-        )
+    _refuse_fault(relative)
     base = Path(root).resolve()
     if _measure(str(base)) + _measure(relative) >= MAX_PATH - 1:
         raise InvalidInput(f"path {relative!r} is too long", code="path-outside")
@@ -46,6 +40,26 @@ def join_inside(root: Path, relative: str) -> Path:
             hint="put the file itself inside the folder",
         )
     return joined
+
+
+def join_plain(root: Path, relative: str) -> Path:
+    """Return ``root / relative`` for a folder without links, where there is nothing to resolve.
+
+    Raises:
+        InvalidInput: as :func:`join_inside` does for what is written.
+    """
+    _refuse_fault(relative)
+    return root / relative
+
+
+def _refuse_fault(relative: str) -> None:
+    reason = _find_fault(relative)
+    if reason is not None:
+        raise InvalidInput(
+            f"path {relative!r} {reason}",
+            code="path-outside",
+            hint="write a path relative to the folder, with '/' and without '..'",
+        )
 
 
 def _find_fault(relative: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,30 @@ def test_checklist_26_a_link_that_leaves_the_tree_is_refused(tmp_path: Path) -> 
     (tmp_path / "out").symlink_to("/etc/passwd")
     with pytest.raises(InvalidInput, match=r"source-link: 'out' is a symbolic link that leaves"):
         capture(tmp_path)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_checklist_26_no_link_leads_a_file_out_of_the_tree(tmp_path: Path, order: int) -> None:
+    """A link and a file below it, as a tree made to attack has them: nothing is written outside."""
+    (tmp_path / "outside").mkdir()
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "a").symlink_to("b")
+    (root / "b").write_text("one")
+    source = capture(root)
+    manifest = next((root / ".gennaker" / "sources" / "manifests").iterdir())
+    (_, _, link), (_, _, file) = json.loads(manifest.read_bytes())
+    blobs = root / ".gennaker" / "sources" / "blobs"
+    (blobs / link[:2] / link).write_text(str(tmp_path / "outside"))
+    entries = [["a", "120000", link], ["a/b", "100644", file]]
+    manifest.write_text(json.dumps(entries[::order]))
+    with pytest.raises(InvalidInput) as caught:
+        materialize(root, source.facts)
+    assert str(caught.value) == (
+        "source-link: 'a' is a symbolic link and something else at once; "
+        "remove one of the two from the tree"
+    )
+    assert not list((tmp_path / "outside").iterdir())
 
 
 def test_checklist_29_a_submodule_is_refused(git_repository: Factory) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gennaker.errors import InvalidInput
-from gennaker.paths import join_inside
+from gennaker.paths import join_inside, join_plain
 
 
 @pytest.mark.parametrize(
@@ -18,6 +19,7 @@ from gennaker.paths import join_inside
 def test_inside(tmp_path: Path, relative: str) -> None:
     """What is inside is joined, whether it exists or not."""
     assert join_inside(tmp_path, relative) == (tmp_path / relative).resolve()
+    assert join_plain(tmp_path, relative) == tmp_path / relative
 
 
 @pytest.mark.parametrize(
@@ -35,10 +37,13 @@ def test_inside(tmp_path: Path, relative: str) -> None:
         (f"a/{'ü' * 128}", "has a name that is too long"),
     ],
 )
-def test_outside(tmp_path: Path, relative: str, reason: str) -> None:
+@pytest.mark.parametrize("join", [join_inside, join_plain])
+def test_outside(
+    tmp_path: Path, join: Callable[[Path, str], Path], relative: str, reason: str
+) -> None:
     """What is written as a way out is refused, also when it would come back."""
     with pytest.raises(InvalidInput) as caught:
-        join_inside(tmp_path, relative)
+        join(tmp_path, relative)
     assert str(caught.value) == (
         f"path-outside: path {relative!r} {reason}; "
         "write a path relative to the folder, with '/' and without '..'"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -18,7 +19,7 @@ from typing import Any
 from gennaker.canonical import digest_of
 from gennaker.errors import GennakerError, InvalidInput
 from gennaker.files import write_private
-from gennaker.paths import join_inside
+from gennaker.paths import join_inside, join_plain
 from gennaker.records import dataclass
 from gennaker_engine.storage.folder import StateFolder
 from gennaker_engine.storage.git import GitFacts, list_commit, list_worktree, read_blobs, read_git
@@ -38,6 +39,8 @@ __all__ = [
 ]
 
 MAX_SOURCE = 200 << 20
+# Modes, as git writes them.
+_LINK, _PROGRAM, _FILE, _SUBMODULE = "120000", "100755", "100644", "160000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +123,7 @@ def materialize_source(facts: Mapping[str, Any], *, state: StateFolder, root: Pa
         for path, mode, name in entries:
             _check_mode(mode, path)
             places.setdefault(name, []).append((path, mode))
-        for name, content in read_contents(facts, places, state=state, root=root):
-            for path, mode in places[name]:
-                _write_entry(made, path, mode, content)
+        _write_tree(made, places, read_contents(facts, places, state=state, root=root))
         _make_read_only(made)
         made.rename(final)
     except OSError:
@@ -169,12 +170,13 @@ def _snapshot(root: Path, files: list[str], state: StateFolder | None) -> list[l
     entries = []
     for each in files:
         path = root / each
-        if path.is_symlink():
+        found = path.lstat()
+        if stat.S_ISLNK(found.st_mode):
             _check_link(root, each)
             content = os.fsencode(path.readlink())
-            mode = "120000"
+            mode = _LINK
         else:
-            total += path.stat().st_size
+            total += found.st_size
             if total > MAX_SOURCE:
                 raise InvalidInput(
                     f"the source of {str(root)!r} is larger than 200 MiB",
@@ -182,7 +184,7 @@ def _snapshot(root: Path, files: list[str], state: StateFolder | None) -> list[l
                     hint="leave files out with source.exclude in gennaker.yaml, or ignore them in git",
                 )
             content = path.read_bytes()
-            mode = "100755" if path.stat().st_mode & 0o100 else "100644"
+            mode = _PROGRAM if found.st_mode & 0o100 else _FILE
         name = hashlib.sha256(content).hexdigest()
         if state is not None:
             _write_blob(state, name, content)
@@ -191,7 +193,7 @@ def _snapshot(root: Path, files: list[str], state: StateFolder | None) -> list[l
 
 
 def _check_mode(mode: str, path: str) -> None:
-    if mode == "160000":
+    if mode == _SUBMODULE:
         raise InvalidInput(
             f"{path!r} is a submodule, which a source cannot hold",
             code="source-submodule",
@@ -209,9 +211,19 @@ def _check_link(root: Path, name: str) -> None:
 
 
 def _write_blob(state: StateFolder, name: str, content: bytes) -> None:
-    path = state.sources / "blobs" / name[:2] / name
-    if not _use_again(path):
-        write_private(state.make(path.parent) / name, content)
+    path = _find_blob(state, name)
+    if _use_again(path):
+        return
+    try:
+        write_private(path, content)
+    except FileNotFoundError:  # the first of its folder
+        state.make(path.parent)
+        write_private(path, content)
+
+
+def _find_blob(state: StateFolder, name: str) -> Path:
+    # One text: to join its parts one by one costs as much as to read a small file.
+    return Path(f"{state.sources}/blobs/{name[:2]}/{name}")
 
 
 def _write_manifest(state: StateFolder, digest: str, entries: list[list[str]]) -> None:
@@ -265,7 +277,7 @@ def read_contents(
             yield from read_blobs(root, names).items()
         else:
             for name in names:
-                yield name, (state.sources / "blobs" / name[:2] / name).read_bytes()
+                yield name, _find_blob(state, name).read_bytes()
 
 
 @contextmanager
@@ -288,15 +300,38 @@ def _explain_missing(facts: Mapping[str, Any], state: StateFolder, root: Path) -
         ) from error
 
 
-def _write_entry(root: Path, name: str, mode: str, content: bytes) -> None:
-    path = join_inside(root, name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if mode == "120000":
-        path.symlink_to(os.fsdecode(content))
-        _check_link(root, name)
-    else:
-        path.write_bytes(content)
-        path.chmod(0o555 if mode == "100755" else 0o444)
+def _write_tree(
+    root: Path,
+    places: Mapping[str, Sequence[tuple[str, str]]],
+    contents: Iterable[tuple[str, bytes]],
+) -> None:
+    """Write files, then links: while there is no link, none can lead a file out of the folder."""
+    folders = {root}
+    links = []
+    for name, content in contents:
+        for relative, mode in places[name]:
+            if mode == _LINK:
+                links.append((relative, content))
+                continue
+            path = join_plain(root, relative)
+            if path.parent not in folders:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                folders.add(path.parent)
+            with path.open("wb") as stream:
+                stream.write(content)
+                os.fchmod(stream.fileno(), 0o555 if mode == _PROGRAM else 0o444)
+    for relative, content in links:
+        path = join_inside(root, relative)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.symlink_to(os.fsdecode(content))
+        except FileExistsError:
+            raise InvalidInput(
+                f"{relative!r} is a symbolic link and something else at once",
+                code="source-link",
+                hint="remove one of the two from the tree",
+            ) from None
+        _check_link(root, relative)
 
 
 def _make_read_only(root: Path) -> None:
