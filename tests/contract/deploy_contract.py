@@ -189,9 +189,11 @@ class DeployContract(DeployParts):
         with pytest.raises(PermanentError) as caught:
             self.deploy(context, self.write())
         assert str(caught.value) == (
-            "namespace-missing: there is no namespace 'not-there' in the cluster; "
+            "namespace-missing: there is no namespace 'not-there' in the cluster, into which "
+            "ConfigMap/web and 1 more would go (nothing was applied); "
             "create it, or set 'create_namespace: true' in the environment"
         )
+        assert context.before is None  # it has changed nothing, and nothing is to be put back
 
     def test_waits_no_longer_than_told(self, context: FakeContext) -> None:
         """A workload that does not get ready in time fails, and says how far it is."""

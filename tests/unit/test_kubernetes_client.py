@@ -161,6 +161,19 @@ def test_a_file_that_is_no_kubeconfig_is_told(text: str, tmp_path: Path) -> None
     )
 
 
+@pytest.mark.parametrize("name", ["App_Staging", "", "-a", "a.b", 64 * "a", "${{ x }}"])
+def test_a_namespace_has_a_name_that_a_cluster_takes(name: str) -> None:
+    """So that a wrong one is told by 'validate', and not when everything is built."""
+    told = (
+        f"{name!r} is not a name of a namespace; use lower-case letters and digits, with '-' "
+        "between, up to 63"
+    )
+    for settings in ({"namespace": name}, {"namespaces": ["*", name]}):
+        with pytest.raises(ValueError, match="is not a name of a namespace") as found:
+            KubernetesSettings.model_validate(settings)
+        assert told in str(found.value)
+
+
 def test_a_kubeconfig_that_is_not_there_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

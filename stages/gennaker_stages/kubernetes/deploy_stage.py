@@ -246,7 +246,7 @@ class KubernetesDeploy(Stage):
         first = not applyset.exists and release is None
         hooks = _open_hooks(inputs, ctx, cluster, bundle.hooks, first=first)
         hooks.check(applyset)
-        check_namespaces(cluster, bundle.everything)
+        check_namespaces(cluster, bundle.everything, first=not applyset.exists)
         home = find_home(cluster, bundle.objects)
         deploy.record_before(_find_rules(inputs), home)
         write_home(cluster, ctx, home)

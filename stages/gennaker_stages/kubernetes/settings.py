@@ -6,9 +6,9 @@ import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from gennaker.target import RunningSandbox, Target, TargetSettings
 from gennaker_stages.kubernetes.applying.rules import IgnoreRule
@@ -23,6 +23,23 @@ __all__ = ["KubernetesSettings", "KubernetesTarget"]
 READ_SECONDS = 60.0
 """So long a live thing is asked for at most, whatever the cluster does."""
 _KIND = re.compile(r"(?:[a-z0-9][-a-z0-9.]*/)?[A-Z][A-Za-z0-9]*")
+_NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+
+
+def _check_namespace(name: str) -> str:
+    if not _NAMESPACE.fullmatch(name):
+        raise ValueError(
+            f"{name!r} is not a name of a namespace; use lower-case letters and digits, with '-' "
+            "between, up to 63"
+        )
+    return name
+
+
+def _check_namespaces(names: tuple[str, ...]) -> tuple[str, ...]:
+    for each in names:
+        if each != "*":
+            _check_namespace(each)
+    return names
 
 
 class NamespaceMarks(BaseModel):
@@ -44,13 +61,15 @@ class KubernetesSettings(TargetSettings):
     context: str | None = Field(
         default=None, description="Context of the kubeconfig; its current one unless given"
     )
-    namespace: str = Field(default="default", description="Where objects without one go")
+    namespace: Annotated[str, AfterValidator(_check_namespace)] = Field(
+        default="default", description="Where objects without one go"
+    )
     create_namespace: bool | NamespaceMarks = Field(
         default=False,
         description="Whether a deploy makes the namespace when it is missing; with 'labels' and "
         "'annotations' it has them, and is given them when it is there",
     )
-    namespaces: tuple[str, ...] = Field(
+    namespaces: Annotated[tuple[str, ...], AfterValidator(_check_namespaces)] = Field(
         default=(),
         description="Other namespaces its objects may be in; '*' for any",
     )

@@ -73,15 +73,22 @@ def find_home(cluster: Cluster, objects: Iterable[Object]) -> Home | None:
     return body, live
 
 
-def check_namespaces(cluster: Cluster, objects: Iterable[Object]) -> None:
+def check_namespaces(cluster: Cluster, objects: Iterable[Object], *, first: bool) -> None:
     """Refuse objects for namespaces that nobody makes, before any other is applied.
+
+    Args:
+        cluster: where.
+        objects: all that will be applied.
+        first: whether nothing tells that the environment's own namespace is there.
 
     Raises:
         PermanentError: code ``namespace-missing``.
     """
     held = list(objects)
     made = {each["metadata"]["name"] for each in held if each["kind"] == "Namespace"}
-    made.add(cluster.settings.namespace)  # its own is told by the first that goes there
+    own = cluster.settings.namespace
+    if not first or cluster.settings.create_namespace:
+        made.add(own)
     places: dict[str, list[str]] = {}
     for each in held:
         places.setdefault(each["metadata"].get("namespace") or "", []).append(name_of(each))
@@ -92,7 +99,9 @@ def check_namespaces(cluster: Cluster, objects: Iterable[Object]) -> None:
                 f"there is no namespace {name!r} in the cluster, into which {places[name][0]}{more} "
                 "would go (nothing was applied)",
                 code="namespace-missing",
-                hint="create it, put it into the bundle, or let the manifests leave it out",
+                hint="create it, or set 'create_namespace: true' in the environment"
+                if name == own
+                else "create it, put it into the bundle, or let the manifests leave it out",
             )
 
 
