@@ -165,11 +165,12 @@ metadata: {name: values, annotations: {helm.sh/hook: pre-install, helm.sh/hook-d
         assert planned["Job/migrate"] == ("run", "hook pre-install: before the deploy")
 
     def test_a_hook_that_does_not_end_is_given_up(self, context: FakeContext) -> None:
-        """It has the time that a wave has, and is named."""
+        """It has the time that a wave has, and is named, with what its Pods suffer from."""
         endless = fail(argo("endless", "PreSync")).replace(
             "activeDeadlineSeconds: 1", "parallelism: 1"
         )
-        with pytest.raises(Exception, match=r"hook-timeout: Job/endless did not end within 1 s"):
+        told = r"hook-timeout: Job/endless did not end within 1 s; pod endless-\w+[:,] .*; event of Pod"
+        with pytest.raises(Exception, match=told):
             self.deploy(context, MAIN + endless, ready_within="1s")
 
     def test_a_misspelt_hook_is_told(self, context: FakeContext) -> None:

@@ -174,11 +174,16 @@ class OperationsContract(DeployParts):
         )
         assert isinstance(done, Failed)
         assert done.code == "rollout-timeout"
-        assert "waits for status.readyReplicas == 7" in done.reason
-        done = self.operate(
-            KubernetesWait, self.start(context), condition="Available=False", within="1s"
-        )
-        assert isinstance(done, Failed)
+        assert done.reason.endswith(": waits for status.readyReplicas == 7")
+        # What never can hold is told.
+        for inputs, reason in (
+            ({"condition": "Availble"}, "(it has the conditions: Available, Progressing)"),
+            ({"until": "status.readyReplica == 1"}, "(there is no 'readyReplica')"),
+            ({"until": "status.readyReplicas"}, "(the expression gives no true or false)"),
+        ):
+            done = self.operate(KubernetesWait, self.start(context), **inputs, within="400ms")
+            assert isinstance(done, Failed)
+            assert done.reason.endswith(reason)
 
     def test_reads_values_and_images(self, context: FakeContext) -> None:
         """Expressions over the object are outputs; one without a value is named."""

@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from gennaker.loader import read_file
 from gennaker.plugins import Registry
 from gennaker.project import load_project
+from gennaker.validation import validate
 from gennaker.validation.settings import validate_project
 from gennaker_stages.kubernetes.health.assessment import check_health, is_waited_for
 from gennaker_stages.kubernetes.health.custom import HealthRule
+from gennaker_stages.kubernetes.operations.looks import KubernetesRead
 from gennaker_stages.kubernetes.settings import KubernetesSettings
 
 WIDGET = HealthRule(
@@ -124,3 +127,36 @@ def test_validate_tells_the_place(tmp_path: Path) -> None:
     assert [(each.location and each.location.line, each.message) for each in problems] == [
         (6, "'ready': \"stauts.phase == 'Up'\": unknown variable 'stauts'")
     ]
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ('until: "status.replicas == ${{ params.n }}"', []),
+        ("until: stauts.phase == 'Up'", ["'until': \"stauts.phase == 'Up'\": unknown variable"]),
+        ("until: status.replicas = 3", ["'until': unexpected '='"]),
+    ],
+)
+def test_what_is_waited_for_is_checked(tmp_path: Path, written: str, told: list[str]) -> None:
+    """Where it is wrong before a value is put in; what a value makes of it is seen when it runs."""
+    (tmp_path / "gennaker.yaml").write_text("environments: {a: {kubernetes: {namespace: a}}}\n")
+    (tmp_path / "p.yaml").write_text(
+        "name: p\nparameters: {n: {type: integer, default: 3}}\nstages:\n  a:\n"
+        "    uses: kubernetes.wait\n    environment: a\n    with:\n      object: Deployment/web\n"
+        f"      {written}\n"
+    )
+    project = load_project(tmp_path)
+    (loaded,) = read_file(tmp_path / "p.yaml", project=project)
+    problems = validate(loaded, registry=Registry.installed(), project=project)
+    assert len(problems) == len(told)
+    for each, start in zip(problems, told, strict=True):
+        assert each.location and each.location.line == 9
+        assert each.message.startswith(start)
+
+
+def test_a_value_that_is_read_is_an_expression() -> None:
+    """Like ``until``; it may give anything."""
+    object_ = {"object": "Deployment/web"}
+    KubernetesRead.Inputs.model_validate({**object_, "values": {"a": "spec.replicas + 1"}})
+    with pytest.raises(ValidationError, match=r"'spec.': expected a field name"):
+        KubernetesRead.Inputs.model_validate({**object_, "values": {"a": "spec."}})

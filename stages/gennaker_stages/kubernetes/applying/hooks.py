@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gennaker.errors import PermanentError, StageError
 from gennaker.stage import Change
 from gennaker_stages.kubernetes.applying.apply import describe_object
-from gennaker_stages.kubernetes.applying.completion import wait_until_ended
+from gennaker_stages.kubernetes.applying.completion import Ended, wait_until_ended
 from gennaker_stages.kubernetes.bundle.hooks import Hook, Phase, group_hooks
 from gennaker_stages.kubernetes.bundle.objects import Object, name_of
 from gennaker_stages.kubernetes.bundle.ordering import read_wave
@@ -127,23 +127,35 @@ class Hooks:
         return made
 
     def _wait(self, waited: Mapping[str, tuple[Hook, Object]]) -> int:
+        left = dict(waited)
         ended = wait_until_ended(
             self._cluster,
             [live for _, live in waited.values()],
             seconds=min(self._seconds, self._ctx.remaining),
             ctx=self._ctx,
         )
-        for each in ended:
-            if each.fault is None:
-                self._ctx.log(f"hook {name_of(each.body)} has succeeded")
-                continue
-            hook, _ = waited[each.body["metadata"]["uid"]]
-            reasons = self._explain(each.body)
-            if "hook-failed" in hook.policies:
-                self._delete(each.body)
-            told = "; ".join(dict.fromkeys([each.fault, *reasons]))
-            raise HookFailed(f"hook {name_of(each.body)} ({hook.words}) failed: {told}")
+        try:
+            for each in ended:
+                hook, _ = left.pop(each.body["metadata"]["uid"])
+                self._tell_end(hook, each)
+        except StageError as error:
+            if error.code != "hook-timeout":
+                raise
+            found = (self._read(live) for _, live in left.values())
+            reasons = [reason for each in found if each for reason in self._explain(each)]
+            told = "; ".join(dict.fromkeys([error.message, *reasons]))
+            raise StageError(told, code=error.code) from error
         return len(waited)
+
+    def _tell_end(self, hook: Hook, ended: Ended) -> None:
+        if ended.fault is None:
+            self._ctx.log(f"hook {name_of(ended.body)} has succeeded")
+            return
+        reasons = self._explain(ended.body)
+        if "hook-failed" in hook.policies:
+            self._delete(ended.body)
+        told = "; ".join(dict.fromkeys([ended.fault, *reasons]))
+        raise HookFailed(f"hook {name_of(ended.body)} ({hook.words}) failed: {told}")
 
     def _make(self, hook: Hook, _key: str) -> dict[str, Any]:
         """Make the object of a hook anew; one that this attempt made is it."""

@@ -9,19 +9,26 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from gennaker_stages.kubernetes.health.verdict import READY, Health
 
-__all__ = ["HealthRule", "HealthRules", "judge"]
+__all__ = ["Condition", "HealthRule", "HealthRules", "check_source", "judge"]
 
 Object = Mapping[str, Any]
 FIELDS = ("metadata", "spec", "status")
 _SAID = 300
 
 
-def _compile(kind: str) -> Callable[[str], str]:
+def check_source(kind: str, *more: str) -> Callable[[str], str]:
+    """Return what checks an expression over the fields of an object.
+
+    Args:
+        kind: of value it is to give, ``dyn`` for any.
+        more: fields of the object that it may look at, beside the usual ones.
+    """
+
     def check(source: str) -> str:
         from gennaker.errors import ExpressionError
         from gennaker.expressions import Type, TypeScope, check_expression, compile_expression
 
-        anything = {name: Type("map", Type("dyn")) for name in FIELDS}
+        anything = {name: Type("map", Type("dyn")) for name in (*FIELDS, *more)}
         roots = {"apiVersion": Type("string"), "kind": Type("string"), **anything}
         try:
             found = check_expression(
@@ -36,18 +43,22 @@ def _compile(kind: str) -> Callable[[str], str]:
     return check
 
 
+Condition = Annotated[str, AfterValidator(check_source("bool"))]
+"""An input: an expression over an object that holds or does not."""
+
+
 class HealthRule(BaseModel):
     """When objects of a kind are ready, and when they have failed; over the object's fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    ready: Annotated[str, AfterValidator(_compile("bool"))] = Field(
+    ready: Condition = Field(
         description="Expression over apiVersion, kind, metadata, spec and status: whether it is ready"
     )
-    failed: Annotated[str, AfterValidator(_compile("bool"))] | None = Field(
+    failed: Condition | None = Field(
         default=None, description="Expression: whether it has failed and will not get ready"
     )
-    message: Annotated[str, AfterValidator(_compile("string"))] | None = Field(
+    message: Annotated[str, AfterValidator(check_source("string"))] | None = Field(
         default=None, description="Expression: what is told of it while it is not ready"
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from gennaker.durations import normalize_duration, parse_duration
 from gennaker.errors import ExpressionError, PermanentError
@@ -21,6 +21,7 @@ from gennaker.stage import (
     Succeeded,
 )
 from gennaker_stages.kubernetes.connecting import connect
+from gennaker_stages.kubernetes.health.custom import Condition, check_source
 from gennaker_stages.kubernetes.operations.base import (
     ObjectInputs,
     find_place,
@@ -46,7 +47,7 @@ class KubernetesWait(Stage):
             pattern=r"^[A-Za-z][A-Za-z0-9._/-]*(=(True|False|Unknown))?$",
             description="A condition of its status that is to be True: Available, or Ready=False",
         )
-        until: str | None = Field(
+        until: Condition | None = Field(
             default=None,
             description="An expression over apiVersion, kind, metadata, spec and status that is to "
             "hold: status.phase == 'Bound'",
@@ -59,8 +60,6 @@ class KubernetesWait(Stage):
         def _check_one(self) -> Self:
             if self.condition is not None and self.until is not None:
                 raise ValueError("give 'condition' or 'until', not both")
-            if self.until is not None:
-                make_rule(self.until)
             return self
 
     def list_sources(self, inputs: Inputs) -> tuple[str, ...]:
@@ -75,6 +74,7 @@ class KubernetesWait(Stage):
     def run(self, inputs: Inputs, ctx: Context) -> Outcome:
         """Watch the object; nothing is polled."""
         from gennaker_stages.kubernetes.health.assessment import kind_of
+        from gennaker_stages.kubernetes.health.custom import HealthRule
         from gennaker_stages.kubernetes.health.waiting import wait_until_ready
 
         cluster = connect(ctx)
@@ -87,7 +87,7 @@ class KubernetesWait(Stage):
         if source is None:
             return wait_ready(cluster, [body], inputs.within, ctx) or Succeeded()
         cluster = copy.copy(cluster)
-        rules = {**cluster.settings.health, kind_of(body): make_rule(source)}
+        rules = {**cluster.settings.health, kind_of(body): HealthRule(ready=source)}
         cluster.settings = cluster.settings.model_copy(update={"health": rules})
         seconds = min(parse_duration(inputs.within), ctx.remaining)
         result = wait_until_ready(cluster, [body], ctx, seconds=seconds)
@@ -95,7 +95,9 @@ class KubernetesWait(Stage):
         for _key, waited in result.unready:
             code = "rollout-failed" if result.failed else "rollout-timeout"
             late = "" if result.failed else f" within {inputs.within}"
-            return Failed(f"not so{late}: {inputs.object}: {waited.health.message}", code=code)
+            reason = _find_reason(inputs, waited.body or {})
+            told = f"{waited.health.message}{reason and f' ({reason})'}"
+            return Failed(f"not so{late}: {inputs.object}: {told}", code=code)
         return Succeeded()
 
 
@@ -107,7 +109,7 @@ class KubernetesRead(Stage):
     class Inputs(ObjectInputs):
         """Which object, and what of it."""
 
-        values: dict[str, str] = Field(
+        values: dict[str, Annotated[str, AfterValidator(check_source("dyn", "data"))]] = Field(
             default_factory=dict,
             description="Names, and expressions over apiVersion, kind, metadata, spec, status and "
             "data: {replicas: spec.replicas}",
@@ -145,17 +147,6 @@ class KubernetesRead(Stage):
         return Succeeded({"values": values, "images": list_images(body)})
 
 
-def make_rule(source: str) -> Any:
-    """Return the rule of health that an expression is.
-
-    Raises:
-        ValueError: it is no expression that gives a boolean.
-    """
-    from gennaker_stages.kubernetes.health.custom import HealthRule
-
-    return HealthRule(ready=source)
-
-
 def list_images(body: dict[str, Any]) -> list[str]:
     """Return the images that an object runs as its specification says, each once."""
     spec = body.get("spec") or {}
@@ -168,15 +159,39 @@ def list_images(body: dict[str, Any]) -> list[str]:
 
 
 def _evaluate(name: str, source: str, body: dict[str, Any]) -> Any:
-    from gennaker.expressions import Scope, compile_expression
-
-    values = {each: body.get(each) or {} for each in _ROOTS}
-    scope = Scope({"apiVersion": body["apiVersion"], "kind": body["kind"], **values})
     try:
-        return compile_expression(source).evaluate(scope)
+        return _look(source, body)
     except ExpressionError as error:
         raise PermanentError(
             f"value {name!r} cannot be read: {error.message}",
             code="read-value",
             hint="for what may be missing: 'status.?address.orValue(\"\")'",
         ) from error
+
+
+def _look(source: str, body: dict[str, Any]) -> Any:
+    from gennaker.expressions import Scope, compile_expression
+
+    values = {each: body.get(each) or {} for each in _ROOTS}
+    scope = Scope({"apiVersion": body["apiVersion"], "kind": body["kind"], **values})
+    return compile_expression(source).evaluate(scope)
+
+
+def _find_reason(inputs: KubernetesWait.Inputs, body: dict[str, Any]) -> str:
+    """Return why what is waited for may never hold: a name that is not there, no truth; else nothing."""
+    if inputs.condition is not None:
+        known = {
+            str(each.get("type")) for each in (body.get("status") or {}).get("conditions") or ()
+        }
+        if inputs.condition.partition("=")[0] in known:
+            return ""
+        return (
+            f"it has the conditions: {', '.join(sorted(known))}"
+            if known
+            else "it has no conditions"
+        )
+    try:
+        value = _look(inputs.until or "", body)
+    except ExpressionError as error:
+        return error.message
+    return "" if isinstance(value, bool) else "the expression gives no true or false"
