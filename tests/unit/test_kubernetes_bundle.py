@@ -87,7 +87,7 @@ metadata: {name: 1, annotations: {}}
 ---
 apiVersion: v1
 kind: ConfigMap
-metadata: {name: labelled, labels: {tier: 1}}
+metadata: {name: labelled, labels: {tier: yes}}
 """
     _, problems = read_items(text.encode(), "bundle")
     assert [str(each).split("; ")[0] for each in problems] == [
@@ -98,7 +98,7 @@ metadata: {name: labelled, labels: {tier: 1}}
         "bundle:12:1: bundle-object: a document is not a mapping",
         "bundle:14:6: yaml-syntax: did not find expected ',' or '}'",
         "bundle:18:18: bundle-object: ConfigMap: metadata.name is 1, not text",
-        "bundle:22:43: bundle-object: ConfigMap/labelled: metadata.labels['tier'] is 1, not text",
+        "bundle:22:43: bundle-object: ConfigMap/labelled: metadata.labels['tier'] is true, not text",
     ]
 
 

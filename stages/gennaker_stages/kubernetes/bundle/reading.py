@@ -184,7 +184,8 @@ def _find_fault(body: Any) -> tuple[str, Path, str] | None:
         return _find_text_fault(body)
     where = ("metadata", "name") if metadata else ("kind",)
     if name is not None and name != "":
-        return f"{body['kind']}: metadata.name is {name!r}, not text", where, "put it into quotes"
+        told = f"{body['kind']}: metadata.name is {json.dumps(name)}, not text"
+        return told, where, "put it into quotes"
     if (metadata or {}).get("generateName"):
         return (
             f"{body['kind']} has generateName and no name: each deploy would make another one",
@@ -205,11 +206,11 @@ def _find_text_fault(body: Object) -> tuple[str, Path, str] | None:
             return f"{name_of(body)}: metadata.{part} is not a mapping", path, "write a mapping"
         for key, value in held.items():
             if value is not None and not isinstance(value, str):
-                told = f"{name_of(body)}: metadata.{part}[{key!r}] is {value!r}, not text"
+                told = f"{name_of(body)}: metadata.{part}[{key!r}] is {json.dumps(value)}, not text"
                 return told, (*path, key), "put it into quotes"
     namespace = body["metadata"].get("namespace")
     if namespace is not None and not isinstance(namespace, str):
-        told = f"{name_of(body)}: metadata.namespace is {namespace!r}, not text"
+        told = f"{name_of(body)}: metadata.namespace is {json.dumps(namespace)}, not text"
         return told, ("metadata", "namespace"), "put it into quotes"
     return None
 
