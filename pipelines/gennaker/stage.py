@@ -392,6 +392,8 @@ class Stage:
     Outputs: ClassVar[type[StageOutputs]] = StageOutputs
     scripts: ClassVar[frozenset[str]] = frozenset()
     """Names of inputs that are scripts and take no expressions."""
+    target: ClassVar[str | None] = None
+    """Name of the target that its environment has to have; None when it works without one, too."""
 
     @classmethod
     def find_effect(cls, inputs: Mapping[str, Json], environment: bool) -> Effect:

@@ -127,6 +127,15 @@ def test_an_older_run_is_not_rolled_back_over_a_newer_one(engine):
     assert caught.value.message == (
         "environment 'staging' was changed by run 'shop-2' after 'shop-1'"
     )
+    other = (
+        "bring the environment back to an earlier run: "
+        "'gennaker rollback --environment staging --to RUN'"
+    )
+    assert caught.value.hint == f"roll shop-2 back first, or {other}"
+    roll_back(engine, "shop-2")
+    with pytest.raises(NotAllowed, match="was changed by run 'shop-3'") as caught:
+        engine.find_rollback("shop-1")
+    assert caught.value.hint == other  # shop-3 back would be shop-2 again
 
 
 def test_a_run_that_came_to_nothing_stands_in_no_ones_way(engine, tmp_path):

@@ -174,10 +174,12 @@ def _check_last(run: Run, journal: Journal, chosen: Iterable[Instance], registry
     for name in dict.fromkeys(each.environment["name"] for each in chosen if each.environment):
         later = _find_later(run, journal, name, registry)
         if later is not None:
+            # To roll a rollback back would bring again what it put back.
+            first = "" if _is_rollback(later, journal) else f"roll {later} back first, or "
             raise NotAllowed(
                 f"environment {name!r} was changed by run {later!r} after {run.id!r}",
                 code="rollback-superseded",
-                hint=f"roll {later} back first, or bring the environment back to an earlier run: "
+                hint=f"{first}bring the environment back to an earlier run: "
                 f"'gennaker rollback --environment {name} --to RUN'",
             )
 
@@ -193,6 +195,13 @@ def _find_later(run: Run, journal: Journal, environment: str, registry: Registry
         if row.outcome is None or _has_changed(row, journal, registry):
             return row.run
     return last.run
+
+
+def _is_rollback(run: str, journal: Journal) -> bool:
+    try:
+        return replay(journal.load_events(run)).created.rollback_of is not None
+    except GennakerError:  # its history is damaged
+        return False
 
 
 def _has_changed(row: Deployment, journal: Journal, registry: Registry) -> bool:

@@ -124,6 +124,7 @@ class _ExpressionCheck:
         path = self.found.path_of(identifier)
         stage_type = self._check_type(stage, path)
         environment = self._check_environment(stage, path)
+        self._check_target(stage, stage_type, environment, path)
         roots = dict(self.roots)
         if stage.environment is not None:
             roots["environment"] = _environment_type(None if self.found.unsure else environment)
@@ -191,6 +192,25 @@ class _ExpressionCheck:
                 suggest(name, known, otherwise=None if known else "gennaker.yaml defines none"),
             )
         return known.get(name)
+
+    def _check_target(
+        self,
+        stage: StageDefinition,
+        stage_type: type[Stage] | None,
+        environment: EnvironmentSettings | None,
+        path: Path,
+    ) -> None:
+        """Refuse a stage that could only err, when all before it is done."""
+        wanted = None if stage_type is None else stage_type.target
+        if wanted is None or (stage.environment is not None and environment is None):
+            return
+        if environment is None or environment.target != wanted:
+            self.found.tell(
+                "no-target",
+                f"{stage.uses} needs an environment with a {wanted!r} target",
+                (*path, "uses" if environment is None else "environment"),
+                f"give the stage 'environment:', and that environment '{wanted}:' in gennaker.yaml",
+            )
 
     def _check_matrix(self, stage: StageDefinition, path: Path, *, final: bool) -> None:
         types = TypeScope(self.roots, allows_any_stage=final)

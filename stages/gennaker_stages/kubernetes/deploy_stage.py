@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from gennaker.durations import normalize_duration, parse_duration
 from gennaker.errors import PermanentError, StageError
@@ -47,17 +48,38 @@ if TYPE_CHECKING:
 __all__ = ["KubernetesDeploy"]
 
 
+_SECRET = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_KEY = re.compile(r"[-._a-zA-Z0-9]+")
+
+
+def _check_names(secrets: dict[str, dict[str, Secret]]) -> dict[str, dict[str, Secret]]:
+    """Refuse what the server would refuse; a plan does not try what it may not read."""
+    for name, values in secrets.items():
+        if not _SECRET.fullmatch(name) or len(name) > 253:
+            raise ValueError(
+                f"{name!r} is not a name of a Secret; use lower-case letters and digits, with '-' or "
+                "'.' between"
+            )
+        for key in values:
+            if not _KEY.fullmatch(key):
+                raise ValueError(
+                    f"{key!r} is not a key of Secret {name!r}; use letters, digits, '-', '_' and '.'"
+                )
+    return secrets
+
+
 class KubernetesDeploy(Stage):
     """Deploy a bundle to the environment's cluster and wait until its workloads are ready."""
 
     name = "kubernetes.deploy"
     effect = "deploy"
+    target = "kubernetes"
 
     class Inputs(StageInputs):
         """What is deployed."""
 
         bundle: Artifact = Field(description="Rendered objects, from a rendering stage")
-        secrets: dict[str, dict[str, Secret]] = Field(
+        secrets: Annotated[dict[str, dict[str, Secret]], AfterValidator(_check_names)] = Field(
             default_factory=dict,
             description="Secret objects to apply: name, then key to secret value",
         )

@@ -170,6 +170,8 @@ class Aim:
 class Operation(Stage):
     """Base of the stage types that do something to live objects once."""
 
+    target = "kubernetes"
+
     def list_sources(self, inputs: Any) -> tuple[str, ...]:
         """Nothing."""
         return ()

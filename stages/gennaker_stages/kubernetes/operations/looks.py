@@ -38,6 +38,7 @@ class KubernetesWait(Stage):
     """Wait until a live object is ready, has a condition, or an expression over it holds."""
 
     name = "kubernetes.wait"
+    target = "kubernetes"
 
     class Inputs(ObjectInputs):
         """Which object, and what is waited for."""
@@ -105,6 +106,7 @@ class KubernetesRead(Stage):
     """Read values and images of a live object."""
 
     name = "kubernetes.read"
+    target = "kubernetes"
 
     class Inputs(ObjectInputs):
         """Which object, and what of it."""
