@@ -62,7 +62,7 @@ def test_a_row_tells_the_goal_and_how_near_it_is() -> None:
             Measurement("b", 900.0, goal=300),
         ]
     )
-    assert rows[1] == ["a", "150.0 ms", "≤ 300 ms", "0.50", "50.0 ms bare (x 3.0)"]
+    assert rows[1] == ["a", "150.0 ms", "≤ 300 ms", "0.50", "50.0 ms bare (x 3)"]
     assert rows[2][3] == "3.00 MISSED"
     table = results.make_table(rows)
     assert table.splitlines()[1] == "|---|---|---|---|---|"
