@@ -200,6 +200,22 @@ class UndoContract(DeployParts):
         self.undo(context, second)
         assert find_lines(before, self.look(context, self.ALL[0])) == []
 
+    def test_gives_back_fields_that_were_set_to_nothing(self, context: FakeContext) -> None:
+        """The server keeps no empty values, but whose they are: the same deploy then writes nothing."""
+        empty = MIXED.replace("replicas: 1", "replicas: 1\n  minReadySeconds: 0").replace(
+            '{name: A, value: "1"}', '{name: A, value: ""}'
+        )
+        self.deploy(self.start(context), empty)
+        before = self.look(context, self.ALL[0])
+        second = self.start(context)
+        self.deploy(second, MIXED.replace("web:1", "web:2"))
+        self.undo(context, second)
+        assert find_lines(before, self.look(context, self.ALL[0])) == []
+        assert self.plan_undo(context, second)["Deployment/web"] == ("leave", "as it was")
+        third = self.start(context)
+        self.deploy(third, empty)
+        assert "applied" not in third.log_text
+
     def test_putting_back_is_done_once(self, context: FakeContext) -> None:
         """A second undo finds everything as it was and writes nothing."""
         self.deploy(self.start(context), config("c", a="1"))

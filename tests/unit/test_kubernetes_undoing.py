@@ -54,3 +54,16 @@ def test_what_helm_still_has_is_not_touched() -> None:
     way = make_restoration(before, write({"a": "2"}, theirs, mine, **{MARK: "web"}))
     assert "annotations" not in way.body["metadata"]
     assert way.body["data"] == {"a": "1"}
+
+
+def test_what_was_set_to_nothing_stays_where_another_has_set_it() -> None:
+    """An empty field of ours is named, so that it is ours again; not one that got a value of theirs."""
+    fields: dict[str, Any] = {"f:spec": {"f:a": {}, "f:b": {}, "f:c": {}, "f:d": {}}}
+    before = {**write({}, own("gennaker", "Apply", fields)), "spec": {"d": 1}}
+    theirs = own("other", "Update", {"f:spec": {"f:b": {}, "f:c": {"f:x": {}}}})
+    held = own("gennaker", "Apply", {"f:spec": {"f:a": {}, "f:d": {}}})
+    live = {**write({}, theirs, held), "spec": {"a": "2", "b": "3", "c": {"x": "4"}, "d": 2}}
+    assert make_restoration(before, live).body["spec"] == {"a": None, "d": 1}
+    assert make_restoration(before, None).body["spec"] == {"a": None, "b": None, "c": None, "d": 1}
+    custom = {**before, "apiVersion": "acme.test/v1"}
+    assert make_restoration(custom, live).body["spec"] == {"d": 1}

@@ -12,7 +12,7 @@ from typing import Any
 
 from gennaker_stages.kubernetes.applying.fields import MISSING
 
-__all__ = ["extract_fields", "intersect", "subtract", "unite"]
+__all__ = ["extract_fields", "intersect", "name_empty_fields", "subtract", "unite"]
 
 Fields = Mapping[str, Any]
 
@@ -80,6 +80,47 @@ def extract_fields(body: Mapping[str, Any], fields: Fields) -> dict[str, Any]:
     }
 
 
+def name_empty_fields(value: Any, live: Any, fields: Fields) -> Any:
+    """Return a copy of a value with null for each of the fields that it does not have.
+
+    Of its own kinds the server keeps no empty values, but whose they are; null has it keep that.
+
+    Args:
+        value: of an object, at the place that the fields are of.
+        live: what is there now; a mapping or list that was empty and has something since is left.
+        fields: those that are named.
+    """
+    if isinstance(value, Mapping):
+        held = live if isinstance(live, Mapping) else {}
+        named = dict(value)
+        for element, below in fields.items():
+            kind, _, name = element.partition(":")
+            if kind == "f" and name in value:
+                named[name] = name_empty_fields(value[name], held.get(name), below)
+            elif kind == "f" and not below and not isinstance(held.get(name), (Mapping, list)):
+                named[name] = None
+        return named
+    if isinstance(value, list):
+        return [_name_in_item(each, live, fields) for each in value]
+    return value
+
+
+def _name_in_item(item: Any, live: Any, fields: Fields) -> Any:
+    """The same of an item of a list, when it is one that is known by keys."""
+    for element, below in fields.items():
+        kind, _, text = element.partition(":")
+        keys: Mapping[str, Any] = json.loads(text) if kind == "k" else {}
+        if keys and _has_keys(item, keys):
+            held = live if isinstance(live, list) else []
+            now = next((each for each in held if _has_keys(each, keys)), None)
+            return name_empty_fields(item, now, below)
+    return item
+
+
+def _has_keys(item: Any, keys: Mapping[str, Any]) -> bool:
+    return isinstance(item, Mapping) and all(item.get(name) == keys[name] for name in keys)
+
+
 def _is_member(below: Fields) -> bool:
     return not below or "." in below
 
@@ -114,13 +155,11 @@ def _extract_item(index: int, item: Any, fields: Fields) -> Any:
     for element, below in fields.items():
         kind, _, text = element.partition(":")
         named = None if kind == "f" else json.loads(text)
-        if kind == "k" and isinstance(item, Mapping):
-            keys: Mapping[str, Any] = named or {}
-            if all(item.get(name) == value for name, value in keys.items()):
-                part = _extract(item, below)
-                # A key that is not named beside one that is has its default.
-                given = any(f"f:{name}" in below for name in keys)
-                return {**({} if given else keys), **({} if part is MISSING else part)}
+        if kind == "k" and _has_keys(item, keys := named or {}):
+            part = _extract(item, below)
+            # A key that is not named beside one that is has its default.
+            given = any(f"f:{name}" in below for name in keys)
+            return {**({} if given else keys), **({} if part is MISSING else part)}
         elif (kind == "v" and named == item) or (kind == "i" and named == index):
             return item
     return MISSING

@@ -16,6 +16,7 @@ from gennaker_stages.kubernetes.applying.fields import find_entry
 from gennaker_stages.kubernetes.applying.fieldsets import (
     extract_fields,
     intersect,
+    name_empty_fields,
     subtract,
     unite,
 )
@@ -23,12 +24,15 @@ from gennaker_stages.kubernetes.applying.rules import CLIENT_SIDE
 from gennaker_stages.kubernetes.bundle.objects import Object
 from gennaker_stages.kubernetes.client.cluster import FIELD_MANAGER
 from gennaker_stages.kubernetes.inventory.release import list_markers
+from gennaker_stages.kubernetes.planning.quantities import is_built_in
 from gennaker_stages.kubernetes.planning.unchanged import is_unchanged
 
 __all__ = ["Restoration", "make_restoration"]
 
 Fields = Mapping[str, Any]
 Managed = Mapping[str, Any]
+# Labels and annotations keep empty values; a status is not recorded.
+_NEVER_EMPTY = frozenset({"f:metadata", "f:status"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ def make_restoration(before: Object, live: Object | None) -> Restoration:
     others = tuple(_list_others(before))
     if live is None:
         theirs = unite(*(_without_bonds(each["fieldsV1"]) for each in others))
-        return Restoration(_extract(before, mine, theirs), mine, others)
+        return Restoration(_extract(_name_empty(before, {}), mine, theirs), mine, others)
     entry = find_entry(live, FIELD_MANAGER)
     held = (entry or {}).get("fieldsV1") or {}
     if entry is not None and entry.get("apiVersion") != before["apiVersion"]:
@@ -98,10 +102,22 @@ def make_restoration(before: Object, live: Object | None) -> Restoration:
     adopted = CLIENT_SIDE | list_markers(before)
     taken = unite(held, *(fields for each, fields in gone if each["manager"] in adopted))
     extra = subtract(taken, mine)
-    body = _extract(before, mine, extra)
+    body = _extract(_name_empty(before, live), mine, extra)
     settled = is_unchanged(live, body, FIELD_MANAGER) if mine else entry is None
     there = settled and not extra and not any(intersect(fields, taken) for _, fields in gone)
     return Restoration(body, mine, others, there)
+
+
+def _name_empty(before: Object, live: Mapping[str, Any]) -> Object:
+    """Return what was there with null for what we had set to nothing and nobody else has set since."""
+    entry = find_entry(before, FIELD_MANAGER) or {}
+    if not is_built_in(before["apiVersion"]) or entry.get("apiVersion") != before["apiVersion"]:
+        return before
+    now = (live.get("metadata") or {}).get("managedFields") or ()
+    theirs = unite(*(each.get("fieldsV1") or {} for each in now if not _is_same(each, entry)))
+    fields = {name: each for name, each in entry["fieldsV1"].items() if name not in _NEVER_EMPTY}
+    named: Object = name_empty_fields(before, live, subtract(fields, theirs))
+    return named
 
 
 def _extract(before: Object, mine: Fields, more: Fields) -> Object:
