@@ -337,8 +337,8 @@ def test_a_missing_namespace_is_told_and_made_when_wanted(tmp_path: Path) -> Non
     said = desk.call("run", "demo", "--sandbox")
     assert said.code == 7
     assert (
-        "there is no namespace 'shop' in the cluster; create it, or set "
-        "'create_namespace: true' in the environment"
+        "there is no namespace 'shop' in the cluster, into which ConfigMap/c would go (nothing was "
+        "applied); create it, or set 'create_namespace: true' in the environment"
     ) in said.err
     desk.write(
         "project: desk\n" + CLUSTER.replace("shop}", "shop, create_namespace: true}"),

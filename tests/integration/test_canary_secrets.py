@@ -509,7 +509,6 @@ def test_deploys_give_no_secret_away(tmp_path: Path, canaries: Canaries) -> None
         + deploy("again", "well", f"secrets: {secrets}").replace("uses:", "needs: well\n    uses:")
         + deploy("stuck", "stuck", f"secrets: {secrets}, ready_within: 1s")
         + deploy("late", "stuck", f"secrets: {secrets}")
-        + deploy("bad_name", "well", f"secrets: {secrets.replace('it-db', 'It_DB')}")
         + deploy("bad_key", "well", f"secrets: {secrets.replace('{p:', '{a b:')}"),
         "environments:\n  staging:\n    kubernetes: "
         "{context: none, namespace: it, create_namespace: true}\n",
@@ -530,7 +529,6 @@ def test_deploys_give_no_secret_away(tmp_path: Path, canaries: Canaries) -> None
             "bad_job": ("failed", "job-failed"),
             "stuck": ("failed", "rollout-timeout"),
             "late": ("failed", "timeout"),
-            "bad_name": ("errored", "cluster-refused"),
             "bad_key": ("errored", "cluster-refused"),
         }
         project.call("plan", "p", "--sandbox", "-o", "json")

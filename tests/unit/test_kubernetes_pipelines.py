@@ -64,10 +64,6 @@ def test_a_stage_without_its_target_is_told(
             "'Shop_DB' is not a name of a Secret; use lower-case letters and digits, with '-' or "
             "'.' between",
         ),
-        (
-            '{shop-db: {"pass word": "${{ secrets.db }}"}}',
-            "'pass word' is not a key of Secret 'shop-db'; use letters, digits, '-', '_' and '.'",
-        ),
         ('{shop.db: {"a-b_C.d": "${{ secrets.db }}"}}', None),
     ],
 )
