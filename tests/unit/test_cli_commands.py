@@ -244,7 +244,10 @@ def test_runs_of_a_project_without_any(project: Path, capsys: pytest.CaptureFixt
 
 
 def test_doctor_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
-    """Every check has a state; what is not all right has advice."""
+    """Every check has a state; what is not all right has advice; runs are counted."""
+    main(["run", "hello"])
+    main(["doctor"])
+    assert "ok       state: 1 run\n" in capsys.readouterr().out
     main(["doctor", "-o", "json"])
     checks = json.loads(capsys.readouterr().out)["items"]
     assert {"python", "git", "project", "pipelines", "state folder", "plugins"} <= {
@@ -386,6 +389,10 @@ def test_the_options_of_a_help_are_options(capsys: pytest.CaptureFixture[str]) -
     ("argv", "told"),
     [
         ([], "usage: name a RUN, or --environment NAME --to RUN; see 'gennaker rollback --help'\n"),
+        (
+            ["--environment", "nope", "--to", "x"],
+            "unknown-environment: there is no environment 'nope'\n",
+        ),
         (["--to", "x"], "usage: --to needs --environment NAME; see 'gennaker rollback --help'\n"),
         (
             ["hello-1", "--to", "hello-2"],

@@ -65,6 +65,7 @@ def blame_command(
 
 def _tell(console: Console, blame: Blame) -> None:
     from gennaker_engine.cli.render.table import render_table
+    from gennaker_engine.cli.render.text import tell_count
 
     now = time.time()
     rows = [_make_row(each, now) for each in blame.fields]
@@ -73,7 +74,8 @@ def _tell(console: Console, blame: Blame) -> None:
     if not any(owner.ours for each in blame.fields for owner in each.live.owners):
         console.err("no deploy set any of it")
     if blame.defaults:
-        console.err(f"{blame.what} has {blame.defaults} more fields, defaults that nobody set")
+        told = tell_count(blame.defaults, "more field")
+        console.err(f"{blame.what} has {told} that nobody set: defaults")
 
 
 def _make_row(blamed: BlamedField, now: float) -> list[str]:

@@ -122,6 +122,7 @@ def _look_at_project(settings: Settings) -> Iterator[Check]:
 def _look_at_state(settings: Settings) -> Iterator[Check]:
     from gennaker.errors import GennakerError
     from gennaker_engine.cli.reading import has_state, read_journal
+    from gennaker_engine.cli.render.text import tell_count
     from gennaker_engine.journal.port import RunFilter
 
     try:
@@ -139,7 +140,7 @@ def _look_at_state(settings: Settings) -> Iterator[Check]:
         if has_state(settings):
             with read_journal(settings) as journal:
                 number = len(journal.list_runs(RunFilter(limit=10_000)))
-                yield Check("state", "ok", f"{number} runs")
+                yield Check("state", "ok", tell_count(number, "run"))
                 yield from _look_at_history(journal)
     except GennakerError as error:
         yield Check("state", "wrong", error.message, error.hint or "name another with --state")

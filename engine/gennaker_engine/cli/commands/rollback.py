@@ -40,6 +40,7 @@ def rollback_command(
     --environment NAME --to RUN the environment is brought to what that run deployed. Approvals of
     environments are asked as for any deploy.
     """
+    from gennaker_engine.cli.commands.environments import check_environment
     from gennaker_engine.cli.driving import Driving, drive_runs, print_run
     from gennaker_engine.journal.lookup import resolve_run
 
@@ -48,6 +49,8 @@ def rollback_command(
         raise click.UsageError("name a RUN, or --environment NAME --to RUN", ctx)
     if to is not None and environment is None:
         raise click.UsageError("--to needs --environment NAME", ctx)
+    if to is not None:
+        check_environment(settings, environment or "")
     engine = settings.open_engine()
     row = resolve_run(engine.journal, run or to or "")
     rollback = engine.find_rollback(row.run, environment=environment, again=to is not None)

@@ -80,13 +80,11 @@ def _to_data(problems: Iterable[Problem]) -> Iterable[dict[str, Any]]:
 
 def _summarize(files: int, errors: int, warnings: int) -> str:
     """Return what was found in a few words: ``3 files: 1 error, 2 warnings``."""
-    looked = _count(files, "file")
+    from gennaker_engine.cli.render.text import tell_count
+
+    looked = tell_count(files, "file")
     if not errors and not warnings:
         return f"{looked}: no problems" if files else "no pipeline files were found"
-    parts = [_count(errors, "error")] if errors else []
-    parts += [_count(warnings, "warning")] if warnings else []
+    parts = [tell_count(errors, "error")] if errors else []
+    parts += [tell_count(warnings, "warning")] if warnings else []
     return f"{looked}: {', '.join(parts)}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

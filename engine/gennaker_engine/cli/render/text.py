@@ -10,6 +10,7 @@ __all__ = [
     "clip",
     "columns_of",
     "tell_ago",
+    "tell_count",
     "tell_size",
     "tell_span",
     "tell_time",
@@ -94,6 +95,11 @@ def tell_time(at: float | None) -> str:
 def tell_ago(at: float | None, now: float) -> str:
     """Return how long ago a moment was (``3m04s ago``), empty for None."""
     return "" if at is None else f"{tell_span(now - at)} ago"
+
+
+def tell_count(number: int, noun: str) -> str:
+    """Return how many there are: ``1 file``, ``2 files``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def tell_size(size: int) -> str:
