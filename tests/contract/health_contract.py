@@ -226,7 +226,7 @@ class HealthContract(DeployParts):
         body = yaml.safe_load(ONE)
         body["metadata"] = {"name": "two", "namespace": gadget.connection.settings.namespace}
         with pytest.raises(StageError, match="Gadget/two was deleted while it was waited for"):
-            wait_until_ready(gadget.connection, [body], gadget, seconds=30)
+            wait_until_ready(gadget.connection, [body], gadget, within="30s")
 
     def test_what_stands_still_on_purpose_is_not_waited_for(self, context: FakeContext) -> None:
         """A paused Deployment and a suspended Job are as they are to be."""

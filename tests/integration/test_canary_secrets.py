@@ -521,14 +521,16 @@ def test_deploys_give_no_secret_away(tmp_path: Path, canaries: Canaries) -> None
             code, _, err = project.call("run", "p", "--sandbox")
         assert code == 7, err
         assert watch.seen == set()
-        assert read_stages(project) == {
+        stages = read_stages(project)
+        # Whether it still comes to say why is up to the machine.
+        assert stages.pop("late") in (("failed", "timeout"), ("failed", "rollout-timeout"))
+        assert stages == {
             "bundles": ("succeeded", None),
             "well": ("succeeded", None),
             "again": ("succeeded", None),
             "job": ("succeeded", None),
             "bad_job": ("failed", "job-failed"),
             "stuck": ("failed", "rollout-timeout"),
-            "late": ("failed", "timeout"),
             "bad_key": ("errored", "cluster-refused"),
         }
         project.call("plan", "p", "--sandbox", "-o", "json")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gennaker.testing import FakeContext
 from gennaker_stages.kubernetes.health.assessment import RULES, check_health, is_waited_for, kind_of
+from gennaker_stages.kubernetes.health.waiting import find_limit, find_time
 
 Map = dict[str, Any]
 Case = tuple[str, Map, Map, str, str]
@@ -435,3 +438,12 @@ def test_what_is_waited_for() -> None:
     for kind in ("v1/ConfigMap", "rbac.authorization.k8s.io/v1/Role", "batch/v1/CronJob", SERVICE):
         assert not is_waited(kind)
     assert is_waited(SERVICE, type="LoadBalancer")
+
+
+def test_a_wait_leaves_time_to_tell_why_it_was_too_short(tmp_path: Path) -> None:
+    """As long as it may take where the attempt has the time; else nearly all that is left."""
+    assert find_limit("10s", FakeContext(tmp_path, timeout=60)) == (10.0, "10s")
+    seconds, words = find_limit("10m", FakeContext(tmp_path, timeout=60))
+    assert 50 < seconds <= 55  # five seconds are kept
+    assert words == f"{seconds:.0f}s, which the stage's timeout leaves"
+    assert 6 < find_time(FakeContext(tmp_path, timeout=8)) <= 7  # an eighth

@@ -293,8 +293,7 @@ class KubernetesDeploy(Stage):
             result = _wait_ready(cluster, wave, inputs, ctx)
             if result.unready:
                 deploy.record()
-                within, secrets = inputs.ready_within, bundle.objects
-                return make_failure(cluster, result, ctx, within=within, secrets=secrets)
+                return make_failure(cluster, result, ctx, secrets=bundle.objects)
             workloads += result.workloads
         hooks.run("during")
         deploy.record()
@@ -326,7 +325,7 @@ class KubernetesDeploy(Stage):
                 continue
             result = _wait_ready(cluster, wave, inputs, ctx)
             if result.unready:
-                return make_failure(cluster, result, ctx, within=inputs.ready_within)
+                return make_failure(cluster, result, ctx)
         undo.finish()
         return Succeeded()
 
@@ -426,7 +425,7 @@ def _wait_ready(
         cluster,
         wave,
         ctx,
-        seconds=min(parse_duration(inputs.ready_within), ctx.remaining),
+        within=inputs.ready_within,
         fail_early=inputs.fail_early,
     )
     ctx.check_cancelled()

@@ -13,6 +13,7 @@ from gennaker_stages.kubernetes.applying.completion import Ended, wait_until_end
 from gennaker_stages.kubernetes.bundle.hooks import Hook, Phase, group_hooks
 from gennaker_stages.kubernetes.bundle.objects import Object, name_of
 from gennaker_stages.kubernetes.bundle.ordering import read_wave
+from gennaker_stages.kubernetes.health.waiting import find_time
 from gennaker_stages.kubernetes.inventory.owners import check_owners
 from gennaker_stages.kubernetes.inventory.prune import wait_until_gone
 
@@ -131,7 +132,7 @@ class Hooks:
         ended = wait_until_ended(
             self._cluster,
             [live for _, live in waited.values()],
-            seconds=min(self._seconds, self._ctx.remaining),
+            seconds=min(self._seconds, find_time(self._ctx)),
             ctx=self._ctx,
         )
         try:

@@ -42,7 +42,6 @@ def make_failure(
     result: WaitResult,
     ctx: Context,
     *,
-    within: str,
     secrets: Sequence[Object] = (),
 ) -> Failed:
     """Return the outcome of a wait that did not end well, explained.
@@ -51,13 +50,12 @@ def make_failure(
         cluster: where the objects are.
         result: of the wait.
         ctx: the attempt.
-        within: how long was waited, as it was written.
         secrets: as for :func:`explain_wait`.
     """
     reason = explain_wait(cluster, result, ctx, secrets=secrets)
     if result.failed:
         return Failed(f"not ready: {reason}", code="rollout-failed")
-    return Failed(f"not ready within {within}: {reason}", code="rollout-timeout")
+    return Failed(f"not ready within {result.within}: {reason}", code="rollout-timeout")
 
 
 def explain_wait(

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gennaker.durations import parse_duration
 from gennaker.errors import StageError
 from gennaker_stages.kubernetes.bundle.objects import group_of, key_of, name_of
 from gennaker_stages.kubernetes.client.watching import Follower
@@ -24,9 +25,9 @@ from gennaker_stages.kubernetes.health.verdict import Health
 
 if TYPE_CHECKING:
     from gennaker.stage import Context
-    from gennaker_stages.kubernetes.client.cluster import Cluster
+    from gennaker_stages.kubernetes.client.cluster import Attempt, Cluster
 
-__all__ = ["Waited", "wait_until_ready"]
+__all__ = ["Waited", "find_limit", "find_time", "wait_until_ready"]
 
 Object = Mapping[str, Any]
 Key = tuple[str, str, str, str]
@@ -37,6 +38,8 @@ EARLY_SECONDS = 15.0
 """And what may yet pass, when one is to fail early; as long as kstatus gives a Pod to be scheduled."""
 _SIGNS = {"Pod": "", "ReplicaSet": "", "Event": "reason=FailedCreate"}
 """What tells early that something is wrong, and which of it is watched (a field selector)."""
+_KEPT_SECONDS = 5.0
+"""So much of the attempt's time is kept to look why a wait was too short; an eighth of a short one."""
 POLL_SECONDS = 0.1
 """How often the attempt is asked whether it is to stop. The cluster is not asked anything."""
 
@@ -73,10 +76,12 @@ class WaitResult:
     Attributes:
         waited: each object, by its key.
         failed: keys of those that will not get ready by waiting longer.
+        within: how long the wait could take, in words.
     """
 
     waited: dict[Key, Waited]
     failed: list[Key]
+    within: str
 
     @property
     def unready(self) -> list[tuple[Key, Waited]]:
@@ -94,12 +99,31 @@ class WaitResult:
         ]
 
 
+def find_time(attempt: Attempt) -> float:
+    """Return how many seconds may be waited, so that there is time to tell why it was not enough."""
+    left = attempt.remaining
+    return left - min(_KEPT_SECONDS, left / 8)
+
+
+def find_limit(within: str, ctx: Context) -> tuple[float, str]:
+    """Return how many seconds a wait may take, and the same in words.
+
+    Args:
+        within: how long it may take by itself, a duration.
+        ctx: the attempt, whose time may end before; then what is told at its end needs some of it.
+    """
+    seconds, most = parse_duration(within), find_time(ctx)
+    if seconds <= most:
+        return seconds, within
+    return most, f"{most:.0f}s, which the stage's timeout leaves"
+
+
 def wait_until_ready(
     cluster: Cluster,
     objects: Iterable[Object],
     ctx: Context,
     *,
-    seconds: float,
+    within: str,
     fail_early: bool = False,
 ) -> WaitResult:
     """Watch those of the objects that get ready until all are, one has failed, or time is up.
@@ -108,7 +132,8 @@ def wait_until_ready(
         cluster: where; its settings have the project's own rules of health.
         objects: as applied, with namespaces.
         ctx: the attempt: its log is told of every change, and it may end the wait.
-        seconds: how long to wait at most.
+        within: how long to wait at most, a duration; of the attempt's time enough is kept to say why
+            it was too short.
         fail_early: whether what may yet pass (a crash loop, an image that cannot be pulled, a quota)
             ends the wait after :data:`EARLY_SECONDS`.
 
@@ -116,7 +141,8 @@ def wait_until_ready(
         StageError: code ``object-deleted``, or what the cluster says of a watch.
     """
     rules = cluster.settings.health
-    wait = _Wait(cluster, ctx, fail_early)
+    seconds, words = find_limit(within, ctx)
+    wait = _Wait(cluster, ctx, fail_early, words)
     for each in objects:
         if is_waited_for(each, rules):
             wait.add(each)
@@ -124,10 +150,11 @@ def wait_until_ready(
 
 
 class _Wait:
-    def __init__(self, cluster: Cluster, ctx: Context, fail_early: bool) -> None:
+    def __init__(self, cluster: Cluster, ctx: Context, fail_early: bool, within: str) -> None:
         self._cluster = cluster
         self._ctx = ctx
         self._early = fail_early
+        self._within = within
         self._signs = EarlySigns()
         self._waited: dict[Key, Waited] = {}
         self._groups: dict[Group, set[str]] = {}
@@ -154,7 +181,7 @@ class _Wait:
                 ]
                 done = all(_is_done(each) for each in self._waited.values())
                 if failed or done or now >= deadline or self._ctx.cancelled:
-                    return WaitResult(self._waited, failed)
+                    return WaitResult(self._waited, failed, self._within)
                 try:
                     found = self._seen.get(timeout=min(POLL_SECONDS, deadline - now))
                 except queue.Empty:

@@ -204,8 +204,10 @@ def wait_until_gone(
     Raises:
         StageError: code ``delete-stuck``, naming each object and the finalizers it waits for.
     """
+    from gennaker_stages.kubernetes.health.waiting import find_time
+
     left = {key_of(each): each for each in objects}
-    seconds = min(attempt.remaining, limit)
+    seconds = min(find_time(attempt), limit)
     deadline = time.monotonic() + seconds
     while True:
         for key, body in list(left.items()):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from gennaker.durations import normalize_duration, parse_duration
+from gennaker.durations import normalize_duration
 from gennaker.errors import PermanentError
 from gennaker.records import dataclass
 from gennaker.stage import (
@@ -275,10 +275,9 @@ def wait_ready(
     from gennaker_stages.kubernetes.health.explanation import make_failure
     from gennaker_stages.kubernetes.health.waiting import wait_until_ready
 
-    seconds = min(parse_duration(within), ctx.remaining)
-    result = wait_until_ready(cluster, bodies, ctx, seconds=seconds)
+    result = wait_until_ready(cluster, bodies, ctx, within=within)
     ctx.check_cancelled()
-    return make_failure(cluster, result, ctx, within=within) if result.unready else None
+    return make_failure(cluster, result, ctx) if result.unready else None
 
 
 def _write(cluster: Cluster, place: Place, patch: Any, *, dry_run: bool = False) -> Object:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from gennaker.durations import normalize_duration, parse_duration
+from gennaker.durations import normalize_duration
 from gennaker.errors import ExpressionError, PermanentError
 from gennaker.stage import (
     Change,
@@ -90,12 +90,11 @@ class KubernetesWait(Stage):
         cluster = copy.copy(cluster)
         rules = {**cluster.settings.health, kind_of(body): HealthRule(ready=source)}
         cluster.settings = cluster.settings.model_copy(update={"health": rules})
-        seconds = min(parse_duration(inputs.within), ctx.remaining)
-        result = wait_until_ready(cluster, [body], ctx, seconds=seconds)
+        result = wait_until_ready(cluster, [body], ctx, within=inputs.within)
         ctx.check_cancelled()
         for _key, waited in result.unready:
             code = "rollout-failed" if result.failed else "rollout-timeout"
-            late = "" if result.failed else f" within {inputs.within}"
+            late = "" if result.failed else f" within {result.within}"
             reason = _find_reason(inputs, waited.body or {})
             told = f"{waited.health.message}{reason and f' ({reason})'}"
             return Failed(f"not so{late}: {inputs.object}: {told}", code=code)
