@@ -216,6 +216,18 @@ class UndoContract(DeployParts):
         self.deploy(third, empty)
         assert "applied" not in third.log_text
 
+    def test_what_controllers_put_into_empty_annotations_is_theirs(
+        self, context: FakeContext
+    ) -> None:
+        """A Deployment with `annotations: {}` is put back, whatever its revision is by now."""
+        empty = MIXED.replace("labels: {app: web}}", "labels: {app: web}, annotations: {}}", 1)
+        self.deploy(self.start(context), empty)
+        second = self.start(context)
+        self.deploy(second, empty.replace("web:1", "web:2"))
+        self.undo(context, second)
+        live = self.read(context, "apps/v1", "Deployment", "web")
+        assert live["spec"]["template"]["spec"]["containers"][0]["image"] == "r.test/web:1"
+
     def test_putting_back_is_done_once(self, context: FakeContext) -> None:
         """A second undo finds everything as it was and writes nothing."""
         self.deploy(self.start(context), config("c", a="1"))

@@ -121,7 +121,7 @@ def _name_empty(before: Object, live: Mapping[str, Any]) -> Object:
 
 
 def _extract(before: Object, mine: Fields, more: Fields) -> Object:
-    return extract_fields(before, unite(_without_empty_maps(mine), more))
+    return extract_fields(before, _without_empty_maps(unite(mine, more)))
 
 
 def _list_others(before: Object) -> Iterator[Managed]:
