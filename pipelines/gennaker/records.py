@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import compress
 from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any
 
@@ -30,15 +31,20 @@ def _make(cls: type[Any], *, kw_only: bool, eq: bool, order: bool, repr: bool) -
     if repr:
         methods = {**methods, "__repr__": _repr}
     if eq:
-        compared = [each.name for each in fields if each.compare]
-        # Of one name alone it would give no tuple.
-        get = operator.attrgetter(*compared, compared[0]) if compared else lambda _value: ()
-        made.__compared__ = staticmethod(get)
+        hashed = [each.compare if each.hash is None else each.hash for each in fields]
+        made.__compared__ = _make_getter(each.name for each in fields if each.compare)
+        made.__hashed__ = _make_getter(each.name for each in compress(fields, hashed))
         methods = {**methods, "__eq__": _eq, "__hash__": _hash, **(_ORDERED if order else {})}
     for name, method in methods.items():
         if name not in cls.__dict__:
             setattr(made, name, method)
     return made
+
+
+def _make_getter(names: Iterable[str]) -> Any:
+    got = tuple(names)
+    # Of one name alone it would give no tuple.
+    return staticmethod(operator.attrgetter(*got, got[0]) if got else lambda _value: ())
 
 
 def _make_init(made: type[Any], fields: tuple[dataclasses.Field[Any], ...]) -> Callable[..., None]:
@@ -71,7 +77,11 @@ def _make_init(made: type[Any], fields: tuple[dataclasses.Field[Any], ...]) -> C
 
 @recursive_repr()
 def _repr(self: Value) -> str:
-    told = (f"{each.name}={getattr(self, each.name)!r}" for each in dataclasses.fields(self))
+    told = (
+        f"{each.name}={getattr(self, each.name)!r}"
+        for each in dataclasses.fields(self)
+        if each.repr
+    )
     return f"{type(self).__qualname__}({', '.join(told)})"
 
 
@@ -82,7 +92,7 @@ def _eq(self: Value, other: Value) -> Value:
 
 
 def _hash(self: Value) -> int:
-    return hash(self.__compared__(self))
+    return hash(self.__hashed__(self))
 
 
 def _make_comparison(compare: Callable[[Any, Any], bool]) -> Callable[[Value, Value], Value]:

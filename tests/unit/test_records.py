@@ -28,6 +28,7 @@ class Plain:
     count: int = 3
     names: list[str] = field(default_factory=list)
     note: Any = field(default=None, compare=False)
+    secret: str = field(default="", repr=False)
 
     @property
     def twice(self) -> int:
@@ -72,6 +73,13 @@ class Node:
     offset: int
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    name: str
+    fields: Any = field(default=None, hash=False)
+    only: Any = field(default=0, compare=False, hash=True)
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Version:
     major: int
@@ -101,7 +109,7 @@ def made(request: pytest.FixtureRequest) -> Any:
 def test_values_are_made_and_shown(made: Any) -> None:
     """Positions, keywords, defaults and factories; shown by their fields, or as the class says."""
     assert repr(made.Plain("a")) == "Plain(name='a', count=3, names=[], note=None)"
-    assert repr(made.Longer("a", 1, ["x"], 2, ("y",))).endswith("note=2, more=('y',))")
+    assert repr(made.Longer("a", 1, ["x"], 2, "s3cret", ("y",))).endswith("note=2, more=('y',))")
     assert repr(made.Started(instance="b", at=1.5)) == "Started(at=1.5, instance='b', attempt=1)"
     assert (made.Plain("a").twice, made.Plain.kind, repr(made.Empty())) == (6, "plain", "Empty()")
     assert repr(made.Told("it")) == "<it>"
@@ -113,7 +121,7 @@ def test_values_are_made_and_shown(made: Any) -> None:
     assert repr(endless) == "Plain(name='a', count=3, names=[...], note=None)"
 
 
-@pytest.mark.parametrize("given", [((), {}), (("a",), {"x": 1}), (("a", 1, [], 2, 3), {})])
+@pytest.mark.parametrize("given", [((), {}), (("a",), {"x": 1}), (("a", 1, [], 2, "", 3), {})])
 def test_what_does_not_fit_is_refused(made: Any, given: tuple[Any, Any]) -> None:
     """A missing, an unknown and a superfluous argument are TypeErrors, as is a position for a keyword."""
     with pytest.raises(TypeError, match=r"Plain.__init__\(\)"):
@@ -133,6 +141,10 @@ def test_values_are_compared_by_their_fields(made: Any) -> None:
     with pytest.raises(TypeError, match="unhashable"):
         hash(made.Plain("a"))
     assert made.Node(1) != made.Node(1)
+    assert made.Kind("a", {"b": 1}) != made.Kind("a", {"b": 2})
+    assert hash(made.Kind("a", {"b": 1})) == hash(made.Kind("a", {"b": 2}))
+    assert made.Kind("a") == made.Kind("a", only=1)
+    assert hash(made.Kind("a")) != hash(made.Kind("a", only=1))
 
 
 def test_values_are_ordered_where_that_is_asked(made: Any) -> None:
@@ -174,7 +186,7 @@ def test_values_are_copied_and_read_as_dataclasses(made: Any) -> None:
         "attempt": 1,
     }
     assert [each.name for each in dataclasses.fields(made.Started)] == ["at", "instance", "attempt"]
-    assert made.Longer.__match_args__ == ("name", "count", "names", "note", "more")
+    assert made.Longer.__match_args__ == ("name", "count", "names", "note", "secret", "more")
     assert list(inspect.signature(made.Started).parameters) == ["at", "instance", "attempt"]
 
 
