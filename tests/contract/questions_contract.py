@@ -44,6 +44,28 @@ class QuestionsContract(QuestionsParts):
             ("web-1", "hello"),
         ]
 
+    def test_what_stands_is_told_rather_than_what_came_to_nothing(self, desk: Desk) -> None:
+        """After a deploy that wrote nothing and after a rollback: the deploy that is there, and those."""
+        desk.run()
+        desk.type("rollback", "web-1")
+        (found,) = desk.ask("environments")["items"]
+        assert (found["run"], found["stands"], found["last"]) == ("web-2", False, None)
+        assert IMAGE.partition("@")[2][:10] not in desk.type("environments")
+        desk.run()
+        desk.run(greeting="bye")
+        desk.type("rollback", "web-4")
+        (found,) = desk.ask("environments")["items"]
+        assert (found["run"], found["last"]["run"]) == ("web-3", "web-5")
+        assert found["params"]["greeting"] == "hello"
+        assert " put back by web-5 " in desk.type("environments")
+        mine = {"data": {"greeting": "mine"}}
+        desk.patch("staging", "ConfigMap", "web", mine, by="kubectl-edit")
+        desk.type("run", "web", "-pgreeting=ciao", code=7)
+        (found,) = desk.ask("environments")["items"]
+        assert (found["run"], found["stands"]) == ("web-3", True)
+        assert (found["last"]["run"], found["last"]["outcome"]) == ("web-6", "errored")
+        assert "succeeded; web-6 errored " in desk.type("environments")
+
     def test_what_has_moved(self, desk: Desk) -> None:
         """Edited by whom, deleted, and what is in the set but not of the deploy; secrets masked."""
         desk.run()

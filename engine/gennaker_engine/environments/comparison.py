@@ -14,8 +14,7 @@ from gennaker.errors import GennakerError
 from gennaker.expressions import to_json
 from gennaker.stage import ABSENT, Declared, PlanContext, Secret, Stage
 from gennaker_engine.environments.asking import ask_stage
-from gennaker_engine.environments.deployed import Deployed
-from gennaker_engine.environments.drift import find_standing
+from gennaker_engine.environments.deployed import Deployed, find_standing
 from gennaker_engine.runtime.engine import Engine
 
 __all__ = ["Difference", "compare_environments"]
@@ -63,7 +62,7 @@ def compare_environments(
     sides, problems = [], []
     for environment in (left, right):
         side = _Side()
-        for _, deployed in find_standing(engine, environment, sandbox=sandbox):
+        for _, deployed in find_standing(engine, sandbox=sandbox, environment=environment):
             if deployed is None:
                 continue
             try:

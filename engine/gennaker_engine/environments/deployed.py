@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from gennaker.errors import GennakerError
@@ -17,6 +17,7 @@ from gennaker_engine.runtime.rollback import may_have_changed, name_in_rollback
 
 __all__ = [
     "Deployed",
+    "find_standing",
     "has_changed",
     "list_current",
     "list_history",
@@ -146,6 +147,29 @@ def list_standing(
         ):
             found.append(each)
     return found
+
+
+def find_standing(
+    engine: Engine, *, sandbox: bool, environment: str | None = None
+) -> Iterator[tuple[Deployed, Deployed | None]]:
+    """Yield each stage's last deploy, and the last one that stands; in one environment or in all.
+
+    That is one that was not put back and that did not end before it changed anything; None when
+    there is none of what is looked at.
+    """
+    earlier: dict[str, list[Deployed]] = {}
+    for last in list_current(engine, sandbox=sandbox):
+        where = last.row.environment
+        if environment not in (None, where):
+            continue
+        if not last.is_undo and has_changed(engine, last):
+            yield last, last
+            continue
+        if where not in earlier:
+            earlier[where] = list_standing(engine, where, sandbox=sandbox)
+        key = (last.row.pipeline, last.stage)
+        found = (each for each in earlier[where] if (each.row.pipeline, each.stage) == key)
+        yield last, next(found, None)
 
 
 def read_deployed(engine: Engine, rows: Iterable[Deployment]) -> list[Deployed]:

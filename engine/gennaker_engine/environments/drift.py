@@ -6,16 +6,16 @@ again as they were deployed is what has moved.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from gennaker.errors import GennakerError
 from gennaker.records import dataclass
 from gennaker_engine.environments.asking import ask_stage
-from gennaker_engine.environments.deployed import Deployed, has_changed, list_current, list_standing
+from gennaker_engine.environments.deployed import Deployed, find_standing
 from gennaker_engine.runtime.engine import Engine
 
-__all__ = ["StageDrift", "find_drift", "find_standing"]
+__all__ = ["StageDrift", "find_drift"]
 
 Json = Any
 _TOUCHES = frozenset({"create", "change", "replace", "delete", "prune", "refuse"})
@@ -54,7 +54,7 @@ class StageDrift:
 def find_drift(engine: Engine, environment: str, *, sandbox: bool) -> list[StageDrift]:
     """Return the drift of each stage that is deployed in an environment."""
     found = []
-    for last, standing in find_standing(engine, environment, sandbox=sandbox):
+    for last, standing in find_standing(engine, sandbox=sandbox, environment=environment):
         if standing is None:
             gone = "put back by {}" if last.is_undo else "{} changed nothing"
             told = f"{gone.format(last.row.run)}, and none of the last deploys stands before it"
@@ -62,27 +62,6 @@ def find_drift(engine: Engine, environment: str, *, sandbox: bool) -> list[Stage
         else:
             found.append(_compare(engine, standing))
     return found
-
-
-def find_standing(
-    engine: Engine, environment: str, *, sandbox: bool
-) -> Iterator[tuple[Deployed, Deployed | None]]:
-    """Yield each stage's last deploy in an environment, and the last one that stands.
-
-    That is one that was not put back and that did not end before it changed anything; None when
-    there is none of what is looked at.
-    """
-    earlier: list[Deployed] | None = None
-    for last in list_current(engine, sandbox=sandbox):
-        if last.row.environment != environment:
-            continue
-        if not last.is_undo and has_changed(engine, last):
-            yield last, last
-            continue
-        if earlier is None:
-            earlier = list_standing(engine, environment, sandbox=sandbox)
-        key = (last.row.pipeline, last.stage)
-        yield last, next((each for each in earlier if (each.row.pipeline, each.stage) == key), None)
 
 
 def _compare(engine: Engine, deployed: Deployed) -> StageDrift:

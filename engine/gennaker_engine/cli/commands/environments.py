@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -82,7 +82,8 @@ def history_command(
         engine = settings.open_engine(reading=True)
         found = list_history(engine, environment, sandbox=sandbox, limit=limit)
     empty = f"nothing was deployed to {environment!r}{_tell_other(sandbox=sandbox)}"
-    _print(settings.console, found, form, empty=empty)
+    rows = [_Row(each.to_data(), each) for each in found]
+    _print(settings.console, rows, form, empty=empty)
     return SUCCEEDED
 
 
@@ -147,37 +148,47 @@ def _tell_other(*, sandbox: bool) -> str:
 
 def _list(settings: Settings, *, sandbox: bool, form: str) -> int:
     from gennaker_engine.cli.reading import has_state
-    from gennaker_engine.environments.deployed import list_current
+    from gennaker_engine.environments.deployed import find_standing
 
     found = []
     if has_state(settings):
-        found = list_current(settings.open_engine(reading=True), sandbox=sandbox)
+        engine = settings.open_engine(reading=True)
+        found = [_Row.of(*each) for each in find_standing(engine, sandbox=sandbox)]
     empty = f"nothing was deployed yet{_tell_other(sandbox=sandbox)}"
     _print(settings.console, found, form, empty=empty, first="environment")
     return SUCCEEDED
 
 
+_OF_LAST = ("run", "outcome", "undo", "started_at", "ended_at")
+
+
+class _Row(NamedTuple):
+    """A deploy that is told: its data, itself, and one that came to nothing after it."""
+
+    item: Mapping[str, Any]
+    shown: Deployed
+    later: Deployed | None = None
+
+    @classmethod
+    def of(cls, last: Deployed, standing: Deployed | None) -> _Row:
+        """Return the deploy that stands, or the last one where none does."""
+        shown = standing or last
+        later = None if shown is last else last
+        told = later and {name: later.to_data()[name] for name in _OF_LAST}
+        item = {**shown.to_data(), "stands": standing is not None, "last": told}
+        return cls(item, shown, later)
+
+
 def _print(
-    console: Console, found: Sequence[Deployed], form: str, *, empty: str, first: str = ""
+    console: Console, rows: Sequence[_Row], form: str, *, empty: str, first: str = ""
 ) -> None:
     from gennaker_engine.cli.render.data import Listing, print_listing
-    from gennaker_engine.cli.render.text import clean, tell_ago
 
-    now = time.time()
-    items = [each.to_data() for each in found]
-    rows = {id(item): each for item, each in zip(items, found, strict=True)}
+    by_item = {id(row.item): row for row in rows}
 
     def cells(item: Mapping[str, Any]) -> Sequence[str]:
-        row = rows[id(item)].row
-        word = "put back" if item["undo"] and row.outcome == "succeeded" else row.outcome
-        told = console.paint(word or "running", *([_TONES[word]] if word in _TONES else []))
-        since = tell_ago(row.ended_at or row.started_at, now)
-        shown = [row.run, item["stage"], told, _tell_version(item), since, tell_by(item)]
-        if item.get("title") not in (None, row.pipeline):
-            shown.append(clean(item["title"]))
-        else:
-            shown.append("")
-        return [row.environment, *shown] if first else shown
+        made = _make_cells(console, by_item[id(item)])
+        return [str(item["environment"]), *made] if first else made
 
     header = ("run", "stage", "outcome", "version", "since", "by", "title")
     print_listing(
@@ -185,13 +196,42 @@ def _print(
         form,
         Listing(
             kind="Deployment",
-            items=items,
+            items=[row.item for row in rows],
             name=lambda item: str(item["environment"] if first else item["run"]),
             header=(first, *header) if first else header,
             row=cells,
             empty=empty,
         ),
     )
+
+
+def _make_cells(console: Console, told: _Row) -> list[str]:
+    from gennaker_engine.cli.render.text import clean, tell_ago
+
+    item, shown, later = told
+    row = shown.row
+    since = row.ended_at or row.started_at
+    outcome = _tell_outcome(console, shown)
+    if later is not None and later.is_undo and later.row.outcome == "succeeded":
+        since, outcome = later.row.ended_at or since, f"put back by {later.row.run}"
+    elif later is not None:
+        outcome = f"{outcome}; {later.row.run} {_tell_outcome(console, later)}"
+    title = item.get("title")
+    return [
+        row.run,
+        shown.stage,
+        outcome,
+        _tell_version(item) if item.get("stands", True) else "",
+        tell_ago(since, time.time()),
+        tell_by(item),
+        clean(title) if title not in (None, row.pipeline) else "",
+    ]
+
+
+def _tell_outcome(console: Console, deployed: Deployed) -> str:
+    outcome = deployed.row.outcome
+    word = "put back" if deployed.is_undo and outcome == "succeeded" else outcome
+    return console.paint(word or "running", *([_TONES[word]] if word in _TONES else []))
 
 
 def tell_by(deploy: Mapping[str, Any]) -> str:

@@ -191,7 +191,7 @@ def wait_until_gone(
     objects: Iterable[Object],
     attempt: Attempt,
     *,
-    limit: float = GONE_SECONDS,
+    limit: float | None = None,
 ) -> None:
     """Wait until objects that are being deleted are gone.
 
@@ -199,7 +199,7 @@ def wait_until_gone(
         cluster: where.
         objects: live objects; one of the same name made anew is another.
         attempt: the wait ends with it.
-        limit: how many seconds to wait at most.
+        limit: how many seconds to wait at most; :data:`GONE_SECONDS` unless given.
 
     Raises:
         StageError: code ``delete-stuck``, naming each object and the finalizers it waits for.
@@ -207,7 +207,7 @@ def wait_until_gone(
     from gennaker_stages.kubernetes.health.waiting import find_time
 
     left = {key_of(each): each for each in objects}
-    seconds = min(find_time(attempt), limit)
+    seconds = min(find_time(attempt), GONE_SECONDS if limit is None else limit)
     deadline = time.monotonic() + seconds
     while True:
         for key, body in list(left.items()):
