@@ -22,6 +22,7 @@ from gennaker.process import (
     describe_exit,
     end_group,
     find_start_time,
+    groups,
     run,
 )
 
@@ -358,3 +359,15 @@ def test_exits_are_told_in_words() -> None:
         describe_exit(-9),
         describe_exit(-250),
     ] == ["exit code 3", "ended by SIGKILL", "ended by signal 250"]
+
+
+def test_who_ends_a_group_too_late_still_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time for who survives a KILL begins when it is sent, not when it should have been."""
+    monkeypatch.setattr(groups, "DRAIN", 0.2)
+    child = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    end = groups.GroupEnd(child.pid, 0.0)
+    end.hurry()
+    time.sleep(0.3)
+    assert not end.is_over()
+    end.wait(reap=child.poll)
+    assert child.wait(5) == -signal.SIGKILL

@@ -51,7 +51,7 @@ class GroupEnd:
         self._grace = grace
         self._mark = mark
         self._kill_at = float("inf")
-        self._killed = False
+        self._give_up_at = float("inf")
         self._told: set[tuple[int, int]] = set()
         self.began = False
 
@@ -73,13 +73,15 @@ class GroupEnd:
         if not self.began:
             return False
         now = time.monotonic()
+        kills = now >= self._kill_at
         if self._group is not None and _lives(self._group):
-            if now >= self._kill_at and not self._killed:
-                self._killed = True
+            if kills and self._give_up_at == float("inf"):
                 signal_group(self._group, signal.SIGKILL)
-        elif not self._end_strays(signal.SIGKILL if now >= self._kill_at else signal.SIGTERM):
+        elif not self._end_strays(signal.SIGKILL if kills else signal.SIGTERM):
             return True
-        return now > self._kill_at + DRAIN  # it sleeps where no signal reaches it
+        if kills:  # counted from when it is sent: this process may have been held up before
+            self._give_up_at = min(self._give_up_at, now + DRAIN)
+        return now > self._give_up_at  # it sleeps where no signal reaches it
 
     def _end_strays(self, number: int) -> bool:
         """Send a signal to each that left the group, once; False when there is none."""
