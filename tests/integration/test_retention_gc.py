@@ -26,7 +26,7 @@ from gennaker_engine.storage.artifacts import ArtifactFolder
 from gennaker_engine.storage.folder import StateFolder
 from tests.fixtures.scale import scale
 from tests.integration.canary_parts import Project
-from tests.integration.runtime_parts import start_run, write_project
+from tests.integration.runtime_parts import start_run, wait_for, write_project
 
 
 class Make(Stage):
@@ -306,6 +306,7 @@ def test_runs_go_on_while_others_are_removed(project: Project) -> None:
     process = project.start("run", "q")
     code, out, _ = project.call("gc", "--keep-last", "0")
     assert (code, out.startswith("removed 4 runs with ")) == (0, True)
+    wait_for(lambda: '"waiting"' in project.call("status", "q-1", "-o", "json")[1], 30)
     process.send_signal(signal.SIGTERM)
     assert project.finish(process)[0] == 143
     code, _, err = project.call("approve", "q-1", "ask")
