@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from pydantic import Field
@@ -10,6 +9,7 @@ from pydantic import Field
 from gennaker.errors import PermanentError
 from gennaker.stage import PlanContext
 from gennaker_stages.helm.sources import ChartInputs, find_chart
+from gennaker_stages.kubernetes.bundle.objects import SUBDOMAIN
 from gennaker_stages.kubernetes.bundle.writing import BundleOutputs, BundleStage, Rendered
 from gennaker_stages.registry.credentials import CredentialsInput
 
@@ -18,7 +18,6 @@ __all__ = ["HelmTemplate"]
 # What Helm 4.2 says when nobody says otherwise; fixed here, so that no upgrade changes a bundle.
 KUBE_VERSION = "1.36.0"
 MAX_RELEASE = 53
-_RELEASE = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
 class HelmTemplate(BundleStage):
@@ -151,7 +150,7 @@ class HelmTemplate(BundleStage):
 
 def _name_release(inputs: HelmTemplate.Inputs, ctx: PlanContext) -> str:
     release = inputs.release or ctx.run.pipeline.replace("_", "-")
-    if len(release) > MAX_RELEASE or not _RELEASE.fullmatch(release):
+    if len(release) > MAX_RELEASE or not SUBDOMAIN.fullmatch(release):
         raise PermanentError(
             f"{release!r} is not a release name",
             code="helm-release",

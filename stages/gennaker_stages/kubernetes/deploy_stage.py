@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -30,7 +29,7 @@ from gennaker.stage import (
 from gennaker_stages.kubernetes.applying.rules import ConflictRules, Conflicts, Replaced
 from gennaker_stages.kubernetes.bundle.binding import list_bound
 from gennaker_stages.kubernetes.bundle.checking import BundleError
-from gennaker_stages.kubernetes.bundle.objects import Object, name_of
+from gennaker_stages.kubernetes.bundle.objects import SUBDOMAIN, Object, name_of
 from gennaker_stages.kubernetes.bundle.ordering import read_wave
 from gennaker_stages.kubernetes.bundle.preparing import Bundle, Shape, prepare_bundle
 from gennaker_stages.kubernetes.client.cluster import Cluster
@@ -48,13 +47,10 @@ if TYPE_CHECKING:
 __all__ = ["KubernetesDeploy"]
 
 
-_SECRET = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-
-
 def _check_names(secrets: dict[str, dict[str, Secret]]) -> dict[str, dict[str, Secret]]:
     """Refuse what the server would refuse; a plan does not try what it may not read."""
     for name in secrets:
-        if not _SECRET.fullmatch(name) or len(name) > 253:
+        if not SUBDOMAIN.fullmatch(name) or len(name) > 253:
             raise ValueError(
                 f"{name!r} is not a name of a Secret; use lower-case letters and digits, with '-' or "
                 "'.' between"

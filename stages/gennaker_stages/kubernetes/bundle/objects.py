@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["Object", "group_of", "key_of", "name_of"]
+__all__ = ["SUBDOMAIN", "Object", "group_of", "key_of", "name_of"]
 
 Object = dict[str, Any]
+SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+"""What most names are, but for their length: subdomains of RFC 1123."""
 
 
 def name_of(body: Mapping[str, Any]) -> str:
