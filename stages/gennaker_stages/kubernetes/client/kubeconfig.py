@@ -101,7 +101,7 @@ class Access:
         }
         path = self._find_file()
         if path is None:
-            text = os.pathsep.join(map(str, _list_usual_files()))
+            text = os.pathsep.join(map(str, self._list_files()))
             config.load_kube_config(config_file=text, **options)  # type: ignore[no-untyped-call]
         elif self._is_foreign(path):
             # As we read it: a second parser could see another document.
@@ -114,15 +114,17 @@ class Access:
     def _find_file(self) -> Path | None:
         return self.project / self.kubeconfig.expanduser() if self.kubeconfig is not None else None
 
-    def _name_files(self) -> str:
+    def _list_files(self) -> list[Path]:
         path = self._find_file()
-        return " and ".join(repr(str(each)) for each in ([path] if path else _list_usual_files()))
+        return [path] if path else _list_usual_files()
+
+    def _name_files(self) -> str:
+        return " and ".join(repr(str(each)) for each in self._list_files())
 
     def _check_there(self) -> None:
-        path = self._find_file()
-        if any(each.exists() for each in ([path] if path else _list_usual_files())):
+        if any(each.exists() for each in self._list_files()):
             return
-        wrong = "correct 'kubeconfig' in gennaker.yaml" if path else "set KUBECONFIG"
+        wrong = "correct 'kubeconfig' in gennaker.yaml" if self.kubeconfig else "set KUBECONFIG"
         raise PermanentError(
             f"there is no kubeconfig {self._name_files()}",
             code="kubeconfig",
