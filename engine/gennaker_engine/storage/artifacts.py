@@ -48,11 +48,8 @@ class ArtifactFolder:
             PermanentError: code ``artifact-missing`` when there is no such file.
         """
         if isinstance(content, bytes):
-            artifact = Artifact(
-                digest=f"sha256:{hashlib.sha256(content).hexdigest()}",
-                size=len(content),
-                media_type=media_type,
-            )
+            digest = _digest(io.BytesIO(content))
+            artifact = Artifact(digest=digest, size=len(content), media_type=media_type)
             if self._is_stored(artifact):
                 return artifact
             return self._store(io.BytesIO(content), media_type)

@@ -28,6 +28,7 @@ from gennaker_engine.storage.sweeping import hold_off_sweep
 from gennaker_engine.storage.workspaces import remove_tree
 
 __all__ = [
+    "LINK",
     "MAX_SOURCE",
     "Source",
     "capture_source",
@@ -39,8 +40,9 @@ __all__ = [
 ]
 
 MAX_SOURCE = 200 << 20
-# Modes, as git writes them.
-_LINK, _PROGRAM, _FILE, _SUBMODULE = "120000", "100755", "100644", "160000"
+LINK = "120000"
+"""The mode of a symbolic link, as git writes it; and those of what else there is."""
+_PROGRAM, _FILE, _SUBMODULE = "100755", "100644", "160000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +176,7 @@ def _snapshot(root: Path, files: list[str], state: StateFolder | None) -> list[l
         if stat.S_ISLNK(found.st_mode):
             _check_link(root, each)
             content = os.fsencode(path.readlink())
-            mode = _LINK
+            mode = LINK
         else:
             total += found.st_size
             if total > MAX_SOURCE:
@@ -310,7 +312,7 @@ def _write_tree(
     links = []
     for name, content in contents:
         for relative, mode in places[name]:
-            if mode == _LINK:
+            if mode == LINK:
                 links.append((relative, content))
                 continue
             path = join_plain(root, relative)

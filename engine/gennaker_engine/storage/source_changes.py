@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from gennaker_engine.storage.folder import StateFolder
-from gennaker_engine.storage.source import list_entries, read_contents
+from gennaker_engine.storage.source import LINK, list_entries, read_contents
 
 __all__ = ["WHOLE", "SourceComparison", "clean_paths"]
 
 WHOLE = "."
 """The path that stands for all of a source."""
-_LINK = "120000"
 
 Facts = Mapping[str, Any]
 Entries = dict[str, tuple[str, str]]
@@ -98,7 +97,7 @@ def _covers(paths: Collection[str], name: str) -> bool:
 def _is_linked(entries: Entries, paths: Collection[str]) -> bool:
     """Whether a symbolic link is among the paths, or is a folder above one of them."""
     return any(
-        mode == _LINK and (_covers(paths, name) or _covers((name,), each))
+        mode == LINK and (_covers(paths, name) or _covers((name,), each))
         for name, (mode, _) in entries.items()
         for each in paths
     )
