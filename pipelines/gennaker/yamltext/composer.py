@@ -429,8 +429,7 @@ class Composer:
 
     def _count_alias(self, place: Place, size: int) -> None:
         self.repeated += size
-        expanded = self.written + self.repeated
-        if expanded > max(self.written * self.limits.expansion, _FREE_EXPANSION):
+        if self._size > max(self.written * self.limits.expansion, _FREE_EXPANSION):
             raise _Stop(
                 Problem(
                     "yaml-limit",

@@ -174,7 +174,8 @@ class _Row(NamedTuple):
         """Return the deploy that stands, or the last one where none does."""
         shown = standing or last
         later = None if shown is last else last
-        told = later and {name: later.to_data()[name] for name in _OF_LAST}
+        data = {} if later is None else later.to_data()
+        told = {name: data[name] for name in _OF_LAST} if data else None
         item = {**shown.to_data(), "stands": standing is not None, "last": told}
         return cls(item, shown, later)
 
