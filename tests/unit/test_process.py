@@ -371,3 +371,34 @@ def test_who_ends_a_group_too_late_still_waits_for_it(monkeypatch: pytest.Monkey
     assert not end.is_over()
     end.wait(reap=child.poll)
     assert child.wait(5) == -signal.SIGKILL
+
+
+# Its first thread ends, and is a zombie from then on; another one runs and takes no TERM.
+HEADLESS = """
+import ctypes, signal, threading, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+threading.Thread(target=time.sleep, args=(60,)).start()
+print("started", flush=True)
+ctypes.CDLL(None).pthread_exit(None)
+"""
+
+
+def test_a_program_whose_first_thread_ended_is_killed_and_reaped() -> None:
+    """A process lives as long as one of its threads does, and its exit code is taken."""
+    child = ChildProcess([sys.executable, "-c", HEADLESS])
+    try:
+        assert wait_until(lambda: not is_alive(child.pid))
+        assert child.pump(lambda *_: None, timeout=0.1, grace=0.2) == -signal.SIGKILL
+    finally:
+        child.kill()
+    assert not Path(f"/proc/{child.pid}").exists()
+
+
+def test_a_child_that_survives_its_end_is_reaped_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits gives up in a bounded time; the exit code is taken all the same."""
+    monkeypatch.setattr(groups, "DRAIN", 0.05)
+    child = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    groups.reap_leader(child)
+    assert child.returncode is None
+    child.send_signal(signal.SIGKILL)
+    assert wait_until(lambda: child.returncode == -signal.SIGKILL)

@@ -22,6 +22,7 @@ from gennaker.process.groups import (
     find_start_time,
     has_exited,
     make_mark,
+    reap_leader,
     signal_group,
 )
 from gennaker.process.lines import LineSplitter, Masking
@@ -249,7 +250,8 @@ class ChildProcess:
             else:
                 end.hurry()
             end.wait(reap=self._child.poll)
-            self._child.poll()
+        if self._child.returncode is None:
+            reap_leader(self._child)
         for pipe in (self._child.stdin, self._child.stdout, self._child.stderr):
             if pipe is not None:
                 with suppress(OSError):

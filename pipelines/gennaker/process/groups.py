@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gennaker.records import dataclass
+
+if TYPE_CHECKING:
+    import subprocess
 
 __all__ = [
     "DRAIN",
@@ -24,6 +29,7 @@ __all__ = [
     "find_start_time",
     "has_exited",
     "make_mark",
+    "reap_leader",
     "signal_group",
 ]
 
@@ -101,6 +107,19 @@ class GroupEnd:
             reap()
 
 
+def reap_leader(child: subprocess.Popen[bytes]) -> None:
+    """Take the exit code of a child whose group is over, so that it does not stay a zombie.
+
+    One that sleeps where no signal reaches it is left to a thread, which takes it when it ends.
+    """
+    import subprocess  # who starts a child has it already
+
+    try:
+        child.wait(DRAIN)
+    except subprocess.TimeoutExpired:
+        threading.Thread(target=child.wait, name=f"reap {child.pid}", daemon=True).start()
+
+
 def find_start_time(pid: int) -> str:
     """Return when a process started, empty when there is none.
 
@@ -172,6 +191,12 @@ class _Facts:
     group: int
     session: int
     start: str
+    threads: int = 1
+
+    @property
+    def lives(self) -> bool:
+        """Whether it runs still: its first thread may be a zombie while others are not."""
+        return self.state not in "ZX" or self.threads > 1
 
 
 def _read_facts(pid: int) -> _Facts | None:
@@ -183,7 +208,8 @@ def _read_facts(pid: int) -> _Facts | None:
         return None
     # The name may hold anything, also ')': the fields begin after the last one.
     words = text.rpartition(")")[2].split()
-    return _Facts(words[0], int(words[2]), int(words[3]), f"{words[19]}@{_boot()}")
+    start = f"{words[19]}@{_boot()}"
+    return _Facts(words[0], int(words[2]), int(words[3]), start, threads=int(words[17]))
 
 
 def _boot() -> str:
@@ -216,7 +242,7 @@ def _list_members(group: int) -> list[_Facts]:
     with suppress(OSError):
         for each in Path("/proc").iterdir():
             facts = _read_facts(int(each.name)) if each.name.isdigit() else None
-            if facts and facts.group == facts.session == group and facts.state not in "ZX":
+            if facts and facts.group == facts.session == group and facts.lives:
                 found.append(facts)
     return found
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from gennaker.errors import PermanentError, StageError
 from gennaker.process.child import clean_environment, describe_exit
-from gennaker.process.groups import GroupEnd, has_exited
+from gennaker.process.groups import GroupEnd, has_exited, reap_leader
 
 __all__ = ["Helper"]
 
@@ -87,7 +87,8 @@ class Helper:
         end = GroupEnd(self._child.pid, 0.0)
         end.hurry()
         end.wait(reap=self._child.poll)
-        self._child.poll()
+        if self._child.returncode is None:
+            reap_leader(self._child)
         for pipe in (self._child.stdin, self._child.stdout, self._said):
             if pipe is not None:
                 with suppress(OSError):
