@@ -11,6 +11,7 @@ pytest_plugins = [
     "pytester",
     "tests.fixtures.house_rules",
     "tests.fixtures.case_counts",
+    "tests.fixtures.session_end",
     "tests.fixtures.control_plane",
     "tests.fixtures.registry",
     "tests.fixtures.docker_engine",
