@@ -7,7 +7,9 @@ RUN = $(VENV)/bin/python
 RUNTIME = $(VENV)/.runtime-is-installed
 DEV = $(VENV)/.dev-is-installed
 PINS = pyproject.toml requirements/runtime.txt requirements/build.txt
-SOURCES = pipelines engine stages
+# Tests start the command many hundred times. Where PYTHONDONTWRITEBYTECODE is set, each start would
+# compile all anew, which takes longer than what most commands do.
+COMPILE = $(RUN) -m compileall -q pipelines engine stages
 
 .DEFAULT_GOAL = help
 .PHONY: help demo venv test nightly mutants lint format bench bench-peers docs pins
@@ -31,11 +33,13 @@ $(DEV): $(PINS) requirements/dev.txt scripts/make_venv.sh
 test: $(DEV) ## prepare the real parts and run all tests; ARGS="-k name" for some
 	@scripts/install_system_packages.sh
 	@$(RUN) -m tests.fixtures.go_build
+	@$(COMPILE)
 	@$(RUN) -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
 
 nightly: $(DEV) ## the tests that take hours: large sweeps, fuzzing, soaks; ARGS="-k name" for some
 	@scripts/install_system_packages.sh
 	@$(RUN) -m tests.fixtures.go_build
+	@$(COMPILE)
 	@GENNAKER_TEST_SCALE=nightly $(RUN) -m pytest -m "nightly or scaled" --timeout 0 $(ARGS)
 
 mutants: $(DEV) ## change the core in one place at a time; some test must fail; ARGS="--sample 100"
