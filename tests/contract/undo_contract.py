@@ -455,33 +455,60 @@ class UndoContract(DeployParts):
         self.undo(context, undoing)
         assert find_lines(before, self.look(context, *names)) == []
 
-    def test_copies_of_secrets_stay_for_one_deploy(self, context: FakeContext) -> None:
-        """A later deploy drops those of earlier ones; a copy that somebody deleted refuses the undo."""
+    def test_steps_back_deploy_by_deploy(self, context: FakeContext) -> None:
+        """Each undo leaves what the deploy before left, Secrets included; forward again likewise."""
+        looks, deploys = [], []
+        for number in (1, 2, 3):
+            bundle = MIXED.replace("hunter22", f"hunter{number}0")
+            bundle = bundle.replace("r.test/web:1", f"r.test/web:{number}")
+            bundle += config(f"only-{number}", a="1")
+            deploys.append(self.start(context))
+            self.deploy(deploys[-1], bundle, prune=True, wait=False)
+            names = (*self.ALL, *(("v1", "ConfigMap", f"only-{each}") for each in (1, 2, 3)))
+            looks.append(self.look(context, *names))
+        forward = self.undo(context, deploys[2], wait=False)
+        assert find_lines(looks[1], self.look(context, *names)) == []
+        again = self.undo(context, forward, wait=False)
+        assert find_lines(looks[2], self.look(context, *names)) == []
+        for each in (again, deploys[1]):
+            self.undo(context, each, wait=False)
+        assert find_lines(looks[0], self.look(context, *names)) == []
 
-        def count() -> list[str]:
+    def test_copies_of_secrets_stay_for_some_deploys(
+        self, context: FakeContext, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A later deploy drops the oldest; a copy that somebody deleted refuses the undo."""
+        monkeypatch.setattr("gennaker_stages.kubernetes.undoing.copies.KEPT", 2)
+
+        def find() -> dict[str, str]:
             cluster: Cluster = context.connection
             secrets = cluster.list_objects(
                 cluster.find_resource("v1", "Secret"),
                 cluster.settings.namespace,
                 labels="gennaker.dev/before",
             )
-            return [each["metadata"]["name"] for each in secrets["items"]]
+            return {
+                each["metadata"]["annotations"]["gennaker.dev/kept-by"]: each["metadata"]["name"]
+                for each in secrets["items"]
+            }
 
-        def secrets(value: str) -> dict[str, Any]:
-            return {"secrets": {"db": {"password": Secret(value)}}}
+        def deploy(value: str) -> FakeContext:
+            started = self.start(context)
+            secrets = {"db": {"password": Secret(value)}}
+            self.deploy(started, config("c", a="1"), secrets=secrets)
+            return started
 
-        self.deploy(self.start(context), config("c", a="1"), **secrets("hunter22"))
-        assert count() == []
-        self.deploy(self.start(context), config("c", a="1"), **secrets("hunter33"))
-        (first,) = count()
-        last = self.start(context)
-        self.deploy(last, config("c", a="1"), **secrets("hunter44"))
-        (second,) = count()
-        assert first != second
-        self.call(context, "DELETE", "v1", "Secret", second)
+        deploy("hunter22")
+        assert find() == {}
+        kept = [f"{deploy(f'hunter{each}').run.id}/{context.instance}" for each in (33, 44)]
+        assert set(find()) == set(kept)
+        last = deploy("hunter55")
+        assert set(find()) == {kept[1], f"{last.run.id}/{context.instance}"}
+        gone = find()[f"{last.run.id}/{context.instance}"]
+        self.call(context, "DELETE", "v1", "Secret", gone)
         with pytest.raises(PermanentError) as caught:
             self.undo(context, last)
-        told = f"Secret/db: the copy of its values, Secret/{second}, is gone"
+        told = f"Secret/db: the copy of its values, Secret/{gone}, is gone"
         assert told in caught.value.message
 
     def test_a_deploy_that_cannot_run_is_waited_for_when_it_is_put_back(

@@ -114,10 +114,13 @@ class Switch(Stage):
         return Plan([change], desired={"content": inputs.content})
 
     def run(self, inputs: Inputs, ctx: Context) -> Outcome:
-        """Record the content, then change it."""
+        """Record the content, then change it, unless it is that already."""
         path = Path(inputs.file)
+        content = path.read_bytes() if path.exists() else b""
+        if content == inputs.content.encode():
+            return Succeeded()
         if ctx.before is None:
-            ctx.record_before(ctx.artifacts.put(path.read_bytes() if path.exists() else b""))
+            ctx.record_before(ctx.artifacts.put(content))
         path.write_text(inputs.content)
         return Failed("bad content") if inputs.content == "bad" else Succeeded()
 
@@ -126,9 +129,11 @@ class Switch(Stage):
         return Plan([Change("change", inputs.file, f"back to {self._read(before, ctx)!r}")])
 
     def undo(self, inputs: Inputs, before: Artifact, ctx: Context) -> Outcome:
-        """Write what was there."""
+        """Write what was there, and record what is there as :meth:`run` does."""
         ctx.log(f"back to {self._read(before, ctx)!r}")
-        Path(inputs.file).write_text(self._read(before, ctx))
+        path = Path(inputs.file)
+        ctx.record_before(ctx.artifacts.put(path.read_bytes() if path.exists() else b""))
+        path.write_text(self._read(before, ctx))
         return Succeeded()
 
     def _read(self, before: Artifact, ctx: PlanContext) -> str:

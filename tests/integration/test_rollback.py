@@ -10,6 +10,7 @@ from gennaker.errors import NotAllowed
 from gennaker.loader import load_file
 from gennaker_engine.core.run import Run
 from gennaker_engine.core.view import describe_run
+from gennaker_engine.environments.deployed import find_standing, list_standing
 from gennaker_engine.runtime import Engine
 from tests.integration.runtime_parts import open_engine, start_run, write_project
 
@@ -132,10 +133,140 @@ def test_an_older_run_is_not_rolled_back_over_a_newer_one(engine):
         "'gennaker rollback --environment staging --to RUN'"
     )
     assert caught.value.hint == f"roll shop-2 back first, or {other}"
+
+
+def refuse(engine: Engine, run: str, **options: object) -> tuple[str, str, str]:
+    """Why a run is not rolled back: code, message, hint up to the other way."""
+    with pytest.raises(NotAllowed) as caught:
+        engine.find_rollback(run, **options)
+    error = caught.value
+    return error.code, error.message, str(error.hint).partition(", or bring")[0]
+
+
+def test_stepping_back_goes_on(engine, tmp_path):
+    """Once the last run is rolled back the one before it can be, and forward again likewise."""
+    for content in ("one", "two", "three"):
+        deploy(engine, content)
+    roll_back(engine, "shop-3")  # 4
+    roll_back(engine, "shop-2")  # 5
+    assert read(tmp_path) == {"database": "db one", "web": "one"}
+    assert refuse(engine, "shop-4") == (
+        "rollback-superseded",
+        "environment 'staging' was changed by run 'shop-5' after 'shop-4'",
+        "roll shop-5 back first",
+    )
+    assert refuse(engine, "shop-2")[:2] == (
+        "nothing-to-undo",
+        "nothing that run 'shop-2' did can be put back: 'database' was put back by 'shop-5'; 'web' "
+        "was put back by 'shop-5'",
+    )
+    roll_back(engine, "shop-5")  # 6: two again
+    assert read(tmp_path) == {"database": "db two", "web": "two"}
+    assert refuse(engine, "shop-1") == (
+        "rollback-superseded",
+        "environment 'staging' was changed by run 'shop-2' after 'shop-1'",
+        "roll shop-2 back first",
+    )
+    roll_back(engine, "shop-2")  # 7
+    roll_back(engine, "shop-1")  # 8
+    assert read(tmp_path) == {"database": "", "web": ""}
+    assert list_standing(engine, "staging", sandbox=False) == []
+
+
+def test_what_stands_after_a_rollback_is_rolled_back(engine):
+    """A release that is brought back by that is the one that is there."""
+    deploy(engine, "one")
+    deploy(engine, "two")
     roll_back(engine, "shop-2")
-    with pytest.raises(NotAllowed, match="was changed by run 'shop-3'") as caught:
-        engine.find_rollback("shop-1")
-    assert caught.value.hint == other  # shop-3 back would be shop-2 again
+    roll_back(engine, "shop-3")
+    for _last, standing in find_standing(engine, sandbox=False):
+        assert standing is not None
+        assert standing.row.run == "shop-2"
+    assert [each.row.run for each in list_standing(engine, "staging", sandbox=False)] == [
+        "shop-2",
+        "shop-2",
+        "shop-1",
+        "shop-1",
+    ]
+
+
+def test_a_run_that_put_itself_back_stands_in_no_ones_way(engine, tmp_path):
+    """After a failed deploy that was put back the one before it can be rolled back."""
+    deploy(engine, "one")
+    assert deploy(engine, "bad").outcome == "failed"
+    roll_back(engine, "shop-1")
+    assert read(tmp_path) == {"database": "", "web": ""}
+
+
+def test_a_run_that_changed_nothing_stands_in_no_ones_way(engine, tmp_path):
+    """A deploy of what is there already records nothing; it cannot be rolled back, and bars nothing."""
+    deploy(engine, "one")
+    deploy(engine, "two")
+    deploy(engine, "two")
+    assert refuse(engine, "shop-3")[1] == (
+        "nothing that run 'shop-3' did can be put back: 'database' changed nothing; 'web' changed "
+        "nothing"
+    )
+    roll_back(engine, "shop-2")
+    assert read(tmp_path) == {"database": "db one", "web": "one"}
+    # The release of shop-3 is not there any more either.
+    assert {each.row.run for each in list_standing(engine, "staging", sandbox=False)} == {"shop-1"}
+
+
+def test_a_rollback_that_failed_is_done_again(engine, tmp_path):
+    """What it did not put back is put back by another one; until then nothing before is rolled back."""
+    for content in ("one", "two"):
+        deploy(engine, content)
+    (tmp_path / "database").rename(tmp_path / "aside")
+    (tmp_path / "database").mkdir()
+    assert roll_back(engine, "shop-2").outcome == "errored"
+    (tmp_path / "database").rmdir()
+    (tmp_path / "aside").rename(tmp_path / "database")
+    assert read(tmp_path) == {"database": "db two", "web": "one"}
+    assert refuse(engine, "shop-1")[1:] == (
+        "environment 'staging' was changed by run 'shop-2' after 'shop-1'",
+        "roll shop-2 back first",
+    )
+    again = engine.find_rollback("shop-2")
+    assert set(again.definition.stages) == {"database"}
+    assert engine.drive(engine.create_rollback(again, actor="local:eve")).outcome == "succeeded"
+    roll_back(engine, "shop-1")
+    assert read(tmp_path) == {"database": "", "web": ""}
+
+
+def test_what_was_deployed_while_a_rollback_waited_is_not_lost(engine, tmp_path):
+    """It looks again once it has the environment: a run that came in between refuses it."""
+    deploy(engine, "one")
+    deploy(engine, "two")
+    waiting = engine.create_rollback(engine.find_rollback("shop-2"), actor="local:eve")
+    deploy(engine, "three")
+    run = engine.drive(waiting)
+    assert run.outcome == "errored"
+    (ended,) = [e for _, e in engine.load_events(run.id) if e.type == "attempt.ended"]
+    assert (ended.instance, ended.code) == ("web", "rollback-superseded")
+    assert str(ended.reason).startswith(
+        "environment 'staging' was changed by run 'shop-4' after 'shop-2'; roll shop-4 back first"
+    )
+    assert read(tmp_path) == {"database": "db three", "web": "three"}
+    roll_back(engine, "shop-4")
+    assert engine.drive(engine.create_retry(waiting, actor="local:eve")).outcome == "succeeded"
+    assert read(tmp_path) == {"database": "db one", "web": "one"}
+
+
+def test_environments_are_stepped_back_on_their_own(engine, tmp_path):
+    """What stands in one environment does not bar a rollback in another."""
+    deploy(engine, "one", both=True)
+    deploy(engine, "two", both=True)
+    roll_back(engine, "shop-2", environment="production")
+    assert refuse(engine, "shop-1")[1] == (
+        "environment 'staging' was changed by run 'shop-2' after 'shop-1'"
+    )
+    roll_back(engine, "shop-1", environment="production")
+    assert read(tmp_path) == {"database": "db two", "web": "two", "live": ""}
+    rest = engine.find_rollback("shop-2")
+    assert set(rest.definition.stages) == {"web", "database"}
+    assert engine.drive(engine.create_rollback(rest, actor="local:eve")).outcome == "succeeded"
+    assert read(tmp_path) == {"database": "db one", "web": "one", "live": ""}
 
 
 def test_a_run_that_came_to_nothing_stands_in_no_ones_way(engine, tmp_path):

@@ -13,12 +13,12 @@ from gennaker_engine.core.scope import format_moment
 from gennaker_engine.core.state import Instance
 from gennaker_engine.journal.port import Deployment
 from gennaker_engine.runtime.engine import Engine
-from gennaker_engine.runtime.rollback import may_have_changed, name_in_rollback
+from gennaker_engine.runtime.standing import find_standing_entries, make_entry, may_have_changed
 
 __all__ = [
     "Deployed",
+    "counts",
     "find_standing",
-    "has_changed",
     "list_current",
     "list_history",
     "list_standing",
@@ -121,10 +121,15 @@ def list_current(engine: Engine, *, sandbox: bool) -> list[Deployed]:
     return read_deployed(engine, [newest[key] for key in sorted(newest)])
 
 
-def has_changed(engine: Engine, deployed: Deployed) -> bool:
-    """Return whether a deploy may have changed something; one that cannot be looked at may have."""
+def counts(engine: Engine, deployed: Deployed) -> bool:
+    """Return whether a deploy says what is there: one that succeeded, or may have changed something.
+
+    One that cannot be looked at may have.
+    """
     run, instance = deployed.run, deployed.instance
-    return run is None or instance is None or may_have_changed(engine.registry, run, instance)
+    if deployed.row.outcome == "succeeded" or run is None or instance is None:
+        return True
+    return may_have_changed(engine.registry, run, instance)
 
 
 def list_standing(
@@ -135,18 +140,14 @@ def list_standing(
     Newest first. What put them back is left out, too: with both gone, what is there is what was deployed before.
     Of the last ``limit`` deploys.
     """
-    undone: set[tuple[str, str]] = set()
-    found = []
-    for each in list_history(engine, environment, sandbox=sandbox, limit=limit):
-        if each.is_undo:
-            if each.row.outcome == "succeeded" and each.run is not None:
-                run = each.run.created.rollback_of or each.row.run
-                undone.add((run, name_in_rollback(each.stage)))
-        elif (each.row.run, name_in_rollback(each.stage)) not in undone and has_changed(
-            engine, each
-        ):
-            found.append(each)
-    return found
+    history = list_history(engine, environment, sandbox=sandbox, limit=limit)
+    entries = [make_entry(each.row, each.run, engine.registry) for each in reversed(history)]
+    standing = {each.row for each in find_standing_entries(entries)}
+    return [
+        each
+        for each in history
+        if each.row in standing and not each.is_undo and counts(engine, each)
+    ]
 
 
 def find_standing(
@@ -162,7 +163,7 @@ def find_standing(
         where = last.row.environment
         if environment not in (None, where):
             continue
-        if not last.is_undo and has_changed(engine, last):
+        if not last.is_undo and counts(engine, last):
             yield last, last
             continue
         if where not in earlier:

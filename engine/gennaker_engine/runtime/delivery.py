@@ -43,6 +43,7 @@ from gennaker_engine.core.messages import (
 from gennaker_engine.runtime.context import PROCESS, StageContext, Stopped
 from gennaker_engine.runtime.inbox import Letter
 from gennaker_engine.runtime.outputs import check_outputs, check_value, describe_validation
+from gennaker_engine.runtime.rollback import check_undo
 from gennaker_engine.runtime.secrets import SecretReader, reveal_secrets
 from gennaker_engine.runtime.services import RunServices
 from gennaker_engine.storage.source_changes import WHOLE, clean_paths
@@ -132,6 +133,7 @@ class Delivery:
         inputs = self._read_inputs(kind)
         context.check_cancelled()
         if command.undoes is not None:
+            self._check_undo()
             outcome = stage.undo(inputs, Artifact(**command.undoes), context)
         else:
             outcome = stage.run(inputs, context)
@@ -158,6 +160,12 @@ class Delivery:
             code="invalid-outcome",
             hint="run() returns Succeeded, Failed or Waiting",
         )
+
+    def _check_undo(self) -> None:
+        """Refuse to put back over what came in between; a run's own undo has kept its lock."""
+        services, environment = self._services, self.command.environment
+        if services.rollback_of is not None and environment is not None:
+            check_undo(services.rollback_of, environment["name"], services)
 
     def _read_inputs(self, kind: type[Stage]) -> Any:
         """Return the inputs as the stage type declares them, secrets with their values.

@@ -268,6 +268,7 @@ class Engine:
         return Services(
             registry=self.registry,
             project=self.project.root,
+            journal=self.journal,
             state=self.state_folder,
             artifacts=self.artifacts,
             logs=self.logs,

@@ -10,28 +10,28 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from gennaker.errors import GennakerError, NotAllowed
+from gennaker.errors import GennakerError, NotAllowed, PermanentError
 from gennaker.model import PipelineDefinition, StageDefinition
-from gennaker.names import UNDO_PREFIX
 from gennaker.plugins import Registry
 from gennaker.records import dataclass
 from gennaker_engine.core.events import RunCreated
 from gennaker_engine.core.run import Run
-from gennaker_engine.core.state import Instance, StageState
-from gennaker_engine.journal.port import Deployment, Journal
-from gennaker_engine.runtime.driven import replay
+from gennaker_engine.core.state import Instance
+from gennaker_engine.journal.decoding import replay_stored
+from gennaker_engine.journal.port import Journal
+from gennaker_engine.runtime.services import RunServices
+from gennaker_engine.runtime.standing import (
+    Entry,
+    find_standing_entries,
+    list_since,
+    may_have_changed,
+    name_in_rollback,
+)
 
-__all__ = [
-    "Rollback",
-    "find_again",
-    "find_undo",
-    "may_have_changed",
-    "name_in_rollback",
-    "pin_rollback",
-]
+__all__ = ["Rollback", "check_undo", "find_again", "find_undo", "pin_rollback"]
 
 Json = Any
-_MOST_LATER = 50
+_UNRECORDED = "recorded nothing of what was there before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,14 @@ class Rollback:
         title: of the new run.
         definition: its stages.
         preset: what each is given, as ``RunCreated`` has it.
+        left: what is not put back though it may have changed something, with the reason.
     """
 
     run: Run
     title: str
     definition: PipelineDefinition
     preset: Mapping[str, Json]
+    left: tuple[str, ...] = ()
 
 
 def find_undo(
@@ -57,17 +59,22 @@ def find_undo(
     """Return how everything that a run changed is put back, in all environments or in one.
 
     Raises:
-        NotAllowed: ``run-active`` when it has not ended, ``rollback-superseded`` when another run
-            changed something there since, ``nothing-to-undo`` with the reason for each of its deploys.
+        NotAllowed: ``run-active`` when it has not ended, ``rollback-superseded`` when what another run
+            changed there since still stands, ``nothing-to-undo`` with the reason for each of its deploys.
     """
     _check_ended(run)
-    chosen, refused = [], []
-    for instance in _list_deploys(run, environment):
-        reason = _find_refusal(run, instance)
+    deploys = list(_list_deploys(run, environment))
+    names = dict.fromkeys(each.environment["name"] for each in deploys if each.environment)
+    since = {name: list_since(run, journal, registry, name) for name in names}
+    known = [each for entries in since.values() for each in entries or ()]
+    chosen, refused, left = [], [], []
+    for instance in deploys:
+        reason = _find_refusal(run, instance, known, registry)
         if reason is None:
             chosen.append(instance)
         else:
             refused.append(f"{instance.id!r} {reason}")
+            left += [refused[-1]] if reason == _UNRECORDED else []
     if not chosen:
         where = "" if environment is None else f" in environment {environment!r}"
         told = "; ".join(refused) or "it deployed nothing"
@@ -76,8 +83,36 @@ def find_undo(
             code="nothing-to-undo",
             hint="deploy an earlier run again with 'gennaker rollback --environment ENV --to RUN'",
         )
-    _check_last(run, journal, chosen, registry)
-    return _make(run, f"Roll back {run.id}", chosen, undo=True)
+    for name in dict.fromkeys(each.environment["name"] for each in chosen if each.environment):
+        problem = _find_problem(run.id, name, since[name])
+        if problem is not None:
+            raise NotAllowed(problem[0], code="rollback-superseded", hint=problem[1])
+    return replace(_make(run, f"Roll back {run.id}", chosen, undo=True), left=tuple(left))
+
+
+def check_undo(undone: str, environment: str, services: RunServices) -> None:
+    """Refuse to put back what another run has changed since the rollback was created.
+
+    Asked once the rollback has the lock of the environment: while it waited for that, or for approvals,
+    others may have deployed.
+
+    Args:
+        undone: the run that is put back.
+        environment: where.
+        services: of the rollback.
+
+    Raises:
+        PermanentError: ``rollback-superseded``.
+    """
+    shared = services.shared
+    try:
+        run = replay_stored(shared.journal.load_events(undone), undone)
+    except GennakerError:  # the record of what was there is all that is needed
+        return
+    entries = list_since(run, shared.journal, shared.registry, environment)
+    problem = _find_problem(undone, environment, entries, asking=services.facts.id)
+    if problem is not None:
+        raise PermanentError(problem[0], code="rollback-superseded", hint=problem[1])
 
 
 def find_again(run: Run, environment: str) -> Rollback:
@@ -147,70 +182,55 @@ def _list_deploys(run: Run, environment: str | None) -> Iterator[Instance]:
                 yield instance
 
 
-def _find_refusal(run: Run, instance: Instance) -> str | None:
-    """Return why a deploy cannot be put back."""
-    undone: StageState | None = run.facts.stages.get(f"{UNDO_PREFIX}{instance.stage}")
-    if undone is not None and undone.outcome == "succeeded":
-        return "was put back in the run itself"
-    return "recorded nothing of what was there before" if instance.before is None else None
-
-
-def may_have_changed(registry: Registry, run: Run, instance: Instance) -> bool:
-    """Return whether a deploy that has ended may have changed something.
-
-    A type that can put back records what is there before it writes anything; one that did not
-    succeed and did not come so far has left all as it was.
-    """
-    if instance.outcome == "succeeded" or instance.before is not None:
-        return True
-    try:
-        kind = registry.stage(run.facts.stages[instance.stage].plan.uses)
-    except GennakerError:  # it is not installed any more
-        return True
-    return not kind.can_undo()
-
-
-def _check_last(run: Run, journal: Journal, chosen: Iterable[Instance], registry: Registry) -> None:
-    for name in dict.fromkeys(each.environment["name"] for each in chosen if each.environment):
-        later = _find_later(run, journal, name, registry)
-        if later is not None:
-            # To roll a rollback back would bring again what it put back.
-            first = "" if _is_rollback(later, journal) else f"roll {later} back first, or "
-            raise NotAllowed(
-                f"environment {name!r} was changed by run {later!r} after {run.id!r}",
-                code="rollback-superseded",
-                hint=f"{first}bring the environment back to an earlier run: "
-                f"'gennaker rollback --environment {name} --to RUN'",
-            )
-
-
-def _find_later(run: Run, journal: Journal, environment: str, registry: Registry) -> str | None:
-    """Return the newest run after this one that may have changed an environment."""
-    last = journal.last_deploy(run.created.scope, environment)
-    if last is None or last.run == run.id:
+def _find_refusal(
+    run: Run, instance: Instance, entries: Iterable[Entry], registry: Registry
+) -> str | None:
+    """Return why a deploy cannot be put back, or need not be."""
+    key = (run.id, name_in_rollback(instance.id))
+    done = [each for each in entries if each.undoes == key and each.is_done]
+    if done and key not in {each.key for each in find_standing_entries(entries)}:
+        by = done[-1].row.run
+        return "was put back in the run itself" if by == run.id else f"was put back by {by!r}"
+    if instance.before is not None:
         return None
-    for row in journal.list_deployments(run.created.scope, environment, limit=_MOST_LATER):
-        if row.run == run.id:
-            return None
-        if row.outcome is None or _has_changed(row, journal, registry):
-            return row.run
-    return last.run
+    return _UNRECORDED if may_have_changed(registry, run, instance) else "changed nothing"
 
 
-def _is_rollback(run: str, journal: Journal) -> bool:
-    try:
-        return replay(journal.load_events(run)).created.rollback_of is not None
-    except GennakerError:  # its history is damaged
-        return False
+def _find_problem(
+    run: str, environment: str, entries: list[Entry] | None, *, asking: str = ""
+) -> tuple[str, str] | None:
+    """Return what is in the way of putting a run back in an environment, and what to do about it.
 
-
-def _has_changed(row: Deployment, journal: Journal, registry: Registry) -> bool:
-    try:
-        run = replay(journal.load_events(row.run))
-    except GennakerError:  # its history is damaged
-        return True
-    instance = run.facts.instances.get(row.instance)
-    return instance is None or may_have_changed(registry, run, instance)
+    Args:
+        run: what is to be put back.
+        environment: where.
+        entries: its deploys there and all later ones; None when there are more than are looked at.
+        asking: the rollback itself.
+    """
+    to = (
+        "bring the environment back to an earlier run: "
+        f"'gennaker rollback --environment {environment} --to RUN'"
+    )
+    if entries is None:
+        return f"environment {environment!r} was changed by many runs after {run!r}", to
+    others = [
+        each
+        for each in find_standing_entries(entries)
+        if each.changed
+        and each.row.run not in (run, asking)
+        and (each.undoes is None or each.undoes[0] != run)
+    ]
+    if not others:
+        return None
+    last = others[-1]
+    told = f"environment {environment!r} was changed by run {last.row.run!r} after {run!r}"
+    if last.row.outcome is None:
+        return told, f"wait until {last.row.run} has ended, or {to}"
+    if last.instance is None or last.instance.before is None:
+        return told, to  # it cannot be put back itself
+    # What was put back in part only is put back again, and not made again.
+    first = last.row.run if last.undoes is None or last.is_done else last.undoes[0]
+    return told, f"roll {first} back first, or {to}"
 
 
 def _make(run: Run, title: str, chosen: list[Instance], *, undo: bool) -> Rollback:
@@ -242,8 +262,3 @@ def _make(run: Run, title: str, chosen: list[Instance], *, undo: bool) -> Rollba
         preset[names[each.id]] = {**given, "before": each.before} if undo else given
     definition = PipelineDefinition(name=run.created.pipeline, stages=stages)
     return Rollback(run, title, definition, preset)
-
-
-def name_in_rollback(instance: str) -> str:
-    """Return the id of the stage of a rollback that stands for an instance."""
-    return instance.replace("[", "-i").replace("]", "")

@@ -19,6 +19,7 @@ from gennaker_engine.core.messages import World
 from gennaker_engine.core.run import Run
 from gennaker_engine.core.scope import format_moment
 from gennaker_engine.core.state import Instance
+from gennaker_engine.journal.port import Journal
 from gennaker_engine.runtime.clock import Clock
 from gennaker_engine.runtime.inbox import Inbox
 from gennaker_engine.runtime.secrets import SecretReader, reveal_secrets
@@ -52,6 +53,7 @@ class Services:
 
     registry: Registry
     project: Path
+    journal: Journal
     state: StateFolder
     artifacts: ArtifactFolder
     logs: LogStore
@@ -75,6 +77,8 @@ class RunServices:
     """Inputs and environment of what was delivered before this process drove the run."""
     sources: Sequence[tuple[str, Any]] = ()
     """Provider and setting of the secrets that stages taken over from another run were given."""
+    rollback_of: str | None = None
+    """The run that this one puts back."""
     _masking: threading.Lock = field(default_factory=threading.Lock)
     _source: Path | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -127,7 +131,15 @@ def make_run_services(shared: Services, run: Run, world: World) -> RunServices:
     ]
     sources = list(_find_reused_secrets(run, world))
     facts = describe_facts(run)
-    return RunServices(shared, facts, run.created.source, earlier=earlier, sources=sources)
+    created = run.created
+    return RunServices(
+        shared,
+        facts,
+        created.source,
+        earlier=earlier,
+        sources=sources,
+        rollback_of=created.rollback_of,
+    )
 
 
 def describe_facts(run: Run) -> RunFacts:

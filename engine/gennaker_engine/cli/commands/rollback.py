@@ -54,6 +54,8 @@ def rollback_command(
     engine = settings.open_engine()
     row = resolve_run(engine.journal, run or to or "")
     rollback = engine.find_rollback(row.run, environment=environment, again=to is not None)
+    for told in rollback.left:
+        settings.console.err(f"stays as it is: {told}")
     if dry_run:
         return _tell(settings, rollback, form)
     new = engine.create_rollback(rollback, actor=settings.actor)

@@ -1,12 +1,14 @@
 """Copies of Secrets, kept in the cluster beside them: their values are in no artifact and no journal.
 
-Who may read the Secret may read its copy, and nobody else. Only the last deploy of an environment can be
-put back, so the copies of earlier ones go when a later one has succeeded.
+Who may read the Secret may read its copy, and nobody else. Deploys are put back from the last one on, so
+when one has succeeded the copies of the last :data:`KEPT` of a set stay, and older ones go.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from gennaker.errors import PermanentError
@@ -21,6 +23,8 @@ __all__ = ["COPY_LABEL", "drop_copies", "keep_copy", "read_copy"]
 
 COPY_LABEL = "gennaker.dev/before"
 """Its value is the id of the set that the copied Secret belongs to."""
+KEPT = 10
+"""Of how many deploys; as many releases as Helm keeps."""
 _OF = "gennaker.dev/copy-of"
 _BY = "gennaker.dev/kept-by"
 
@@ -53,8 +57,9 @@ def read_copy(cluster: Cluster, namespace: str, copy: str) -> dict[str, Any] | N
 
 
 def drop_copies(cluster: Cluster, ctx: Context, applyset: ApplySet) -> None:
-    """Delete the copies that earlier deploys of the set kept; those of this stage stay."""
+    """Delete the copies that earlier deploys of the set kept, but for those of the last ones."""
     resource = cluster.find_resource("v1", "Secret")
+    copies: dict[str, list[Object]] = {}
     for namespace in (applyset.namespace, *sorted(applyset.namespaces)):
         try:
             found = cluster.list_objects(resource, namespace, labels=f"{COPY_LABEL}={applyset.id}")[
@@ -66,9 +71,20 @@ def drop_copies(cluster: Cluster, ctx: Context, applyset: ApplySet) -> None:
             ctx.log(f"old copies of Secrets stay: {error.message}")
             continue
         for each in found:
-            metadata = each["metadata"]
-            if (metadata.get("annotations") or {}).get(_BY) != _name_keeper(ctx):
-                cluster.delete(resource, namespace, metadata["name"], uid=metadata["uid"])
+            keeper = (each["metadata"].get("annotations") or {}).get(_BY, "")
+            copies.setdefault(keeper, []).append(each)
+    copies.pop(_name_keeper(ctx), None)
+    oldest_last = sorted(copies.values(), key=_find_age, reverse=True)
+    for each in chain.from_iterable(oldest_last[KEPT - 1 :]):
+        metadata = each["metadata"]
+        cluster.delete(resource, metadata["namespace"], metadata["name"], uid=metadata["uid"])
+
+
+def _find_age(copies: list[Object]) -> tuple[str, int]:
+    """Return what orders deploys by when they kept their copies; servers tell whole seconds."""
+    last = max(copies, key=lambda each: str(each["metadata"]["creationTimestamp"]))["metadata"]
+    number = re.search(r"([0-9]+)/", (last.get("annotations") or {}).get(_BY, ""))
+    return last["creationTimestamp"], int(number[1]) if number else 0
 
 
 def _name_keeper(ctx: Context) -> str:
