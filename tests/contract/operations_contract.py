@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -146,23 +147,58 @@ class OperationsContract(DeployParts):
         assert first.before is None and not KubernetesRestart.can_undo()
 
     def test_says_what_it_cannot_change(self, context: FakeContext) -> None:
-        """Kinds without replicas, Secrets, what is not there, other namespaces: each named."""
+        """Secrets, unknown kinds, other namespaces, in the plan too; what is not there, when it runs."""
         self.deploy(context, MIXED)
-        for stage, inputs, code in (
-            (KubernetesScale, {"object": "Service/web", "replicas": 1}, "operation-kind"),
-            (KubernetesRestart, {"object": "ConfigMap/web"}, "operation-kind"),
-            (KubernetesPatch, {"object": "Secret/web", "patch": {"data": {}}}, "secret-object"),
-            (KubernetesRead, {"object": "Secret/web"}, "secret-object"),
-            (KubernetesScale, {"object": "Deployment/no", "replicas": 1}, "object-missing"),
-            (KubernetesRead, {"object": "Nonesuch/no"}, "unknown-kind"),
-            (KubernetesRead, {"namespace": "kube-system"}, "bundle-namespace"),
+        for stage, inputs, told in (
+            (
+                KubernetesPatch,
+                {"object": "Secret/not-there-yet", "patch": {"data": {}}},
+                "secret-object: a Secret is not changed by a patch: its values would be in the pipeline",
+            ),
+            (KubernetesRead, {"object": "Secret/web"}, "secret-object: Secret/web is not read: "),
+            (
+                KubernetesRead,
+                {"object": "Deploymnt/web"},
+                "unknown-kind: the cluster does not know kind 'Deploymnt'; "
+                "did you mean 'Deployment'?",
+            ),
+            (
+                KubernetesWait,
+                {"api_version": "v1"},
+                "unknown-kind: the cluster does not know kind 'Deployment' of 'v1'",
+            ),
+            (
+                KubernetesScale,
+                {"namespace": "kube-system", "replicas": 1},
+                "bundle-namespace: Deployment/web is in namespace 'kube-system'",
+            ),
         ):
+            with pytest.raises(PermanentError, match=f"^{re.escape(told)}") as planned:
+                self.plan_of(stage, context, **inputs)
             with pytest.raises(PermanentError) as caught:
                 self.operate(stage, self.start(context), **inputs)
-            assert caught.value.code == code
-        with pytest.raises(PermanentError) as caught:
-            self.operate(KubernetesRead, self.start(context), object="Deploymnt/web")
-        assert caught.value.hint == "did you mean 'Deployment'?"
+            assert str(planned.value) == str(caught.value)
+        gone = {"object": "Deployment/no", "replicas": 1}
+        told = "tried once it is there"
+        assert self.plan_of(KubernetesScale, context, **gone) == ("change", "Deployment/no", told)
+        with pytest.raises(PermanentError, match=r"^object-missing: there is no Deployment/no in "):
+            self.operate(KubernetesScale, self.start(context), **gone)
+
+    def test_plans_for_kinds_that_an_earlier_stage_may_define(self, context: FakeContext) -> None:
+        """One like no known kind may be a custom one; that it is not known yet is told."""
+        custom = {"object": "Qxyzzy/one", "api_version": "example.test/v1"}
+        untold = {"object": "Qxyzzy/one"}
+        for inputs in (custom, untold):
+            assert self.plan_of(KubernetesWait, context, **inputs) == (
+                "run",
+                "wait for Qxyzzy/one",
+                "until it is ready; the cluster does not know its kind yet",
+            )
+        told = "the cluster does not know its kind yet"
+        change = {**custom, "patch": {"spec": {}}}
+        assert self.plan_of(KubernetesPatch, context, **change) == ("change", "Qxyzzy/one", told)
+        look = self.plan_of(KubernetesRead, context, **custom)
+        assert look == ("run", "read Qxyzzy/one", f"its images; {told}")
 
     def test_waits_for_a_condition_or_an_expression(self, context: FakeContext) -> None:
         """What holds ends the wait, what does not ends with it, and says what it waited for."""

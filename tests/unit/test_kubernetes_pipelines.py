@@ -73,3 +73,33 @@ def test_names_of_secrets_are_checked(secrets: str, told: str | None, tmp_path: 
     stage = f"{{uses: kubernetes.deploy, environment: a, with: {{{inputs}}}}}"
     expected = [] if told is None else [f"invalid-value: 'secrets': {told}; None"]
     assert list_problems(tmp_path, stage) == expected
+
+
+@pytest.mark.parametrize(
+    ("inputs", "told"),
+    [
+        (
+            "kubernetes.restart: {object: Service/web}",
+            "object 'Service/web' is not restarted by a rollout; name one of Deployment, "
+            "StatefulSet, DaemonSet",
+        ),
+        (
+            "kubernetes.scale: {object: DaemonSet/web, replicas: 1}",
+            "object 'DaemonSet/web' has no replicas to set; name one of Deployment, StatefulSet, "
+            "ReplicaSet, ReplicationController",
+        ),
+        (
+            "kubernetes.rollout_undo: {object: Job/web}",
+            "object 'Job/web' has no revisions; name one of Deployment, StatefulSet, DaemonSet",
+        ),
+        ("kubernetes.restart: {object: \"${{ 'Service/web' }}\"}", None),
+        ("kubernetes.patch: {object: Service/web, patch: {}}", None),
+    ],
+)
+def test_an_operation_on_a_kind_that_cannot_is_told(
+    inputs: str, told: str | None, tmp_path: Path
+) -> None:
+    """It would err in the run, whether the object is there or not; what an expression gives, then."""
+    uses, _, with_ = inputs.partition(": ")
+    found = list_problems(tmp_path, f"{{uses: {uses}, environment: a, with: {with_}}}")
+    assert found == ([] if told is None else [f"operation-kind: {told}"])

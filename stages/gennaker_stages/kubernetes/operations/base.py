@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, field_validator
 
 from gennaker.durations import normalize_duration
-from gennaker.errors import PermanentError
+from gennaker.errors import InvalidInput, PermanentError
 from gennaker.records import dataclass
 from gennaker.stage import (
     Artifact,
@@ -28,12 +28,19 @@ from gennaker.stage import (
     StageOutputs,
     Succeeded,
 )
-from gennaker.suggestions import suggest
 from gennaker_stages.kubernetes.bundle.objects import name_of
 from gennaker_stages.kubernetes.connecting import connect
+from gennaker_stages.kubernetes.operations.places import (
+    LATER,
+    Place,
+    find_place,
+    plan_place,
+    read_object,
+    refuse_secret,
+)
 
 if TYPE_CHECKING:
-    from gennaker_stages.kubernetes.client.cluster import Cluster, Resource
+    from gennaker_stages.kubernetes.client.cluster import Cluster
 
 __all__ = [
     "OBJECT",
@@ -43,12 +50,7 @@ __all__ = [
     "ChangeStage",
     "ObjectInputs",
     "Operation",
-    "Place",
-    "find_kind",
-    "find_namespace",
     "find_patch",
-    "find_place",
-    "read_object",
     "wait_ready",
 ]
 
@@ -81,75 +83,29 @@ class ObjectInputs(StageInputs):
 
 
 class ChangeInputs(ObjectInputs):
-    """Which object, and how long it may take."""
+    """Which object, and how long it may take.
+
+    Attributes:
+        kinds: of objects that it can be done to, all when empty.
+        lack: why it cannot be done to those of others.
+    """
+
+    kinds: ClassVar[tuple[str, ...]] = ()
+    lack: ClassVar[str] = ""
 
     ready_within: Annotated[str, BeforeValidator(normalize_duration)] = Field(
         default="10m", description="How long the object may take to get ready afterwards"
     )
     wait: bool = Field(default=True, description="Whether the stage waits until it is ready")
 
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where an object lives."""
-
-    resource: Resource
-    namespace: str | None
-    name: str
-
-
-def find_place(cluster: Cluster, inputs: ObjectInputs) -> Place:
-    """Return where the object of an operation lives.
-
-    Raises:
-        PermanentError: codes ``unknown-kind`` and ``bundle-namespace``.
-    """
-    kind, _, name = inputs.object.partition("/")
-    resource = find_kind(cluster, inputs.api_version, kind)
-    return Place(resource, find_namespace(cluster, resource, inputs.namespace, inputs.object), name)
-
-
-def find_namespace(
-    cluster: Cluster, resource: Resource, namespace: str | None, what: str
-) -> str | None:
-    """Return the namespace of an operation on ``what``; None for kinds that have none.
-
-    Args:
-        cluster: whose environment's namespaces are allowed.
-        resource: the kind.
-        namespace: the one that was asked for; the environment's unless given.
-        what: the object or objects in words.
-
-    Raises:
-        PermanentError: code ``bundle-namespace``.
-    """
-    settings = cluster.settings
-    namespace = namespace or settings.namespace
-    allowed = {settings.namespace, *settings.namespaces}
-    if resource.namespaced and namespace not in allowed and "*" not in allowed:
-        raise PermanentError(
-            f"{what} is in namespace {namespace!r}, the environment is {settings.namespace!r}",
-            code="bundle-namespace",
-            hint=f"allow it in the environment: 'namespaces: [{namespace}]'",
-        )
-    return namespace if resource.namespaced else None
-
-
-def read_object(cluster: Cluster, place: Place) -> Object:
-    """Return the live object.
-
-    Raises:
-        PermanentError: code ``object-missing``.
-    """
-    live = cluster.read(place.resource, place.namespace, place.name)
-    if live is None:
-        where = f" in namespace {place.namespace!r}" if place.namespace else ""
-        raise PermanentError(
-            f"there is no {place.resource.kind}/{place.name}{where}",
-            code="object-missing",
-            hint="look whether it was deployed, and whether the environment is the right one",
-        )
-    return place.resource.complete(live)
+    @field_validator("object")
+    @classmethod
+    def _check_kind(cls, written: str) -> str:
+        if cls.kinds and written.partition("/")[0] not in cls.kinds:
+            told, hint = f"{written!r} {cls.lack}", f"name one of {', '.join(cls.kinds)}"
+            wrong = InvalidInput(f"object {told}", code="operation-kind", hint=hint)
+            raise ValueError(f"{told}; {hint}") from wrong
+        return written
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +162,10 @@ class ChangeStage(Operation):
     def plan(self, inputs: Any, ctx: PlanContext) -> Plan:
         """Tell what the patch would change, by a dry run."""
         cluster = connect(ctx)
-        place = find_place(cluster, inputs)
+        place = plan_place(cluster, inputs)
+        if place is None:
+            return Plan(changes=[Change("change", inputs.object, LATER)])
+        _refuse_secret(place)
         try:
             live = read_object(cluster, place)
         except PermanentError as error:
@@ -223,10 +182,10 @@ class ChangeStage(Operation):
         cluster = connect(ctx)
         cluster.serve(ctx)
         place = find_place(cluster, inputs)
+        _refuse_secret(place)
 
         def change(key: str) -> bool:
             live = read_object(cluster, place)
-            _refuse_secret(live)
             patch = self.make_patch(inputs, live, Aim(cluster, key, _load_after(ctx)))
             after = _write(cluster, place, patch, dry_run=True)
             if not list_differences(live, after):
@@ -319,15 +278,12 @@ def _describe(live: Object, after: Object) -> Change:
     return Change("change", name, "", differences) if differences else Change("leave", name)
 
 
-def _refuse_secret(live: Object) -> None:
-    from gennaker_stages.kubernetes.bundle.masking import is_secret
-
-    if is_secret(live):
-        raise PermanentError(
-            "a Secret is not changed by a patch: its values would be in the pipeline",
-            code="secret-object",
-            hint="give its values to the input 'secrets' of kubernetes.deploy",
-        )
+def _refuse_secret(place: Place) -> None:
+    refuse_secret(
+        place,
+        "a Secret is not changed by a patch: its values would be in the pipeline",
+        hint="give its values to the input 'secrets' of kubernetes.deploy",
+    )
 
 
 def _store(ctx: Context, before: Object, after: Object) -> Artifact:
@@ -417,35 +373,3 @@ def _merge(body: Any, patch: Any) -> Any:
         else:
             merged[name] = _merge(merged.get(name), value)
     return merged
-
-
-def find_kind(cluster: Cluster, api_version: str | None, kind: str) -> Resource:
-    """Return the kind; of several groups that have it the core, then ``apps``.
-
-    Raises:
-        PermanentError: code ``unknown-kind``.
-    """
-    if api_version is not None:
-        return cluster.find_resource(api_version, kind)
-    found: dict[str, Resource] = {}
-    known: set[str] = set()
-    for version in cluster.discovery.api_versions():
-        kinds = cluster.discovery.kinds(version)
-        known.update(kinds)
-        resource = kinds.get(kind)
-        if resource is not None:
-            found.setdefault(resource.group, resource)
-    if "" in found or "apps" in found or len(found) == 1:
-        return found.get("") or found.get("apps") or next(iter(found.values()))
-    if not found:
-        raise PermanentError(
-            f"the cluster does not know kind {kind!r}",
-            code="unknown-kind",
-            hint=suggest(kind, known, otherwise="kinds are written as in manifests: Deployment"),
-        )
-    versions = ", ".join(sorted(each.api_version for each in found.values()))
-    raise PermanentError(
-        f"several groups have kind {kind!r}: {versions}",
-        code="unknown-kind",
-        hint="say which with 'api_version'",
-    )

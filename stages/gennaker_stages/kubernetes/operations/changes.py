@@ -7,16 +7,13 @@ from typing import Any
 
 from pydantic import Field
 
-from gennaker.errors import PermanentError
 from gennaker.stage import Stage
-from gennaker_stages.kubernetes.bundle.objects import name_of
 from gennaker_stages.kubernetes.operations.base import Aim, ChangeInputs, ChangeStage
 
-__all__ = ["ROLLED", "KubernetesPatch", "KubernetesRestart", "KubernetesScale", "check_kind"]
+__all__ = ["ROLLED", "KubernetesPatch", "KubernetesRestart", "KubernetesScale"]
 
 RESTARTED = "kubectl.kubernetes.io/restartedAt"
 """What kubectl sets on the Pod template; its own value is a time."""
-_SCALED = ("Deployment", "StatefulSet", "ReplicaSet", "ReplicationController")
 ROLLED = ("Deployment", "StatefulSet", "DaemonSet")
 """Kinds that replace their Pods by a rollout, and keep revisions."""
 
@@ -46,15 +43,12 @@ class KubernetesScale(ChangeStage):
     class Inputs(ChangeInputs):
         """Which workload, and how many."""
 
+        kinds = ("Deployment", "StatefulSet", "ReplicaSet", "ReplicationController")
+        lack = "has no replicas to set"
         replicas: int = Field(ge=0, description="How many Pods it is to have")
 
     def make_patch(self, inputs: Inputs, live: dict[str, Any], aim: Aim) -> Any:
-        """Return the patch of ``spec.replicas``.
-
-        Raises:
-            PermanentError: code ``operation-kind``.
-        """
-        check_kind(live, _SCALED, "has no replicas to set")
+        """Return the patch of ``spec.replicas``."""
         return {"spec": {"replicas": inputs.replicas}}
 
 
@@ -62,30 +56,18 @@ class KubernetesRestart(ChangeStage):
     """Replace all Pods of a workload as a rollout does, and wait until the new ones are ready."""
 
     name = "kubernetes.restart"
+
+    class Inputs(ChangeInputs):
+        """Which workload."""
+
+        kinds = ROLLED
+        lack = "is not restarted by a rollout"
+
     # Putting the mark back would be one more restart.
     undo = Stage.undo
     plan_undo = Stage.plan_undo
 
     def make_patch(self, inputs: Any, live: dict[str, Any], aim: Aim) -> Any:
-        """Return the patch that kubectl makes, with a mark of the attempt instead of a time.
-
-        Raises:
-            PermanentError: code ``operation-kind``.
-        """
-        check_kind(live, ROLLED, "is not restarted by a rollout")
+        """Return the patch that kubectl makes, with a mark of the attempt instead of a time."""
         mark = hashlib.sha256(aim.key.encode()).hexdigest()[:16]
         return {"spec": {"template": {"metadata": {"annotations": {RESTARTED: mark}}}}}
-
-
-def check_kind(live: dict[str, Any], kinds: tuple[str, ...], wrong: str) -> None:
-    """Refuse an object of another kind.
-
-    Raises:
-        PermanentError: code ``operation-kind``.
-    """
-    if live["kind"] not in kinds:
-        raise PermanentError(
-            f"{name_of(live)} {wrong}",
-            code="operation-kind",
-            hint=f"name one of {', '.join(kinds)}",
-        )

@@ -22,11 +22,14 @@ from gennaker.stage import (
 )
 from gennaker_stages.kubernetes.connecting import connect
 from gennaker_stages.kubernetes.health.custom import Condition, check_source
-from gennaker_stages.kubernetes.operations.base import (
-    ObjectInputs,
+from gennaker_stages.kubernetes.operations.base import ObjectInputs, wait_ready
+from gennaker_stages.kubernetes.operations.places import (
+    LATER,
+    Place,
     find_place,
+    plan_place,
     read_object,
-    wait_ready,
+    refuse_secret,
 )
 
 __all__ = ["KubernetesRead", "KubernetesWait", "list_images"]
@@ -69,8 +72,10 @@ class KubernetesWait(Stage):
 
     def plan(self, inputs: Inputs, ctx: PlanContext) -> Plan:
         """Tell what would be waited for; the object need not be there yet."""
-        what = inputs.until or inputs.condition or "it is ready"
-        return Plan(changes=[Change("run", f"wait for {inputs.object}", f"until {what}")])
+        what = f"until {inputs.until or inputs.condition or 'it is ready'}"
+        if plan_place(connect(ctx), inputs) is None:
+            what = f"{what}; {LATER}"
+        return Plan(changes=[Change("run", f"wait for {inputs.object}", what)])
 
     def run(self, inputs: Inputs, ctx: Context) -> Outcome:
         """Watch the object; nothing is polled."""
@@ -129,21 +134,20 @@ class KubernetesRead(Stage):
     def plan(self, inputs: Inputs, ctx: PlanContext) -> Plan:
         """Tell what would be read."""
         told = ", ".join(inputs.values) or "its images"
+        place = plan_place(connect(ctx), inputs)
+        if place is None:
+            told = f"{told}; {LATER}"
+        else:
+            _refuse_secret(place)
         return Plan(changes=[Change("run", f"read {inputs.object}", told)])
 
     def run(self, inputs: Inputs, ctx: Context) -> Outcome:
         """Read the object once."""
-        from gennaker_stages.kubernetes.bundle.masking import is_secret
-
         cluster = connect(ctx)
         cluster.serve(ctx)
-        body = read_object(cluster, find_place(cluster, inputs))
-        if is_secret(body):
-            raise PermanentError(
-                f"{inputs.object} is not read: outputs are kept, and its values are secret",
-                code="secret-object",
-                hint="declare a secret in gennaker.yaml and give it to the stage that needs it",
-            )
+        place = find_place(cluster, inputs)
+        _refuse_secret(place)
+        body = read_object(cluster, place)
         values = {name: _evaluate(name, source, body) for name, source in inputs.values.items()}
         return Succeeded({"values": values, "images": list_images(body)})
 
@@ -157,6 +161,14 @@ def list_images(body: dict[str, Any]) -> list[str]:
         spec = (spec.get("template") or {}).get("spec") or {}
     containers = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
     return sorted({each["image"] for each in containers if each.get("image")})
+
+
+def _refuse_secret(place: Place) -> None:
+    refuse_secret(
+        place,
+        f"Secret/{place.name} is not read: outputs are kept, and its values are secret",
+        hint="declare a secret in gennaker.yaml and give it to the stage that needs it",
+    )
 
 
 def _evaluate(name: str, source: str, body: dict[str, Any]) -> Any:

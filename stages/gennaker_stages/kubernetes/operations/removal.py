@@ -29,10 +29,9 @@ from gennaker_stages.kubernetes.operations.base import (
     OBJECT,
     ApiVersion,
     Operation,
-    find_kind,
-    find_namespace,
     wait_ready,
 )
+from gennaker_stages.kubernetes.operations.places import find_kind, find_namespace
 
 if TYPE_CHECKING:
     from gennaker_stages.kubernetes.client.cluster import Cluster

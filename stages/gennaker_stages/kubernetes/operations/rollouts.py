@@ -14,7 +14,7 @@ from gennaker.stage import Plan, PlanContext
 from gennaker_stages.kubernetes.bundle.objects import name_of
 from gennaker_stages.kubernetes.health.pods import REVISION, write_selector
 from gennaker_stages.kubernetes.operations.base import Aim, ChangeInputs, ChangeStage, find_patch
-from gennaker_stages.kubernetes.operations.changes import ROLLED, check_kind
+from gennaker_stages.kubernetes.operations.changes import ROLLED
 
 if TYPE_CHECKING:
     from gennaker_stages.kubernetes.client.cluster import Cluster
@@ -50,6 +50,8 @@ class KubernetesRolloutUndo(ChangeStage):
     class Inputs(ChangeInputs):
         """Which workload, and how far back."""
 
+        kinds = ROLLED
+        lack = "has no revisions"
         to_revision: int | None = Field(
             default=None,
             ge=1,
@@ -64,9 +66,8 @@ class KubernetesRolloutUndo(ChangeStage):
         revision, and the one before it that which is to be left.
 
         Raises:
-            PermanentError: codes ``operation-kind``, ``rollout-paused`` and ``revision-missing``.
+            PermanentError: codes ``rollout-paused`` and ``revision-missing``.
         """
-        check_kind(live, ROLLED, "has no revisions")
         if live["spec"].get("paused"):
             raise PermanentError(
                 f"{name_of(live)} is paused, so that its Pods would stay as they are",
