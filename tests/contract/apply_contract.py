@@ -437,11 +437,21 @@ class ApplyContract(DeployParts):
     def test_two_deploys_do_not_share_an_object(self, context: FakeContext) -> None:
         """Who has an object already is named, before anything is applied, in plan and run."""
         self.deploy(context, config("a", x="1"), set="first")
+        bundle = config("new", x="1") + config("a", x="1")
         told = r"other-owner: set 'second' may not take .*ConfigMap/a belongs to set 'first'"
         with pytest.raises(PermanentError, match=told):
-            self.redeploy(context, config("new", x="1") + config("a", x="1"), set="second")
-        with pytest.raises(PermanentError, match=told):
-            self.plan(context, config("new", x="1") + config("a", x="1"), set="second")
+            self.redeploy(context, bundle, set="second")
+        planned = self.plan(context, bundle, set="second")
+        assert planned["ConfigMap/new"][0] == "create"
+        action, told = planned["ConfigMap/a"]
+        assert action == "refuse"
+        assert told.startswith(
+            "other-owner: it belongs to set 'first' (ConfigMap/gennaker.first in "
+        )
+        assert told.endswith(
+            "), not to set 'second'; let one of the two have each object: take it out of this "
+            "bundle, or out of theirs"
+        )
         assert self.read(context, "v1", "ConfigMap", "new") is None
         assert isinstance(self.redeploy(context, config("a", x="2"), set="first"), Succeeded)
 

@@ -104,6 +104,25 @@ class HooksContract(DeployParts):
         assert planned["Job/later"] == ("run", "hook pre-upgrade: before the deploy")
         assert not [name for name, (action, _) in planned.items() if action == "prune"]
 
+    def test_a_hook_does_not_take_what_others_have(self, context: FakeContext) -> None:
+        """The plan and the run refuse it, before anything is applied."""
+        hook = "{helm.sh/hook: pre-install}"
+        shared = (
+            "---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: theirs}, data: {a: '1'}}\n"
+        )
+        claiming = shared.replace("theirs}", f"theirs, annotations: {hook}}}")
+        self.deploy(context, shared, set="first")
+        action, told = self.plan(context, MAIN + claiming, set="second")["ConfigMap/theirs"]
+        assert (action, told.partition(" (")[0]) == (
+            "refuse",
+            "other-owner: it belongs to set 'first'",
+        )
+        with pytest.raises(
+            PermanentError, match=r"other-owner: .*ConfigMap/theirs belongs to set "
+        ):
+            self.redeploy(context, MAIN + claiming, set="second")
+        assert self.read(context, "v1", "ConfigMap", "main") is None
+
     def test_hooks_are_deleted_as_they_say(self, context: FakeContext) -> None:
         """Before the next one is made unless told otherwise; when it has succeeded; never else."""
         bundle = MAIN + argo("kept", "PreSync") + argo("gone", "PostSync", "HookSucceeded")

@@ -320,8 +320,12 @@ def test_two_teams_cannot_have_one_object(terminal: Terminal) -> None:
         "ConfigMap/routes belongs to stage 'deploy' of pipeline 'shop' of project 'two-teams'"
     )
     deploy("shop")
-    planned = terminal.type("gennaker", "plan", "search", "--sandbox", code=7)
-    assert f"cannot be planned: other-owner: {told}" in planned.stdout.decode()
+    planned = terminal.type("gennaker", "plan", "search", "--sandbox", code=1).stdout.decode()
+    assert (
+        "refuse ConfigMap/routes  other-owner: it belongs to stage 'deploy' of pipeline 'shop' of "
+        "project 'two-teams' (ConfigMap/gennaker.two-teams.shop.deploy in staging), not to stage "
+        "'deploy' of pipeline 'search' of project 'two-teams'; let one of the two have each object"
+    ) in planned
     said = deploy("search", code=7)
     assert told in said
     assert "applied" not in said

@@ -33,13 +33,13 @@ PARKED = 143
 
 EXIT_CODES: Mapping[int, str] = {
     SUCCEEDED: "succeeded",
-    FAILED: "failed (or would change something, with --exit-code)",
+    FAILED: "failed; a plan: something would be refused (or would change, with --exit-code)",
     INVALID: "wrong usage, or a file, parameter or plan that is not valid",
     ABORTED: "aborted or rejected",
     NOT_ALLOWED: "not allowed: an identity, a policy, or a concurrency group that rejects",
     TIMED_OUT: "the run timed out, whatever its outcome",
     WAITING: "left waiting (--detach-on-wait)",
-    ERRORED: "errored: Gennaker, or a stage, could not do its work",
+    ERRORED: "errored: Gennaker, or a stage, could not do its work; a plan: a stage cannot be planned",
     INTERRUPTED: "interrupted (Ctrl-C)",
     PARKED: "parked (SIGTERM, or a second Ctrl-C); resume it with: gennaker resume RUN",
 }

@@ -155,8 +155,7 @@ class KubernetesDeploy(Stage):
     def plan(self, inputs: Inputs, ctx: PlanContext) -> Plan:
         """List the objects that would be created, changed and left, by a server-side dry run."""
         from gennaker_stages.kubernetes.applying.home import plan_home
-        from gennaker_stages.kubernetes.applying.hooks import plan_hooks
-        from gennaker_stages.kubernetes.inventory.owners import check_owners
+        from gennaker_stages.kubernetes.applying.hooks import find_refused, plan_hooks
         from gennaker_stages.kubernetes.inventory.prune import plan_prune
         from gennaker_stages.kubernetes.inventory.release import find_release, plan_release
         from gennaker_stages.kubernetes.planning.planner import plan_objects
@@ -172,9 +171,10 @@ class KubernetesDeploy(Stage):
             rules=inputs.rules,
             unread=inputs.secrets,
             release=release,
+            applyset=applyset,
         )
-        owner = release.owner if release is not None else None
-        check_owners(cluster, applyset, planned.live.objects.values(), adopted=owner)
+        first = not applyset.exists and release is None
+        refused = find_refused(cluster, applyset, bundle.hooks)
         rules = _find_rules(inputs)
         if rules is not None:
             rules = replace(rules, used=planned.live.list_used())
@@ -184,7 +184,7 @@ class KubernetesDeploy(Stage):
                 *plan_home(cluster, bundle.objects),
                 *planned.changes,
                 *pruned,
-                *plan_hooks(bundle.hooks, first=not applyset.exists and release is None),
+                *plan_hooks(bundle.hooks, first=first, refused=refused),
                 *plan_release(release, bundle.everything),
             ],
             desired={"objects": bundle.desired()},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from gennaker.errors import PermanentError, StageError
@@ -11,18 +12,19 @@ from gennaker.stage import Change
 from gennaker_stages.kubernetes.applying.apply import describe_object
 from gennaker_stages.kubernetes.applying.completion import Ended, wait_until_ended
 from gennaker_stages.kubernetes.bundle.hooks import Hook, Phase, group_hooks
-from gennaker_stages.kubernetes.bundle.objects import Object, name_of
+from gennaker_stages.kubernetes.bundle.objects import Object, key_of, name_of
 from gennaker_stages.kubernetes.bundle.ordering import read_wave
 from gennaker_stages.kubernetes.health.waiting import find_time
-from gennaker_stages.kubernetes.inventory.owners import check_owners
+from gennaker_stages.kubernetes.inventory.owners import check_owners, find_claims, tell_claim
 from gennaker_stages.kubernetes.inventory.prune import wait_until_gone
+from gennaker_stages.kubernetes.planning.live import read_live
 
 if TYPE_CHECKING:
     from gennaker.stage import Context
     from gennaker_stages.kubernetes.client.cluster import Cluster
     from gennaker_stages.kubernetes.inventory.applyset import ApplySet
 
-__all__ = ["HookFailed", "Hooks", "plan_hooks"]
+__all__ = ["HookFailed", "Hooks", "find_refused", "plan_hooks"]
 
 ATTEMPT = "gennaker.dev/attempt"
 """An annotation: the attempt that made a hook's object, so that a repeated delivery finds its own."""
@@ -199,12 +201,36 @@ class Hooks:
             return []  # that it failed is known; why is told when it can be
 
 
-def plan_hooks(hooks: Iterable[Hook], *, first: bool) -> list[Change]:
-    """Return what a plan tells of hooks: when each runs, or that it does not."""
+def find_refused(
+    cluster: Cluster, applyset: ApplySet, hooks: Sequence[Hook]
+) -> dict[tuple[str, ...], str]:
+    """Return why a deploy would refuse objects of hooks, by their keys: somebody else has them."""
+    live = read_live(cluster, [each.body for each in hooks])
+    there = [each for each in live.objects.values() if each is not None]
+    claims = find_claims(cluster, applyset, there)
+    told: dict[tuple[str, ...], str] = {key: str(error) for key, error in live.errors.items()}
+    return told | {key: tell_claim(applyset, owner) for key, owner in claims.items()}
+
+
+def plan_hooks(
+    hooks: Iterable[Hook],
+    *,
+    first: bool,
+    refused: Mapping[tuple[str, ...], str] = MappingProxyType({}),
+) -> list[Change]:
+    """Return what a plan tells of hooks: when each runs, or that it does not.
+
+    Args:
+        hooks: those of the bundle.
+        first: whether nothing was deployed before.
+        refused: why some would be refused, see :func:`find_refused`.
+    """
     told = []
     for each in hooks:
         phases = [words for phase, words in _WORDS.items() if phase in each.phases(first=first)]
-        if phases:
+        if key_of(each.body) in refused:
+            told.append(Change("refuse", name_of(each.body), refused[key_of(each.body)]))
+        elif phases:
             detail = f"hook {each.words}: {' and '.join(phases)}"
             told.append(Change("run", name_of(each.body), detail))
         else:

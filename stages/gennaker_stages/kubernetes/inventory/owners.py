@@ -6,17 +6,19 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gennaker.errors import PermanentError
-from gennaker_stages.kubernetes.bundle.objects import name_of
+from gennaker_stages.kubernetes.bundle.objects import key_of, name_of
 from gennaker_stages.kubernetes.inventory.applyset import ID_LABEL, PART_OF_LABEL, describe_parent
 
 if TYPE_CHECKING:
     from gennaker_stages.kubernetes.client.cluster import Cluster
     from gennaker_stages.kubernetes.inventory.applyset import ApplySet
 
-__all__ = ["check_owners", "find_owner", "refuse_claims"]
+__all__ = ["check_owners", "find_claims", "find_owner", "refuse_claims", "tell_claim"]
 
 Object = Mapping[str, Any]
+Key = tuple[str, ...]
 _SHOWN = 10
+_SETTLE = "let one of the two have each object: take it out of this bundle, or out of theirs"
 
 
 def find_owner(live: Object) -> str | None:
@@ -63,6 +65,41 @@ def refuse_claims(objects: Iterable[Object]) -> None:
         )
 
 
+def find_claims(
+    cluster: Cluster,
+    applyset: ApplySet,
+    live: Iterable[Object],
+    *,
+    adopted: str | None = None,
+) -> dict[Key, str]:
+    """Return who else keeps objects up to date, by the objects' keys.
+
+    Args:
+        cluster: where.
+        applyset: who is to have them.
+        live: the objects.
+        adopted: the owner whose objects are taken over.
+    """
+    names: dict[str, str] = {}
+    claims: dict[Key, str] = {}
+    for body in live:
+        metadata = body["metadata"]
+        other = (metadata.get("labels") or {}).get(PART_OF_LABEL)
+        owner = find_owner(body)
+        if other and other != applyset.id:
+            if other not in names:
+                names[other] = describe_parent(cluster, other, metadata.get("namespace"))
+            owner = names[other]
+        if owner is not None and owner != adopted:
+            claims[key_of(body)] = owner
+    return claims
+
+
+def tell_claim(applyset: ApplySet, owner: str) -> str:
+    """Return what a plan says of an object that belongs to somebody else."""
+    return f"other-owner: it belongs to {owner}, not to {applyset.title}; {_SETTLE}"
+
+
 def check_owners(
     cluster: Cluster,
     applyset: ApplySet,
@@ -81,24 +118,17 @@ def check_owners(
     Raises:
         PermanentError: code ``other-owner`` with each object and its owner.
     """
-    names: dict[str, str] = {}
-    claims = []
-    for body in live:
-        if body is None:
-            continue
-        metadata = body["metadata"]
-        other = (metadata.get("labels") or {}).get(PART_OF_LABEL)
-        owner = find_owner(body)
-        if other and other != applyset.id:
-            if other not in names:
-                names[other] = describe_parent(cluster, other, metadata.get("namespace"))
-            owner = names[other]
-        if owner is not None and owner != adopted:
-            claims.append(f"{name_of(body)} belongs to {owner}")
-    if claims:
-        more = f", and {len(claims) - _SHOWN} more" if len(claims) > _SHOWN else ""
+    held = [each for each in live if each is not None]
+    claims = find_claims(cluster, applyset, held, adopted=adopted)
+    told = [
+        f"{name_of(each)} belongs to {claims[key_of(each)]}"
+        for each in held
+        if key_of(each) in claims
+    ]
+    if told:
+        more = f", and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
         raise PermanentError(
-            f"{applyset.title} may not take objects of others: {'; '.join(claims[:_SHOWN])}{more}",
+            f"{applyset.title} may not take objects of others: {'; '.join(told[:_SHOWN])}{more}",
             code="other-owner",
-            hint="let one of the two have each object: take it out of this bundle, or out of theirs",
+            hint=_SETTLE,
         )

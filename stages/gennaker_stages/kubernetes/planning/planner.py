@@ -21,6 +21,7 @@ from gennaker_stages.kubernetes.bundle.masking import hide_secret, is_secret, ma
 from gennaker_stages.kubernetes.bundle.objects import Object, key_of, name_of
 from gennaker_stages.kubernetes.client.cluster import FIELD_MANAGER
 from gennaker_stages.kubernetes.client.parallel import work_in_parallel
+from gennaker_stages.kubernetes.inventory.owners import find_claims, tell_claim
 from gennaker_stages.kubernetes.inventory.release import find_managers
 from gennaker_stages.kubernetes.planning.difference import find_differences
 from gennaker_stages.kubernetes.planning.live import Live, read_live
@@ -31,6 +32,7 @@ from gennaker_stages.kubernetes.planning.unchanged import is_unchanged
 if TYPE_CHECKING:
     from gennaker_stages.kubernetes.applying.rules import ConflictRules
     from gennaker_stages.kubernetes.client.cluster import Cluster
+    from gennaker_stages.kubernetes.inventory.applyset import ApplySet
     from gennaker_stages.kubernetes.inventory.release import Release
 
 __all__ = ["PlannedObjects", "plan_objects"]
@@ -58,6 +60,7 @@ def plan_objects(
     rules: ConflictRules,
     unread: Collection[str] = (),
     release: Release | None = None,
+    applyset: ApplySet | None = None,
 ) -> PlannedObjects:
     """Plan the objects of a bundle.
 
@@ -70,6 +73,7 @@ def plan_objects(
         rules: what the deploy does about fields of other managers.
         unread: names of Secrets whose values a plan does not know; only their keys are compared.
         release: whose objects are taken over.
+        applyset: who is to have them; None when it does not matter who has.
 
     Raises:
         StageError: when the cluster cannot be reached.
@@ -78,7 +82,8 @@ def plan_objects(
     live = read_live(cluster, held)
     rules = rules.adopt(find_managers(release, live.objects.values()))
     missing = _find_missing_namespaces(cluster, held)
-    planner = _Planner(cluster, live, rules, unread, missing)
+    claims = _find_claims(cluster, live, applyset, release)
+    planner = _Planner(cluster, live, rules, unread, missing, claims)
     fitted = [fit_object(each, live.objects.get(key_of(each)), cluster.settings) for each in held]
     settled = [planner.settle(each) for each in fitted]
     doubtful = [body for body, change in zip(fitted, settled, strict=True) if change is None]
@@ -99,6 +104,7 @@ class _Planner:
     rules: ConflictRules
     unread: Collection[str]
     missing: Collection[str]
+    claims: Mapping[tuple[str, ...], str]
 
     def settle(self, body: Object) -> Change | None:
         """Return what would become of an object, None when only the server can tell."""
@@ -107,6 +113,8 @@ class _Planner:
             return _create(body, "tried once its definition is there")
         if key in self.live.errors:
             return Change("refuse", name, str(self.live.errors[key]))
+        if key in self.claims:
+            return Change("refuse", name, self.claims[key])
         now = self.live.objects[key]
         if is_secret(body) and body["metadata"]["name"] in self.unread:
             return _plan_unread(name, now, body)
@@ -169,6 +177,18 @@ class _Planner:
             if self.rules.decide(body, path, manager) == "yield"
         ]
         return f"leaves {', '.join(left)}" if left else ""
+
+
+def _find_claims(
+    cluster: Cluster, live: Live, applyset: ApplySet | None, release: Release | None
+) -> dict[tuple[str, ...], str]:
+    """Return what to say of the objects that somebody else keeps up to date, by key."""
+    if applyset is None:
+        return {}
+    there = [each for each in live.objects.values() if each is not None]
+    adopted = release.owner if release is not None else None
+    claims = find_claims(cluster, applyset, there, adopted=adopted)
+    return {key: tell_claim(applyset, owner) for key, owner in claims.items()}
 
 
 def _create(body: Object, detail: str = "") -> Change:
