@@ -182,8 +182,9 @@ def test_sources_are_the_files_and_the_folders_of_globs() -> None:
 
 
 def test_a_pattern_with_many_stars_ends_soon(tmp_path: Path) -> None:
-    """Trying is bounded by the depth of the path."""
-    assert not matches("/".join("a" * 30), "/".join(["**"] * 6 + ["b"]))
+    """Each part of the pattern is tried once for each part of the path."""
+    assert not matches("/".join("a" * 200), "/".join(["**", "a"] * 50 + ["b"]))
+    assert matches("/".join("a" * 200 + "b"), "/".join(["**", "a"] * 50 + ["**", "b"]))
     assert find_files(tmp_path, "**/**/**/x") == []
 
 

@@ -55,22 +55,31 @@ def find_base(pattern: str) -> str:
 def matches(path: str, pattern: str) -> bool:
     """Return whether a path is what the pattern says, part by part; ``**`` is any number of parts."""
     parts = [each for each in pattern.split("/") if each not in ("", ".")]
-    return _matches(path.split("/"), parts)
+    # Where in the pattern one may stand: each place is tried once a part, however many '**' there are.
+    places = _pass_stars({0}, parts)
+    for name in path.split("/"):
+        places = _pass_stars(set().union(*(_step(at, name, parts) for at in places)), parts)
+    return len(parts) in places
 
 
-def _matches(path: list[str], pattern: list[str]) -> bool:
-    if not pattern:
-        return not path
-    first, rest = pattern[0], pattern[1:]
-    if first == "**":
-        if not rest:
-            return bool(path) and not any(each.startswith(".") for each in path)
-        return _matches(path, rest) or (
-            bool(path) and not path[0].startswith(".") and _matches(path[1:], pattern)
-        )
-    if not path or (path[0].startswith(".") and not first.startswith(".")):
-        return False
-    return bool(_compile(first).match(path[0])) and _matches(path[1:], rest)
+def _step(at: int, name: str, parts: list[str]) -> set[int]:
+    """Return the places after one part of the path; ``**`` takes it and stays."""
+    if at == len(parts):
+        return set()
+    if name.startswith(".") and not parts[at].startswith("."):
+        return set()
+    if parts[at] == "**":
+        return {at, at + 1} if at == len(parts) - 1 else {at}
+    return {at + 1} if _compile(parts[at]).match(name) else set()
+
+
+def _pass_stars(places: set[int], parts: list[str]) -> set[int]:
+    """Return the places with those behind each ``**``: it may take nothing, unless it is the last part."""
+    for at in sorted(places):
+        while at < len(parts) - 1 and parts[at] == "**":
+            at += 1
+            places.add(at)
+    return places
 
 
 @lru_cache(maxsize=256)
