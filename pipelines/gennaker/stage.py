@@ -92,7 +92,7 @@ class Secret:
         self._name = name
 
     def reveal(self) -> str:
-        """Return the value, for the one call that needs it."""
+        """Return the value, for the one call that needs it; in a plan it is read only then."""
         return self._value
 
     @property

@@ -106,8 +106,13 @@ def test_credentials_are_sent_to_the_repository_and_nowhere_else(
     charts.password = "correct-horse"
     inputs: dict[str, Any] = {"chart": "web", "repository": charts.url}
     assert refuse(context, **inputs) == (
-        f"helm-repository: the repository {charts.url} does not give its index.yaml to these "
+        f"helm-repository: the repository {charts.url} does not give its index.yaml without "
         "credentials: 401; give 'credentials', with the password from a secret"
+    )
+    inputs["credentials"] = {"username": "ann", "password": Secret("wrong-horse")}
+    assert refuse(context, **inputs) == (
+        f"helm-repository: the repository {charts.url} does not give its index.yaml to user 'ann': "
+        "401; look at 'credentials', and at the secret with the password"
     )
     inputs["credentials"] = {"username": "ann", "password": Secret("correct-horse")}
     assert render(context, **inputs)["version"] == "1.10.0"
@@ -115,7 +120,10 @@ def test_credentials_are_sent_to_the_repository_and_nowhere_else(
     elsewhere = charts.url.replace("127.0.0.1", "localhost")
     index = charts.index().replace(b"- web-5.0.0.tgz", f"- {elsewhere}/web-5.0.0.tgz".encode())
     charts.index = lambda: index  # type: ignore[method-assign]
-    assert "does not give chart web 5.0.0 to these credentials: 401" in refuse(context, **inputs)
+    assert refuse(context, **inputs).endswith(
+        f"does not give chart web 5.0.0 without credentials: it is at {elsewhere}/web-5.0.0.tgz: 401; "
+        "'credentials' are for the repository's own address, and are sent nowhere else"
+    )
     assert "authorization" not in charts.server.asked[-1].headers
 
 
@@ -328,7 +336,7 @@ def test_dependencies_of_private_repositories_have_credentials_of_their_own(
     assert render(context, chart="app", dependency_credentials={base: given})["objects"]
     other = StageContext(context.root / "other")
     other.write({"app/Chart.yaml": declare(charts, "^1.2")})
-    assert "to these credentials: 401" in refuse(
+    assert "without credentials: 401" in refuse(
         other, chart="app", dependency_credentials={f"{base}/char": given}
     )
 

@@ -45,6 +45,7 @@ def ask_stage(engine: Engine, deployed: Deployed, question: Ask[T]) -> T:
         "inputs": instance.inputs or {},
         "environment": instance.environment,
         "stage": run.created.preset.get(instance.stage, {}).get("stage"),
+        "secrets": engine.read_world(run).secrets,
     }
     services, facts = engine.make_services(), describe_facts(run)
     return ask(services, facts, engine.project.root, entry, question)

@@ -258,6 +258,7 @@ class _Planner:
             "timeout": command.remaining,
             "before": command.undoes,
             "stage": command.stage,
+            "secrets": self._world.secrets,
         }
         planned = plan_stage(self._services, self._facts, self._services.project, entry)
         if where is not None:

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from gennaker.errors import GennakerError, PermanentError, StageError
-from gennaker.expressions import SecretText, Unknown, UnknownText, from_json, to_json
+from gennaker.expressions import Unknown, UnknownText, from_json, to_json
+from gennaker.masking import Masker
 from gennaker.records import dataclass
 from gennaker.stage import (
     Artifact,
@@ -19,12 +20,12 @@ from gennaker.stage import (
     Plan,
     PlanContext,
     RunFacts,
-    Secret,
     Stage,
     StageInputs,
 )
 from gennaker_engine.runtime.context import connect_target, read_environment
 from gennaker_engine.runtime.outputs import describe_validation
+from gennaker_engine.runtime.secrets import SecretReader, defer_secrets
 from gennaker_engine.runtime.services import Services
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "StagePlanned",
     "ask_stage",
     "list_unknown",
+    "mask_data",
     "plan_stage",
 ]
 
@@ -95,6 +97,15 @@ class StagePlanContext:
         self.source = source
         self.artifacts: ArtifactStore = services.artifacts
         self.seconds: float = min(PLAN_SECONDS, entry["timeout"])
+        self.masker = Masker()
+        """Knows the secrets that planning has read."""
+        own = entry["environment"].get("secrets") if entry["environment"] is not None else None
+        self.secrets = SecretReader(
+            {**entry["secrets"], **(own or {})},
+            services.registry,
+            services.project,
+            self.masker.add,
+        )
         self._services = services
         self._uses: str = entry["uses"]
         self._until: float = services.clock.steady() + self.seconds
@@ -124,28 +135,32 @@ def plan_stage(
         run: the run it is or would be of.
         source: the tree it would read.
         entry: ``{id, uses, inputs, environment}`` as in an approval's subject, secrets and unknown
-            values as marks, and ``timeout``, the stage's, in seconds; with ``before``, the artifact of
-            what it would put back; with ``stage``, the stage of another run that it stands for.
+            values as marks; ``timeout``, the stage's, in seconds; and ``secrets``, the project's, name
+            to provider and setting, of which those are read whose values the stage type asks for.
+            With ``before``, the artifact of what it would put back; with ``stage``, the stage of
+            another run that it stands for.
     """
     name, inputs = entry["id"], entry["inputs"]
     outputs: Mapping[str, Json] = {}
+    masker = Masker()
     try:
         kind = services.registry.stage(entry["uses"])
         outputs = {each: Unknown(f"{name}.{each}") for each in kind.declare_outputs(inputs)}
         context = _make_context(services, run, source, entry)
+        masker = context.masker
         try:
-            valid = _read_inputs(kind, inputs)
+            valid = _read_inputs(kind, inputs, context)
         except PermanentError:
             unknown = list_unknown(inputs)
             if unknown:
                 return StagePlanned(outputs=outputs, depends_on=unknown)
             raise
         plan = _ask_in_time(context, lambda: _ask_plan(kind(), valid, entry, context))
-        return _read_plan(kind, plan, outputs)
+        return _read_plan(kind, plan, outputs, masker)
     except GennakerError as error:
-        return StagePlanned(outputs=outputs, error=str(error))
+        return StagePlanned(outputs=outputs, error=masker.mask(str(error)))
     except Exception as error:  # noqa: BLE001 - a plugin's code: its fault is told, the plan goes on
-        return StagePlanned(outputs=outputs, error=str(_tell_fault(error)))
+        return StagePlanned(outputs=outputs, error=masker.mask(str(_tell_fault(error))))
 
 
 def ask_stage(
@@ -166,7 +181,7 @@ def ask_stage(
     kind = services.registry.stage(entry["uses"])
     context = _make_context(services, run, source, entry)
     try:
-        inputs = _read_inputs(kind, entry["inputs"])
+        inputs = _read_inputs(kind, entry["inputs"], context)
         return _ask_in_time(context, lambda: ask(kind(), inputs, context))
     except GennakerError:
         raise
@@ -200,10 +215,11 @@ def _make_context(
     return StagePlanContext(services, run, where, entry=entry, source=source)
 
 
-def _read_inputs(kind: type[Stage], inputs: Mapping[str, Json]) -> StageInputs:
-    values = {key: _hide(from_json(value)) for key, value in inputs.items()}
+def _read_inputs(
+    kind: type[Stage], inputs: Mapping[str, Json], context: StagePlanContext
+) -> StageInputs:
     try:
-        return kind.Inputs.model_validate(values)
+        return kind.Inputs.model_validate(defer_secrets(inputs, context.secrets))
     except ValidationError as error:
         raise PermanentError(describe_validation(error), code="invalid-inputs") from None
 
@@ -230,7 +246,9 @@ def _walk_unknown(data: Json) -> set[str]:
     return set()
 
 
-def _read_plan(kind: type[Stage], plan: Plan, outputs: Mapping[str, Json]) -> StagePlanned:
+def _read_plan(
+    kind: type[Stage], plan: Plan, outputs: Mapping[str, Json], masker: Masker
+) -> StagePlanned:
     if not isinstance(plan, Plan):
         raise PermanentError(
             f"stage type {kind.name!r} gave a {type(plan).__name__}, not a Plan",
@@ -238,7 +256,7 @@ def _read_plan(kind: type[Stage], plan: Plan, outputs: Mapping[str, Json]) -> St
         )
     given = {name: _dump(value) for name, value in plan.outputs.items()}
     return StagePlanned(
-        changes=tuple(each.to_data() for each in plan.changes),
+        changes=tuple(mask_data(each.to_data(), masker) for each in plan.changes),
         desired=to_json(_dump(plan.desired)),
         outputs={**outputs, **given},
         observed=to_json(_dump(plan.observed)),
@@ -249,12 +267,12 @@ def _dump(value: Any) -> Any:
     return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
 
 
-def _hide(value: Any) -> Any:
-    """Put secrets that say only their names in the places of their marks."""
-    if isinstance(value, SecretText):
-        return Secret(str(value), ", ".join(value.names))
-    if isinstance(value, dict):
-        return {key: _hide(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_hide(item) for item in value]
-    return value
+def mask_data(data: Json, masker: Masker) -> Json:
+    """Return data with every text in it masked, as it can be written to the journal."""
+    if isinstance(data, str):
+        return masker.mask(data).encode("utf-8", "replace").decode()
+    if isinstance(data, dict):
+        return {key: mask_data(item, masker) for key, item in data.items()}
+    if isinstance(data, list | tuple):
+        return [mask_data(item, masker) for item in data]
+    return data

@@ -8,7 +8,7 @@ from typing import Any
 
 from gennaker.errors import GennakerError
 from gennaker_engine.core.blueprint import Blueprint
-from gennaker_engine.planning.stage import plan_stage
+from gennaker_engine.planning.stage import mask_data, plan_stage
 from gennaker_engine.runtime.services import RunServices
 
 __all__ = ["MOST_FIELDS", "plan_subject", "shorten_plan"]
@@ -19,7 +19,11 @@ MOST_FIELDS = 256 << 10
 
 
 def plan_subject(
-    services: RunServices, subject: Sequence[Mapping[str, Json]], blueprint: Blueprint
+    services: RunServices,
+    subject: Sequence[Mapping[str, Json]],
+    blueprint: Blueprint,
+    *,
+    secrets: Mapping[str, Any],
 ) -> dict[str, dict[str, Json]]:
     """Return the plan of each stage of a subject, ``{changes: [...]}`` or ``{error}``, by its id.
 
@@ -31,6 +35,7 @@ def plan_subject(
         services: of the run.
         subject: ``{id, uses, inputs, environment}`` of each stage.
         blueprint: the run's, which says how long a stage may take.
+        secrets: the project's, name to provider and setting.
     """
     try:
         source = services.source
@@ -39,9 +44,9 @@ def plan_subject(
     plans = {}
     for entry in subject:
         timeout = blueprint.stages[entry["id"].partition("[")[0]].timeout
-        timed = {**entry, "timeout": timeout}
+        timed = {**entry, "timeout": timeout, "secrets": secrets}
         planned = plan_stage(services.shared, services.facts, source, timed)
-        plans[entry["id"]] = _mask(shorten_plan(planned.to_data()), services)
+        plans[entry["id"]] = mask_data(shorten_plan(planned.to_data()), services.masker)
     return plans
 
 
@@ -56,13 +61,3 @@ def shorten_plan(data: dict[str, Json]) -> dict[str, Json]:
         is_long = is_new or size > MOST_FIELDS
         kept.append({key: change[key] for key in change if key != "fields" or not is_long})
     return {**data, "changes": kept}
-
-
-def _mask(data: Json, services: RunServices) -> Json:
-    if isinstance(data, str):
-        return services.masker.mask(data).encode("utf-8", "replace").decode()
-    if isinstance(data, dict):
-        return {key: _mask(item, services) for key, item in data.items()}
-    if isinstance(data, list | tuple):
-        return [_mask(item, services) for item in data]
-    return data

@@ -418,8 +418,9 @@ class Driver:
                 driven.plans.add(command.gate)
                 facts = driven.run.facts
                 subject, blueprint = facts.gates[command.gate].subject, facts.blueprint
+                secrets = self.read_world(driven.run).secrets
                 plan = partial(self._plan_subject, subject=subject, blueprint=blueprint)
-                self._pool.start(partial(plan, services, command.gate))
+                self._pool.start(partial(plan, services, command.gate, secrets=secrets))
         else:
             raise TypeError(f"the driver does not know {type(command).__name__}")
 
@@ -430,11 +431,12 @@ class Driver:
         *,
         subject: Sequence[Mapping[str, Any]],
         blueprint: Blueprint,
+        secrets: Mapping[str, Any],
     ) -> None:
         """Plan what a gate's approvers are asked about; in a thread of its own."""
         from gennaker_engine.planning.subject import plan_subject
 
-        plans = plan_subject(services, subject, blueprint)
+        plans = plan_subject(services, subject, blueprint, secrets=secrets)
         self.inbox.put(Letter(services.facts.id, SubjectPlanned(gate, plans)))
 
     def _let_go(self, run_id: str) -> None:

@@ -1,11 +1,13 @@
-"""Secrets of a delivery: markers in its inputs become :class:`gennaker.stage.Secret` values.
+"""Secrets of a stage: markers in its inputs become :class:`gennaker.stage.Secret` values.
 
-Values are read when a stage starts and live in its thread only; the journal has names.
+Values are read when a stage starts, or when its plan asks for one, and live in its thread only; the
+journal has names.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from gennaker.plugins import Registry
 from gennaker.stage import Secret
 from gennaker.suggestions import suggest
 
-__all__ = ["SecretReader", "reveal_secrets"]
+__all__ = ["SecretReader", "defer_secrets", "reveal_secrets"]
 
 Json = Any
 
@@ -75,14 +77,36 @@ class SecretReader:
 
 def reveal_secrets(inputs: Mapping[str, Json], reader: SecretReader) -> dict[str, Any]:
     """Return a stage's journaled inputs with secrets in the places of their markers."""
-    return {name: _reveal(from_json(value), reader) for name, value in inputs.items()}
+    return {name: _replace(from_json(value), reader.reveal) for name, value in inputs.items()}
 
 
-def _reveal(value: Any, reader: SecretReader) -> Any:
+def defer_secrets(inputs: Mapping[str, Json], reader: SecretReader) -> dict[str, Any]:
+    """Return a stage's inputs with secrets that are read only when somebody asks for their values."""
+    make = partial(_DeferredSecret, reader=reader)
+    return {name: _replace(from_json(value), make) for name, value in inputs.items()}
+
+
+class _DeferredSecret(Secret):
+    """A secret that says only its name until its value is asked for."""
+
+    __slots__ = ("_reader", "_text")
+
+    def __init__(self, text: SecretText, *, reader: SecretReader) -> None:
+        super().__init__(str(text), ", ".join(text.names))
+        self._text = text
+        self._reader = reader
+
+    def reveal(self) -> str:
+        """Return the value; raises what reading it raises."""
+        return self._reader.reveal(self._text).reveal()
+
+
+def _replace(value: Any, make: Callable[[SecretText], Secret]) -> Any:
+    """Return data with what ``make`` gives in the places of the markers."""
     if isinstance(value, SecretText):
-        return reader.reveal(value)
+        return make(value)
     if isinstance(value, dict):
-        return {key: _reveal(item, reader) for key, item in value.items()}
+        return {key: _replace(item, make) for key, item in value.items()}
     if isinstance(value, list):
-        return [_reveal(item, reader) for item in value]
+        return [_replace(item, make) for item in value]
     return value

@@ -88,7 +88,7 @@ class ChartRepository:
             TemporaryError: it does not answer now.
         """
         answer = self._get(entry.url, MAX_PACKED)
-        self._check(answer, f"chart {entry.name} {entry.version}")
+        self._check(answer, f"chart {entry.name} {entry.version}", entry.url)
         found = f"sha256:{hashlib.sha256(answer.body).hexdigest()}"
         if entry.digest and found != entry.digest:
             raise PermanentError(
@@ -132,7 +132,7 @@ class ChartRepository:
         answer = self._get(f"{self.url}/index.yaml", MAX_INDEX, known)
         if answer.status == 304 and known:
             return kept.read_text("utf-8", "replace")
-        self._check(answer, "its index.yaml")
+        self._check(answer, "its index.yaml", self.url)
         marks = {
             asked: answer.headers[told]
             for told, asked in (("etag", "If-None-Match"), ("last-modified", "If-Modified-Since"))
@@ -148,7 +148,7 @@ class ChartRepository:
         from gennaker.http import request
 
         sent = dict(headers or {})
-        if self._credentials is not None and _origin(url) == _origin(self.url):
+        if self._credentials is not None and self._is_own(url):
             sent["Authorization"] = self._credentials.to_basic()
         return request(
             "GET",
@@ -160,16 +160,27 @@ class ChartRepository:
             retries=RETRIES,
         )
 
-    def _check(self, answer: Response, what: str) -> None:
+    def _is_own(self, url: str) -> bool:
+        """Whether an address is where credentials are for."""
+        return _origin(url) == _origin(self.url)
+
+    def _explain_denial(self, status: int, what: str, url: str) -> PermanentError:
+        told = f"the repository {self.url} does not give {what}"
+        if self._credentials is None:
+            to, hint = "without credentials", "give 'credentials', with the password from a secret"
+        elif self._is_own(url):
+            to = f"to user {self._credentials.username!r}"
+            hint = "look at 'credentials', and at the secret with the password"
+        else:
+            to = f"without credentials: it is at {url}"
+            hint = "'credentials' are for the repository's own address, and are sent nowhere else"
+        return PermanentError(f"{told} {to}: {status}", code="helm-repository", hint=hint)
+
+    def _check(self, answer: Response, what: str, url: str) -> None:
         if answer.status == 200:
             return
         if answer.status in (401, 403):
-            raise PermanentError(
-                f"the repository {self.url} does not give {what} to these credentials: "
-                f"{answer.status}",
-                code="helm-repository",
-                hint="give 'credentials', with the password from a secret",
-            )
+            raise self._explain_denial(answer.status, what, url)
         told = f"the repository {self.url} does not give {what}: {answer.status}"
         if answer.status == 429 or answer.status >= 500:
             raise TemporaryError(told, code="helm-repository")

@@ -248,7 +248,7 @@ class KubernetesDeploy(Stage):
         cluster.serve(ctx)
         applyset = _open_set(inputs, ctx, cluster)
         try:
-            bundle = _prepare(inputs, ctx, cluster, applyset)
+            bundle = _prepare(inputs, ctx, cluster, applyset, read=True)
         except BundleError as error:
             raise error.tell(ctx.log) from None
         check_shown(ctx.shown, bundle)
@@ -358,15 +358,24 @@ def _open_set(inputs: KubernetesDeploy.Inputs, ctx: PlanContext, cluster: Cluste
 
 
 def _prepare(
-    inputs: KubernetesDeploy.Inputs, ctx: PlanContext, cluster: Cluster, applyset: ApplySet
+    inputs: KubernetesDeploy.Inputs,
+    ctx: PlanContext,
+    cluster: Cluster,
+    applyset: ApplySet,
+    *,
+    read: bool = False,
 ) -> Bundle:
-    """Return the bundle, each object saying that it belongs to the set."""
+    """Return the bundle, each object saying that it belongs to the set.
+
+    Args:
+        read: whether the values of ``secrets`` are in it; only a deploy needs them.
+    """
     from gennaker_stages.kubernetes.inventory.owners import refuse_claims
     from gennaker_stages.kubernetes.inventory.prune import list_members, refuse_empty
 
     with ctx.artifacts.open(inputs.bundle) as stream:
         content = stream.read()
-    secrets = [_make_secret(name, values) for name, values in inputs.secrets.items()]
+    secrets = [_make_secret(name, each, read=read) for name, each in inputs.secrets.items()]
     try:
         shape = Shape(secrets, inputs.images, versions=inputs.config_versions is not None)
         bundle = prepare_bundle(content, cluster, cache=ctx.cache, shape=shape)
@@ -391,10 +400,9 @@ def _find_rules(inputs: KubernetesDeploy.Inputs) -> PruneRules | None:
     return PruneRules(others=inputs.prune, versions=inputs.config_versions)
 
 
-def _make_secret(name: str, values: Mapping[str, Secret]) -> Object:
-    data = {
-        key: base64.b64encode(value.reveal().encode()).decode() for key, value in values.items()
-    }
+def _make_secret(name: str, values: Mapping[str, Secret], *, read: bool) -> Object:
+    texts = {key: value.reveal() if read else str(value) for key, value in values.items()}
+    data = {key: base64.b64encode(text.encode()).decode() for key, text in texts.items()}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data}
 
 
