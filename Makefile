@@ -34,7 +34,7 @@ test: $(DEV) ## prepare the real parts and run all tests; ARGS="-k name" for som
 	@scripts/install_system_packages.sh
 	@$(RUN) -m tests.fixtures.go_build
 	@$(COMPILE)
-	@$(RUN) -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
+	@$(RUN) -m pytest --numprocesses 2 --dist loadscope $(ARGS)
 
 nightly: $(DEV) ## the tests that take hours: large sweeps, fuzzing, soaks; ARGS="-k name" for some
 	@scripts/install_system_packages.sh

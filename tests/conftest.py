@@ -10,6 +10,7 @@ pytest.register_assert_rewrite(
 pytest_plugins = [
     "pytester",
     "tests.fixtures.house_rules",
+    "tests.fixtures.workers",
     "tests.fixtures.case_counts",
     "tests.fixtures.session_end",
     "tests.fixtures.control_plane",

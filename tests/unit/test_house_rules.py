@@ -98,3 +98,11 @@ def test_a_real_test_without_a_real_part_is_refused(pytester: pytest.Pytester) -
 def test_a_real_test_with_a_real_part_is_collected(pytester: pytest.Pytester, text: str) -> None:
     """A fixture, one behind another, or the marker makes a test real."""
     run_file(pytester, text).assert_outcomes(passed=1)
+
+
+def test_a_shared_part_without_the_name_is_refused(pytester: pytest.Pytester) -> None:
+    """Its collection fails: by the name it is given to the worker that has the part."""
+    text = "@pytest.fixture\ndef postgres(): pass\ndef test_it(postgres): pass"
+    result = run_file(pytester, text)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*neither test nor file is called test_real_*::test_it. Rename*"])
