@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from gennaker_stages.kubernetes.sandbox import Sandbox
 from tests.contract.questions_contract import QuestionsContract
+from tests.contract.questions_parts import Desk
 
 
 @pytest.fixture(name="sandbox", scope="module")
@@ -26,3 +28,20 @@ class TestSandboxQuestions(QuestionsContract):
         path = tmp_path / "kubeconfig"
         sandbox.write_kubeconfig(path)
         return path
+
+    def test_what_became_of_a_deploy_is_told(self, desk: Desk) -> None:
+        """A field that a deploy wrote before it errored is said to be of one that errored."""
+        desk.run()
+        late = {"apiVersion": "v1", "kind": "Service", "spec": {"ports": [{"port": 0}]}}
+        late["metadata"] = {"name": "late", "annotations": {"gennaker.dev/wave": "1"}}
+        desk.write("chart/templates/late.yaml", json.dumps(late))
+        desk.type("run", "web", "-p", "greeting=bye", code=7)
+        (row,) = desk.type("blame", "staging", "cm/web", "data.greeting").splitlines()[1:]
+        assert " web-2 (errored) " in row
+        assert desk.type("diff", "staging", code=1).startswith(
+            "staging  deployed by web-2, which errored\n"
+        )
+        told = (
+            "unknown-thing: Service/late is not there; web-2, which errored, was to deploy it; "
+        )
+        assert desk.type("blame", "staging", "svc/late", code=2).startswith(told)

@@ -220,8 +220,11 @@ def _tell_deleted(
     for deployed in standing[:_RECENT]:
         for each in _list_declared(engine, deployed, name) or ():
             if each.what == missing.what:
+                run, fate = deployed.row.run, deployed.fate
+                # One that did not succeed need not have come to write it.
+                told = f"{run}, {fate}, was to deploy it" if fate else f"{run} deployed it"
                 return ThingMissing(
-                    f"{each.what} is not there any more; {deployed.row.run} deployed it",
+                    f"{each.what} is not there{'' if fate else ' any more'}; {told}",
                     each.what,
                     hint=f"see what else has moved: 'gennaker diff {deployed.row.environment}'",
                 )

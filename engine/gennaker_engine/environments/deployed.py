@@ -60,6 +60,15 @@ class Deployed:
         return self.instance is not None and self.instance.undoes is not None
 
     @property
+    def fate(self) -> str:
+        """What became of it, in words that go on after its run: empty when it succeeded."""
+        outcome = self.row.outcome
+        if outcome is None:
+            return "which has not ended"
+        words = {"succeeded": "", "aborted": "which was aborted"}
+        return words.get(outcome, f"which {outcome}")
+
+    @property
     def approvers(self) -> list[str]:
         """Who approved what it did, each once, in the order of their decisions."""
         if self.run is None:

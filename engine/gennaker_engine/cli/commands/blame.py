@@ -89,8 +89,9 @@ def _make_row(blamed: BlamedField, now: float) -> list[str]:
     deploy: dict[str, Any] = data.get("deploy") or {}
     since: float | None
     if blamed.deployed is not None:
-        row = blamed.deployed.row
-        names.insert(0, f"{row.run}{_MARKS.get(blamed.known_by or '', '')}")
+        row, fate = blamed.deployed.row, blamed.deployed.fate
+        fate = f" ({fate.removeprefix('which ')})" if fate else ""
+        names.insert(0, f"{row.run}{fate}{_MARKS.get(blamed.known_by or '', '')}")
         since = row.ended_at or row.started_at
     else:
         names = [each.name for each in blamed.live.owners] or ["(default)"]

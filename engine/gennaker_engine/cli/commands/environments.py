@@ -122,7 +122,9 @@ def _tell_drift(console: Console, drift: Sequence[StageDrift]) -> None:
     for each in drift:
         if not each.looks:
             continue  # all of them are one line, below
-        head = f"{console.paint(each.deployed.stage, 'bold')}  deployed by {each.deployed.row.run}"
+        by, fate = each.deployed.row.run, each.deployed.fate
+        told = f"deployed by {by}, {fate}" if fate else f"deployed by {by}"
+        head = f"{console.paint(each.deployed.stage, 'bold')}  {told}"
         if each.error is not None:
             console.out(
                 f"{head}  {console.paint('cannot be compared', 'red')}: {clean(each.error)}"
