@@ -371,8 +371,14 @@ class ApplyContract(DeployParts):
         held = {"metadata": {"finalizers": ["example.test/never"]}}
         cluster.patch(resource, namespace, "stuck", held)
         monkeypatch.setattr(prune_module, "GONE_SECONDS", 0.5)
+        monkeypatch.setattr(prune_module, "_SOON", 0.1)
+        again = context.redeliver()
+        again.steps.clear()
         with pytest.raises(StageError, match=r"delete-stuck: .*ConfigMap/stuck waits for example"):
-            self.redeploy(context, config("a", x="1"), prune=True)
+            self.deploy(again, config("a", x="1"), prune=True)
+        assert "pruned ConfigMap/stuck" not in again.log_text
+        told = "deleting ConfigMap/stuck, held by finalizer example.test/never"
+        assert again.log_text.splitlines().count(told) == 1
         cluster.patch(resource, namespace, "stuck", {"metadata": {"finalizers": None}})
 
     def test_checklist_48_a_foreign_or_forged_inventory_is_refused(

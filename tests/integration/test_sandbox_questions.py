@@ -41,7 +41,5 @@ class TestSandboxQuestions(QuestionsContract):
         assert desk.type("diff", "staging", code=1).startswith(
             "staging  deployed by web-2, which errored\n"
         )
-        told = (
-            "unknown-thing: Service/late is not there; web-2, which errored, was to deploy it; "
-        )
+        told = "unknown-thing: Service/late is not there; web-2, which errored, was to deploy it; "
         assert desk.type("blame", "staging", "svc/late", code=2).startswith(told)

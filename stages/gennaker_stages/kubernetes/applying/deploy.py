@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from gennaker_stages.kubernetes.applying.apply import Applier, Item, describe_object, make_items
+from gennaker_stages.kubernetes.applying.apply import Applier, Item, make_items
 from gennaker_stages.kubernetes.applying.fitting import fit_object
 from gennaker_stages.kubernetes.applying.provenance import stamp_run
+from gennaker_stages.kubernetes.applying.removing import remove_objects
 from gennaker_stages.kubernetes.bundle.objects import Object, key_of, name_of
 from gennaker_stages.kubernetes.inventory.owners import check_owners
 from gennaker_stages.kubernetes.inventory.prune import (
@@ -17,7 +17,6 @@ from gennaker_stages.kubernetes.inventory.prune import (
     PruneRules,
     find_prunable,
     list_members,
-    wait_until_gone,
 )
 from gennaker_stages.kubernetes.inventory.release import find_managers
 from gennaker_stages.kubernetes.planning.live import read_live
@@ -154,12 +153,7 @@ class Deploy:
         # Whatever came to the set since the deploy began.
         touched = [(each, each) for each in found.delete]
         record_touched(self.cluster, self._ctx, self._applyset, touched)
-        for body in found.delete:
-            self._ctx.check_cancelled()
-            self._ctx.step(f"prune {describe_object(body)}", partial(self._delete, body))
-            self._ctx.log(f"pruned {name_of(body)}")
-        wait_until_gone(self.cluster, found.delete, self._ctx)
-        self._ctx.check_cancelled()
+        remove_objects(self.cluster, self._ctx, found.delete, "prune")
         if not rules.others:
             return  # there may be more members than were looked at
         smaller = self._applyset.cover([*desired, *(body for body, _ in found.keep)])
@@ -195,6 +189,3 @@ class Deploy:
         if wanted != self._applyset or not self._applyset.exists:
             wanted = wanted.save(self.cluster)
         self._applyset = wanted
-
-    def _delete(self, body: Object, _key: str) -> dict[str, Any]:
-        return {"uid": body["metadata"]["uid"], "deleted": self.cluster.delete_object(body)}

@@ -33,6 +33,9 @@ __all__ = [
 
 Object = Mapping[str, Any]
 _POLL = 0.25
+_SOON = 1.0
+"""Seconds in which most objects go; of what takes longer the log says what holds it."""
+_REMAINING = frozenset({"NamespaceContentRemaining", "NamespaceFinalizersRemaining"})
 _VERSIONED = frozenset({("", "ConfigMap"), ("", "Secret")})
 # What takes longer waits for somebody: its name is worth more than the rest of the attempt's hour.
 GONE_SECONDS = 60.0
@@ -192,6 +195,7 @@ def wait_until_gone(
     attempt: Attempt,
     *,
     limit: float | None = None,
+    word: str | None = None,
 ) -> None:
     """Wait until objects that are being deleted are gone.
 
@@ -200,6 +204,8 @@ def wait_until_gone(
         objects: live objects; one of the same name made anew is another.
         attempt: the wait ends with it.
         limit: how many seconds to wait at most; :data:`GONE_SECONDS` unless given.
+        word: what the log says of each once it is gone, before its name; until then it says what
+            holds it. Without it, nothing is said.
 
     Raises:
         StageError: code ``delete-stuck``, naming each object and the finalizers it waits for.
@@ -207,8 +213,9 @@ def wait_until_gone(
     from gennaker_stages.kubernetes.health.waiting import find_time
 
     left = {key_of(each): each for each in objects}
+    told: dict[tuple[str, str, str, str], str] = {}
     seconds = min(find_time(attempt), GONE_SECONDS if limit is None else limit)
-    deadline = time.monotonic() + seconds
+    begun = time.monotonic()
     while True:
         for key, body in list(left.items()):
             metadata = body["metadata"]
@@ -216,11 +223,18 @@ def wait_until_gone(
             live = cluster.read(resource, metadata.get("namespace"), metadata["name"])
             if live is None or live["metadata"]["uid"] != metadata["uid"]:
                 del left[key]
-            else:
-                left[key] = {**body, "metadata": live["metadata"]}
-        if not left or attempt.wait_cancelled(min(_POLL, max(0.0, deadline - time.monotonic()))):
+                if word is not None:
+                    attempt.log(f"{word} {name_of(body)}")
+                continue
+            left[key] = {**body, **live}
+            hold = f"deleting {name_of(body)}{_describe_hold(left[key])}"
+            if word is not None and time.monotonic() - begun >= _SOON and told.get(key) != hold:
+                told[key] = hold
+                attempt.log(hold)
+        passed = time.monotonic() - begun
+        if not left or attempt.wait_cancelled(min(_POLL, max(0.0, seconds - passed))):
             return
-        if time.monotonic() >= deadline:
+        if time.monotonic() - begun >= seconds:
             stuck = "; ".join(_describe_stuck(each) for each in left.values())
             raise StageError(
                 f"still there {seconds:.0f} s after they were deleted: {stuck}",
@@ -243,10 +257,32 @@ def _place(body: Object) -> tuple[str, str, str]:
     return body["kind"], metadata.get("namespace") or "", metadata["name"]
 
 
+def _describe_hold(live: Object) -> str:
+    held = _list_finalizers(live)
+    if held:
+        return f", held by finalizer{'s' * (len(held) > 1)} {', '.join(held)}"
+    content = _list_content(live)
+    return f": {'; '.join(content)}" if content else ""
+
+
 def _describe_stuck(body: Object) -> str:
-    metadata = body["metadata"]
-    finalizers = ", ".join(str(each) for each in metadata.get("finalizers") or ())
-    return f"{name_of(body)} waits for {finalizers or 'nothing that it names'}"
+    held = [*_list_finalizers(body), *_list_content(body)]
+    return f"{name_of(body)} waits for {', '.join(held) or 'nothing that it names'}"
+
+
+def _list_finalizers(body: Object) -> list[str]:
+    return [str(each) for each in body["metadata"].get("finalizers") or ()]
+
+
+def _list_content(body: Object) -> list[str]:
+    """Return what a namespace says of what is still in it."""
+    if body["kind"] != "Namespace":
+        return []
+    return [
+        str(each.get("message"))
+        for each in (body.get("status") or {}).get("conditions") or ()
+        if each.get("type") in _REMAINING and each.get("status") == "True"
+    ]
 
 
 def find_protection(body: Object) -> str | None:

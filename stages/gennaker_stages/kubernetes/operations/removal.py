@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
@@ -117,10 +116,9 @@ class KubernetesDelete(Operation):
         Raises:
             StageError: code ``delete-stuck`` with the finalizers that are waited for.
         """
-        from gennaker_stages.kubernetes.applying.apply import describe_object
+        from gennaker_stages.kubernetes.applying.removing import remove_objects
         from gennaker_stages.kubernetes.bundle.masking import is_secret
         from gennaker_stages.kubernetes.inventory.applyset import open_set_of
-        from gennaker_stages.kubernetes.inventory.prune import wait_until_gone
         from gennaker_stages.kubernetes.undoing.copies import drop_copies
         from gennaker_stages.kubernetes.undoing.recording import record_touched
 
@@ -132,13 +130,8 @@ class KubernetesDelete(Operation):
         applyset = open_set_of(cluster, ctx, None)
         ours = [each for each in reversed(there) if _find_controller(each) is None]
         record_touched(cluster, ctx, applyset, [(each, each) for each in ours])
-        for each in chosen:
-            ctx.check_cancelled()
-            work = partial(_delete, cluster, each, inputs.cascade)
-            ctx.step(f"delete {describe_object(each)}", work)
-            ctx.log(f"deleted {name_of(each)}")
-        wait_until_gone(cluster, chosen, ctx, limit=parse_duration(inputs.within))
-        ctx.check_cancelled()
+        cascade, limit = inputs.cascade.title(), parse_duration(inputs.within)
+        remove_objects(cluster, ctx, chosen, "delete", propagation=cascade, limit=limit)
         if any(is_secret(each) for each in chosen):
             drop_copies(cluster, ctx, applyset)
         return Succeeded({"deleted": [name_of(each) for each in chosen]})
@@ -326,7 +319,3 @@ def _read(cluster: Cluster, ref: Object) -> Object | None:
     if live is None or live["metadata"]["uid"] != metadata["uid"]:
         return None
     return resource.complete(live)
-
-
-def _delete(cluster: Cluster, ref: Object, cascade: str, _key: str) -> bool:
-    return cluster.delete_object(ref, propagation=cascade.title())

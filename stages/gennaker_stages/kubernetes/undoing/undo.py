@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gennaker_stages.kubernetes.applying.adoption import change_owners
-from gennaker_stages.kubernetes.applying.apply import Applier, Item, describe_object
+from gennaker_stages.kubernetes.applying.apply import Applier, Item
 from gennaker_stages.kubernetes.applying.conflicts import apply_object
+from gennaker_stages.kubernetes.applying.removing import remove_objects
 from gennaker_stages.kubernetes.bundle.objects import Object, key_of, name_of
 from gennaker_stages.kubernetes.bundle.ordering import group_waves
 from gennaker_stages.kubernetes.inventory.applyset import ApplySet, open_applyset
-from gennaker_stages.kubernetes.inventory.prune import wait_until_gone
 from gennaker_stages.kubernetes.undoing.copies import drop_copies
 from gennaker_stages.kubernetes.undoing.recording import record_touched
 from gennaker_stages.kubernetes.undoing.restoring import Restoration, make_restoration
@@ -146,12 +145,4 @@ class Undo:
         return replace(wanted, exists=True).save(self._cluster)
 
     def _remove(self, bodies: list[Object]) -> None:
-        for body in bodies:
-            self._ctx.check_cancelled()
-            self._ctx.step(f"remove {describe_object(body)}", partial(self._delete, body))
-            self._ctx.log(f"removed {name_of(body)}")
-        wait_until_gone(self._cluster, bodies, self._ctx)
-        self._ctx.check_cancelled()
-
-    def _delete(self, body: Object, _key: str) -> dict[str, Any]:
-        return {"uid": body["metadata"]["uid"], "deleted": self._cluster.delete_object(body)}
+        remove_objects(self._cluster, self._ctx, bodies, "remove")
