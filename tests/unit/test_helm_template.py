@@ -226,7 +226,8 @@ def test_values_are_held_against_the_charts_schema(context: StageContext) -> Non
     [
         ("a: b\n", "is no object with apiVersion and kind"),
         ("- 1\n", "is no object with apiVersion and kind"),
-        ("a: [\n", "is not YAML"),
+        ("a: [\n", "is not YAML: line 1 of the document: "),
+        ("a: b\nc: d: e\n", "is not YAML: line 2 of the document: ': ' starts a mapping"),
     ],
 )
 def test_output_that_is_no_object_is_refused(

@@ -143,6 +143,15 @@ def test_checklist_32_a_link_out_of_the_source_is_refused(context: StageContext)
     assert refuse(context, "k8s/**").startswith("path-outside: path 'k8s/out.yaml' leads out of")
 
 
+def test_a_template_is_told_from_a_manifest(context: StageContext) -> None:
+    """Whoever loads the templates of a chart learns what to do instead."""
+    context.write({"t.yaml": "apiVersion: v1\nkind: ConfigMap\ndata: {a: {{ .Values.a }}}\n"})
+    assert refuse(context, "t.yaml") == (
+        "t.yaml:3:12: yaml-key: a key is not a string; "
+        "'{{ … }}' is of a template: render it first, a chart with 'helm.template'"
+    )
+
+
 def test_every_problem_of_a_file_is_told(context: StageContext) -> None:
     """One with its place; of several the log has each."""
     context.write({"bad.yaml": "kind: ConfigMap\n"})

@@ -377,7 +377,11 @@ class Composer:
         return text
 
     def _refuse_key(self, place: Place, *, braces: bool) -> None:
-        hint = 'an expression is written "${{ … }}", in quotes' if braces else "write text"
+        hint = "write text"
+        if braces and self.strict:
+            hint = 'an expression is written "${{ … }}", in quotes'
+        elif braces:
+            hint = "'{{ … }}' is of a template: render it first, a chart with 'helm.template'"
         self._tell(Problem("yaml-key", "a key is not a string", self._locate(place), hint))
 
     def _collect_merge(self, frame: _Frame, value: Any, node: Node | Place) -> None:

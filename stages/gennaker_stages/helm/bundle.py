@@ -69,8 +69,10 @@ def _read(source: str, text: str) -> dict[str, Any] | None:
         # With the end of line that it has in a bundle, which may be part of its last value.
         data = compose(f"{text}\n", file=source, schema="1.1", limits=MANIFEST_LIMITS).data
     except InvalidInput as error:
+        line = f"line {error.location.line} of the document: " if error.location else ""
         raise PermanentError(
-            f"the output of template {source!r} is not YAML: {error.message}", code="helm-output"
+            f"the output of template {source!r} is not YAML: {line}{error.message}",
+            code="helm-output",
         ) from error
     if data is None:
         return None

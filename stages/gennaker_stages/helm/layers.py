@@ -140,10 +140,8 @@ def explain_schema(said: str, chart: str, shown: str, layers: Sequence[Layer]) -
         return PermanentError(
             f"chart {shown!r} does not take the values: {told}", code="helm-schema", location=place
         )
-    lines = [f"{place}: {told}" if place else told for place, told in faults]
-    return PermanentError(
-        "\n".join([f"chart {shown!r} does not take the values", *lines]), code="helm-schema"
-    )
+    told = "; ".join(f"{place}: {each}" if place else each for place, each in faults)
+    return PermanentError(f"chart {shown!r} does not take the values: {told}", code="helm-schema")
 
 
 def _locate(where: Where, said: str, layers: Sequence[Layer]) -> tuple[Location | None, str]:
