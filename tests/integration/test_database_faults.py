@@ -9,7 +9,6 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -217,13 +216,13 @@ WAITING = (
 )
 
 
-def hold(state: Path, seconds: float) -> threading.Thread:
-    """Keep the state locked from now on, as a backup may; the thread ends with it."""
+def hold(state: Path, seconds: float | None, over: threading.Event) -> threading.Thread:
+    """Keep the state locked, as a backup may, so long or until it is over; the thread ends with it."""
     connection = sqlite3.connect(state, isolation_level=None, check_same_thread=False)
     connection.execute("BEGIN IMMEDIATE")
 
     def let_go() -> None:
-        time.sleep(seconds)
+        over.wait(seconds)
         connection.close()
 
     thread = threading.Thread(target=let_go)
@@ -231,16 +230,21 @@ def hold(state: Path, seconds: float) -> threading.Thread:
     return thread
 
 
-def drive_while_busy(root: Path, *, patience: float | None, seconds: float) -> Run:
-    """Drive a run whose state another program locks for so long; a look waits for ``patience``."""
+def drive_while_busy(root: Path, *, patience: float | None, seconds: float | None) -> Run:
+    """Drive a run whose state another program locks, for so long or all the time.
+
+    A look waits for ``patience``.
+    """
     engine = open_engine(write_project(root, WAITING))
     run_id = start_run(engine)
     if patience is not None:
         engine.journal._writer.execute(f"PRAGMA busy_timeout = {round(patience * 1000)}")
-    thread = hold(root / ".gennaker" / "state.db", seconds)
+    over = threading.Event()
+    thread = hold(root / ".gennaker" / "state.db", seconds, over)
     try:
         return engine.drive(run_id)
     finally:
+        over.set()
         thread.join()
         assert check_journal(engine.journal) == []
         engine.close()
@@ -260,7 +264,7 @@ def test_database_faults_busy_for_half_a_minute(tmp_path):
 def test_database_faults_busy_for_ever(tmp_path):
     """Nobody waits for ever: the run is left, and told what has the lock and how to go on."""
     with pytest.raises(StateError, match=r"state-busy: the state .* is locked; another process"):
-        drive_while_busy(tmp_path, patience=0.05, seconds=1)
+        drive_while_busy(tmp_path, patience=0.05, seconds=None)
     engine = open_engine(tmp_path)
     assert engine.drive("shop-1").outcome == "succeeded"
     engine.close()

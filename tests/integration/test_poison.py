@@ -569,7 +569,9 @@ def test_a_plugin_that_hangs_at_import_holds_up_only_who_needs_it(tmp_path: Path
     project = Project(
         tmp_path, SETTINGS, "name: p\nstages:\n  it: {uses: shell, with: {run: 'true'}}\n"
     )
-    install(project.plugins, "import time\ntime.sleep(600)\n", t_poison="Poison")
+    begun = tmp_path / "begun"
+    hangs = f"import pathlib, time\npathlib.Path({str(begun)!r}).touch()\ntime.sleep(600)\n"
+    install(project.plugins, hangs, t_poison="Poison")
     (project.root / "pipelines" / "q.yaml").write_text("name: q\nstages:\n" + stage("well"))
     for words in (
         ("run", "p"),
@@ -586,9 +588,9 @@ def test_a_plugin_that_hangs_at_import_holds_up_only_who_needs_it(tmp_path: Path
         started = time.monotonic()
         code, _, err = project.call(*words)
         assert (code, time.monotonic() - started < 20) == (0, True), (words, err)
+    assert not begun.exists()
     process = project.start("run", "q")
-    time.sleep(1)
-    assert process.poll() is None
+    wait_for(begun.exists, 30)
     process.send_signal(signal.SIGINT)
     code, _, err = project.finish(process)
     assert code == 130, err

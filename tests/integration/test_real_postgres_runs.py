@@ -153,7 +153,7 @@ def test_real_second_terminal_approves_through_postgres(tmp_path, database, star
     events = [event for _, event in engine.load_events("shop-1")]
     decided = next(event.at for event in events if event.type == "approval.decided")
     after = next(e.at for e in events if e.type == "attempt.started" and e.instance == "after")
-    assert after - decided < 0.5
+    assert after - decided < 2
     assert engine.load_run("shop-1").outcome == "succeeded"
     engine.close()
 
@@ -174,7 +174,7 @@ def test_real_killed_owner_leaves_a_run_that_goes_on(tmp_path, database, start):
     assert f"pid {child.pid}" in engine.journal.find_owner("shop-1")
     child.kill()
     child.wait()
-    wait_for(lambda: engine.journal.find_owner("shop-1") is None, seconds=1)
+    wait_for(lambda: engine.journal.find_owner("shop-1") is None)
     run = engine.drive("shop-1")
     assert run.outcome == "succeeded"
     assert note.read_text().splitlines() == ["shop-1/first/1 1", "shop-1/second/1 2"]

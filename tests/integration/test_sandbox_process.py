@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -110,52 +112,53 @@ def test_killed_helper_is_replaced(state: Path) -> None:
     client.close()
 
 
+@contextmanager
+def serve(state: Path, *, grace: float) -> Iterator[subprocess.Popen[bytes]]:
+    """A helper that waits so many seconds for a user; this process is one, until it is released.
+
+    A user before the helper starts: on a busy machine it would end before one could come.
+    """
+    folder = state / "sandbox"
+    folder.mkdir()
+    with (folder / "users").open("w") as users:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        helper = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "gennaker_stages.kubernetes.sandbox"),
+                *("serve", str(folder), str(grace)),
+            ]
+        )
+        try:
+            while read_sandbox(state) is None:
+                time.sleep(0.01)
+            ensure_sandbox(state)
+            users.close()
+            yield helper
+        finally:
+            release_sandbox(state)
+            helper.kill()
+            helper.wait()
+
+
 def test_ends_by_itself_when_nobody_uses_it(tmp_path: Path) -> None:
     """A grace after the last user has gone the process ends; a user keeps it."""
-    folder = tmp_path / "sandbox"
-    folder.mkdir()
-    command = [
-        sys.executable,
-        "-m",
-        "gennaker_stages.kubernetes.sandbox",
-        "serve",
-        str(folder),
-        "0.6",
-    ]
-    helper = subprocess.Popen(command)
-    while read_sandbox(tmp_path) is None:
-        time.sleep(0.01)
-    ensure_sandbox(tmp_path)
-    time.sleep(1.2)
-    used = helper.poll()
-    release_sandbox(tmp_path)
-    assert used is None
-    assert helper.wait(10) == 0
-    assert read_sandbox(tmp_path) is None
+    with serve(tmp_path, grace=0.4) as helper:
+        time.sleep(1)
+        assert helper.poll() is None
+        release_sandbox(tmp_path)
+        assert helper.wait(10) == 0
+        assert read_sandbox(tmp_path) is None
 
 
 def test_pinned_helper_stays(tmp_path: Path) -> None:
     """Pinned, it needs no user; a stop ends it."""
-    folder = tmp_path / "sandbox"
-    folder.mkdir()
-    command = [
-        sys.executable,
-        "-m",
-        "gennaker_stages.kubernetes.sandbox",
-        "serve",
-        str(folder),
-        "0.4",
-    ]
-    helper = subprocess.Popen(command)
-    while read_sandbox(tmp_path) is None:
-        time.sleep(0.01)
-    ensure_sandbox(tmp_path, pinned=True)
-    release_sandbox(tmp_path)
-    time.sleep(1.2)
-    alive = helper.poll() is None
-    stop_sandbox(tmp_path)
-    assert alive
-    assert helper.wait(10) == 0
+    with serve(tmp_path, grace=0.4) as helper:
+        ensure_sandbox(tmp_path, pinned=True)
+        release_sandbox(tmp_path)
+        time.sleep(1)
+        assert helper.poll() is None
+        assert stop_sandbox(tmp_path)
+        assert helper.wait(10) == 0
 
 
 def test_stop_without_a_sandbox_says_so(tmp_path: Path) -> None:

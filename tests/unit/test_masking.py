@@ -139,9 +139,9 @@ def test_masking_does_not_slow_a_log_down() -> None:
     text = "2026-01-01T00:00:00Z building layer 3 of 17, nothing to see here\n" * 16_000
     assert Masker().mask(text) is text
     masker = Masker([f"value-{each}-{'x' * each}" for each in range(50)])
-    started = time.perf_counter()
+    started = time.process_time()
     assert masker.mask(text) == text
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 @settings(max_examples=100, deadline=None)

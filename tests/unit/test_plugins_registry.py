@@ -239,6 +239,6 @@ def test_installed_is_fast() -> None:
     import time
 
     Registry.installed()
-    started = time.perf_counter()
+    started = time.process_time()
     Registry.installed()
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5

@@ -15,9 +15,8 @@ def test_what_ends_in_time_is_left_alone() -> None:
     """Nothing is raised, then or later, and the timer and handler of before are back."""
     before = signal.getsignal(signal.SIGALRM)
     left = signal.getitimer(signal.ITIMER_REAL)[0]
-    with limit_time(0.05):
+    with limit_time(60):
         pass
-    time.sleep(0.1)
     assert signal.getsignal(signal.SIGALRM) is before
     rest = signal.getitimer(signal.ITIMER_REAL)[0]
     assert (rest > 0) == (left > 0) and rest <= left

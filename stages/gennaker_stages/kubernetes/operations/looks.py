@@ -100,7 +100,7 @@ class KubernetesWait(Stage):
         for _key, waited in result.unready:
             code = "rollout-failed" if result.failed else "rollout-timeout"
             late = "" if result.failed else f" within {result.within}"
-            reason = _find_reason(inputs, waited.body or {})
+            reason = _find_reason(inputs, waited.body or body)
             told = f"{waited.health.message}{reason and f' ({reason})'}"
             return Failed(f"not so{late}: {inputs.object}: {told}", code=code)
         return Succeeded()
