@@ -16,7 +16,7 @@ from gennaker_stages.kubernetes.client.cluster import Cluster
 from gennaker_stages.kubernetes.client.connection import Request
 from gennaker_stages.kubernetes.client.discovery import Discovery
 from gennaker_stages.kubernetes.deploy_stage import KubernetesDeploy
-from tests.contract.apply_contract import MIXED, config
+from tests.contract.apply_contract import MIXED, annotated, config
 from tests.contract.deploy_contract import WIDGET
 from tests.contract.deploy_parts import DeployParts
 from tests.fixtures.cluster_scenarios import find_differences
@@ -205,15 +205,18 @@ class UndoContract(DeployParts):
         empty = MIXED.replace("replicas: 1", "replicas: 1\n  minReadySeconds: 0").replace(
             '{name: A, value: "1"}', '{name: A, value: ""}'
         )
-        self.deploy(self.start(context), empty)
-        before = self.look(context, self.ALL[0])
+        empty = empty.replace("volumes:", "initContainers: []\n      volumes:")
+        bare = annotated("bare")
+        self.deploy(self.start(context), empty + bare)
+        names = (self.ALL[0], ("v1", "ConfigMap", "bare"))
+        before = self.look(context, *names)
         second = self.start(context)
-        self.deploy(second, MIXED.replace("web:1", "web:2"))
+        self.deploy(second, MIXED.replace("web:1", "web:2") + config("bare", a="2"))
         self.undo(context, second)
-        assert find_lines(before, self.look(context, self.ALL[0])) == []
+        assert find_lines(before, self.look(context, *names)) == []
         assert self.plan_undo(context, second)["Deployment/web"] == ("leave", "as it was")
         third = self.start(context)
-        self.deploy(third, empty)
+        self.deploy(third, empty + bare)
         assert "applied" not in third.log_text
 
     def test_what_controllers_put_into_empty_annotations_is_theirs(

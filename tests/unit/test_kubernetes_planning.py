@@ -189,11 +189,20 @@ def test_what_the_server_leaves_out_is_unchanged(empty: Any) -> None:
     desired = {**SERVICE, "spec": {**SERVICE["spec"], "more": empty}}  # type: ignore[dict-item]
     live = manage(desired, fields, spec=LIVE_SPEC)
     assert is_unchanged(live, desired, "gennaker")
-    assert not is_unchanged(manage(desired, FIELDS, spec=LIVE_SPEC), desired, "gennaker")
+    # Of a list that is merged by keys the server keeps whose its items are, and there are none.
+    unmarked = is_unchanged(manage(desired, FIELDS, spec=LIVE_SPEC), desired, "gennaker")
+    assert unmarked is (empty == [])
     custom = {"apiVersion": "example.com/v1"}
     live["metadata"]["managedFields"][0].update(custom)
     found = is_unchanged({**live, **custom}, {**desired, **custom}, "gennaker")
     assert found is (empty is None)
+
+
+def test_an_empty_list_is_a_change_where_others_have_put_something() -> None:
+    """What would be a conflict, or a list that is there, is found out by the server."""
+    desired = {**SERVICE, "spec": {**SERVICE["spec"], "more": []}}  # type: ignore[dict-item]
+    live = manage(desired, FIELDS, spec={**LIVE_SPEC, "more": ["x"]})
+    assert not is_unchanged(live, desired, "gennaker")
 
 
 def test_empty_annotations_of_ours_leave_room_for_those_of_others() -> None:

@@ -82,8 +82,10 @@ def _fits(desired: Any, live: Any, fields: Fields, where: Place) -> bool:
     if not inner:
         return (desired == {} and _is_open(where)) or _fits_whole(desired, live, where)
     if isinstance(desired, Mapping):
-        desired = _without_marks(desired, fields, where)
-        if not isinstance(live, Mapping) or len(inner) != len(desired):
+        if not isinstance(live, Mapping):
+            return False
+        desired = _without_marks(desired, live, fields, where)
+        if len(inner) != len(desired):
             return False
         return all(
             (mark := f"f:{name}") in fields
@@ -103,12 +105,23 @@ def _fits(desired: Any, live: Any, fields: Fields, where: Place) -> bool:
     return False
 
 
-def _without_marks(desired: Mapping[str, Any], fields: Fields, where: Place) -> Mapping[str, Any]:
-    """Leave out empty mappings that stopped being ours when somebody put something into them."""
+def _without_marks(
+    desired: Mapping[str, Any], live: Mapping[str, Any], fields: Fields, where: Place
+) -> Mapping[str, Any]:
+    """Leave out what is empty and of which the server does not keep who set it.
+
+    Empty mappings that stopped being ours when somebody put something into them, and of lists that are
+    merged by keys those that have no items.
+    """
+    bare = is_built_in(where[0])
     lost = {
         name
         for name, value in desired.items()
-        if value in (None, {}) and f"f:{name}" not in fields and _is_open((*where, name))
+        if f"f:{name}" not in fields
+        and (
+            (value in (None, {}) and _is_open((*where, name)))
+            or (value == [] and bare and name not in live)
+        )
     }
     return {name: value for name, value in desired.items() if name not in lost} if lost else desired
 

@@ -121,7 +121,10 @@ def _name_empty(before: Object, live: Mapping[str, Any]) -> Object:
 
 
 def _extract(before: Object, mine: Fields, more: Fields) -> Object:
-    return extract_fields(before, _without_empty_maps(unite(mine, more)))
+    body = extract_fields(before, _without_empty_maps(unite(mine, more)))
+    for name in _list_empty_maps(mine):  # empty again, so that it stays ours
+        body["metadata"].setdefault(name, {})
+    return body
 
 
 def _list_others(before: Object) -> Iterator[Managed]:
@@ -151,12 +154,16 @@ def _is_same(one: Managed, other: Managed) -> bool:
     return all((one.get(name) or "") == (other.get(name) or "") for name in names)
 
 
+def _list_empty_maps(fields: Fields) -> list[str]:
+    """Return labels and annotations that were applied empty: what is in them is of others."""
+    metadata = fields.get("f:metadata") or {}
+    return [name for name in ("labels", "annotations") if metadata.get(f"f:{name}") == {}]
+
+
 def _without_empty_maps(fields: Fields) -> Fields:
-    """Leave out labels and annotations that were applied empty: what is in them is of others."""
+    empty = {f"f:{name}" for name in _list_empty_maps(fields)}
     metadata = {
-        name: below
-        for name, below in (fields.get("f:metadata") or {}).items()
-        if below or name not in ("f:labels", "f:annotations")
+        name: below for name, below in (fields.get("f:metadata") or {}).items() if name not in empty
     }
     return {**fields, "f:metadata": metadata} if metadata else _drop(fields, "f:metadata")
 
