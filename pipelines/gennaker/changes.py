@@ -102,9 +102,11 @@ class Plan:
         outputs: what later stages can plan with; ``Unknown`` tokens for what only a run gives.
         observed: JSON, at most 256 KiB, given to ``run`` as ``ctx.shown`` when people approved this
             plan: what the plan was made from (live versions), so that ``run`` can say what moved.
+        warnings: what people are to know before the run, a line each; it does not stop it.
     """
 
     changes: Sequence[Change] = ()
     desired: Json = None
     outputs: Mapping[str, Json] = field(default_factory=dict)
     observed: Json = None
+    warnings: Sequence[str] = ()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
+from gennaker.errors import GennakerError
 from gennaker.stage import API_VERSION
 
 __all__ = ["SecretProvider"]
@@ -31,3 +32,10 @@ class SecretProvider:
             StageError: when it cannot be had; the message names the setting, never a value.
         """
         raise NotImplementedError
+
+    def find_fault(self, setting: Any, *, project: Path) -> GennakerError | None:
+        """Return why :meth:`read` would fail now, None when nothing is known to be wrong.
+
+        A plan tells it before the run. It is quick, changes nothing and asks nobody far away.
+        """
+        return None

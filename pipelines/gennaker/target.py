@@ -41,7 +41,11 @@ class RunningSandbox:
 
 
 class Target:
-    """A kind of place to deploy to; subclass it, set ``name`` and ``Settings``."""
+    """A kind of place to deploy to; subclass it, set ``name`` and ``Settings``.
+
+    One instance, made without arguments, connects all stages of a plan: what it learns for one it may
+    know for the others. Each stage of a run has one of its own.
+    """
 
     name: ClassVar[str]
     api_version: ClassVar[int] = API_VERSION

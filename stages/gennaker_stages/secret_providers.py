@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from gennaker.errors import StageError
+from gennaker.errors import GennakerError, StageError
 from gennaker.masking import check_secret
 from gennaker.paths import join_inside
 from gennaker.secret_provider import SecretProvider
@@ -44,6 +44,10 @@ class EnvSecrets(SecretProvider):
             )
         return check_secret(value, f"the secret in environment variable {setting!r}")
 
+    def find_fault(self, setting: Any, *, project: Path) -> GennakerError | None:
+        """Return what reading it raises."""
+        return _try_reading(self, setting, project)
+
 
 class FileSecrets(SecretProvider):
     """Read a secret from a file: an absolute path, or one relative to the project."""
@@ -63,8 +67,7 @@ class FileSecrets(SecretProvider):
             StageError: code ``secret-missing`` or ``secret-too-short``.
             InvalidInput: code ``path-outside`` for a relative path that leaves the project.
         """
-        absolute = Path(setting).is_absolute()
-        path = Path(setting) if absolute else join_inside(project, setting)
+        path = _find_path(setting, project)
         try:
             with path.open("rb") as stream:
                 data = stream.read(_MAX_SIZE + 1)
@@ -88,3 +91,24 @@ class FileSecrets(SecretProvider):
             )
         value = text.removesuffix("\n").removesuffix("\r")
         return check_secret(value, f"the secret in file {setting!r}")
+
+    def find_fault(self, setting: Any, *, project: Path) -> GennakerError | None:
+        """Return what reading it raises; what may be read only once, a pipe say, is not read."""
+        try:
+            path = _find_path(setting, project)
+            is_once = path.exists() and not path.is_file() and not path.is_dir()
+        except (GennakerError, OSError):
+            is_once = False  # reading says it better
+        return None if is_once else _try_reading(self, setting, project)
+
+
+def _find_path(setting: str, project: Path) -> Path:
+    return Path(setting) if Path(setting).is_absolute() else join_inside(project, setting)
+
+
+def _try_reading(provider: SecretProvider, setting: Any, project: Path) -> GennakerError | None:
+    try:
+        provider.read(setting, project=project)
+    except GennakerError as error:
+        return error
+    return None

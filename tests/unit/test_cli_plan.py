@@ -15,6 +15,7 @@ PLAN: dict[str, Any] = {
             "uses": "docker.build",
             "action": "run",
             "changes": [{"action": "build", "what": "registry.test/shop:1", "detail": ""}],
+            "warnings": ["no\ntoken"],
         },
         {
             "id": "production",
@@ -42,6 +43,7 @@ def test_a_plan_tells_every_stage_and_the_digest() -> None:
     """Runs with changes, skips with their facts, what is not known, what cannot be planned."""
     assert render_plan(PLAN) == [
         "image  docker.build",
+        "    warning: no token",
         "    build registry.test/shop:1",
         "production  kubernetes.deploy in production  depends on <unknown:image.digest>; "
         "asks for approval",
@@ -50,7 +52,7 @@ def test_a_plan_tells_every_stage_and_the_digest() -> None:
         "bad  shell  cannot be planned: expression: no",
         "after  shell  depends on <unknown:image.size>",
         "",
-        "2 run, 1 may run, 1 skipped, 1 cannot be planned; 1 to build, 1 to create",
+        "2 run, 1 may run, 1 skipped, 1 cannot be planned, 1 warning; 1 to build, 1 to create",
         "plan sha256:abc",
     ]
 
@@ -58,6 +60,8 @@ def test_a_plan_tells_every_stage_and_the_digest() -> None:
 def test_markdown_stays_in_its_table() -> None:
     """Bars, angle brackets and line ends cannot end a cell."""
     lines = render_markdown(PLAN)
+    told = "warning: no token<br>build registry.test/shop:1"
+    assert lines[4] == f"| image | docker.build |  | {told} |"
     assert lines[5] == (
         "| production | kubernetes.deploy | production | depends on &lt;unknown:image.digest&gt;; "
         "asks for approval<br>create Deployment/a\\|b  1 replica |"

@@ -350,6 +350,31 @@ def test_the_address_of_a_sandbox_that_is_gone_hides_its_token(tmp_path: Path) -
 
 
 @pytest.mark.faults
+def test_the_stages_of_a_plan_wait_for_a_dead_server_once(tmp_path: Path) -> None:
+    """The same kubeconfig, context and identity tell it at once; who has far more time asks itself."""
+    path = write_kubeconfig(tmp_path / "kubeconfig", "https://127.0.0.1:1")
+    target = KubernetesTarget()
+
+    def ask(of: KubernetesTarget, seconds: float, who: str, **more: Any) -> str:
+        settings = KubernetesSettings(kubeconfig=str(path), **more)
+        cluster = of.connect(settings, environment=who, project=tmp_path)
+        with pytest.raises(TemporaryError) as caught:
+            cluster.bound(lambda: seconds, who=who)
+            cluster.connection.request(READ)
+        assert caught.value.code == "cluster-unreachable"
+        return caught.value.message
+
+    tried = "cannot read ConfigMap/c: the cluster at https://127.0.0.1:1 does not answer ("
+    assert ask(target, 10, "first").startswith(tried)
+    again = ask(target, 20, "second", namespace="other")
+    assert again.endswith("), which was tried for 'first' already")
+    assert ask(target, 20, "somebody", **{"as": "ann"}).startswith(tried)
+    assert ask(target, 21, "patient").startswith(tried)
+    assert ask(target, 20, "third").endswith("), which was tried for 'patient' already")
+    assert ask(KubernetesTarget(), 10, "later").startswith(tried)
+
+
+@pytest.mark.faults
 def test_a_live_thing_is_asked_for_no_longer_than_a_bound(
     outside: Path, tmp_path: Path, http_server: LocalServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from gennaker.errors import InvalidInput, StageError
+from gennaker.secret_provider import SecretProvider
 from gennaker_stages.secret_providers import EnvSecrets, FileSecrets
 
 
@@ -82,3 +84,31 @@ def test_settings_are_checked_without_reading() -> None:
     assert EnvSecrets().check("a b") == "must be the name of an environment variable"
     assert FileSecrets().check("/run/secrets/x") is None
     assert FileSecrets().check("") == FileSecrets().check(3) == "must be the path of a file"
+
+
+def test_a_fault_is_what_reading_would_raise(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Told before the run; nothing of what is well, and what can be read only once is left alone."""
+    monkeypatch.setenv("SHOP_PASSWORD", "hunter22")
+    assert EnvSecrets().find_fault("SHOP_PASSWORD", project=tmp_path) is None
+    assert str(EnvSecrets().find_fault("NO_SUCH_VARIABLE", project=tmp_path)).startswith(
+        "secret-missing: environment variable 'NO_SUCH_VARIABLE'"
+    )
+    (tmp_path / "password").write_text("hunter22\n")
+    assert FileSecrets().find_fault("password", project=tmp_path) is None
+    for setting, told in (
+        (
+            "gone",
+            "secret-missing: file 'gone', which a secret is read from, cannot be read: no such",
+        ),
+        (
+            ".",
+            "secret-missing: file '.', which a secret is read from, cannot be read: is a directory",
+        ),
+        ("../out", "path-outside: "),
+    ):
+        assert str(FileSecrets().find_fault(setting, project=tmp_path)).startswith(told)
+    os.mkfifo(tmp_path / "pipe")  # reading it would wait for who writes it
+    assert FileSecrets().find_fault("pipe", project=tmp_path) is None
+    assert SecretProvider().find_fault("anything", project=tmp_path) is None

@@ -22,6 +22,7 @@ __all__ = [
     "find_environment_name",
     "find_environment_names",
     "find_resolved",
+    "list_secrets",
     "resolve_instance",
 ]
 
@@ -99,7 +100,7 @@ def find_resolved(
     )
     if plan.inputs.mentions("secrets"):
         declared = environment["secrets"] if environment is not None else {}
-        for secret in _list_secrets(inputs):
+        for secret in list_secrets(inputs):
             if secret not in declared and secret not in world.secrets:
                 raise ExpressionError(
                     f"secret {secret!r} is not declared",
@@ -185,12 +186,13 @@ def has_entered(run: RunState, environment: str) -> bool:
     )
 
 
-def _list_secrets(data: Json) -> Iterator[str]:
+def list_secrets(data: Json) -> Iterator[str]:
+    """Yield the names of the secrets whose marks are in resolved inputs."""
     if isinstance(data, dict):
         if len(data) == 1 and isinstance(data.get("$secret"), list):
             yield from (part["name"] for part in data["$secret"] if isinstance(part, dict))
         for item in data.values():
-            yield from _list_secrets(item)
+            yield from list_secrets(item)
     elif isinstance(data, list):
         for item in data:
-            yield from _list_secrets(item)
+            yield from list_secrets(item)

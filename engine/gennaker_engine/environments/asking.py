@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from gennaker.errors import PermanentError
 from gennaker.target import Target
 from gennaker_engine.environments.deployed import Deployed
-from gennaker_engine.planning.stage import Ask
+from gennaker_engine.planning.stage import Ask, Planning
 from gennaker_engine.planning.stage import ask_stage as ask
 from gennaker_engine.runtime.context import connect_target, read_environment
 from gennaker_engine.runtime.engine import Engine
@@ -19,13 +19,20 @@ __all__ = ["ask_stage", "ask_target"]
 T = TypeVar("T")
 
 
-def ask_stage(engine: Engine, deployed: Deployed, question: Ask[T]) -> T:
+def ask_stage(
+    engine: Engine,
+    deployed: Deployed,
+    question: Ask[T],
+    *,
+    targets: dict[str, Target] | None = None,
+) -> T:
     """Return what the type of a deploy's stage answers, given the inputs it had, where it was.
 
     Args:
         engine: of the project.
         deployed: a deploy.
         question: calls a method of the type that changes nothing.
+        targets: plugins that are shared with questions about other stages.
 
     Raises:
         GennakerError: why it does not answer.
@@ -45,10 +52,15 @@ def ask_stage(engine: Engine, deployed: Deployed, question: Ask[T]) -> T:
         "inputs": instance.inputs or {},
         "environment": instance.environment,
         "stage": run.created.preset.get(instance.stage, {}).get("stage"),
-        "secrets": engine.read_world(run).secrets,
     }
-    services, facts = engine.make_services(), describe_facts(run)
-    return ask(services, facts, engine.project.root, entry, question)
+    planning = Planning(
+        engine.make_services(),
+        describe_facts(run),
+        engine.project.root,
+        engine.read_world(run),
+        targets={} if targets is None else targets,
+    )
+    return ask(planning, entry, question)
 
 
 def ask_target(engine: Engine, deployed: Deployed, question: Callable[[Target, Any], T]) -> T:

@@ -6,11 +6,13 @@ again as they were deployed is what has moved.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gennaker.errors import GennakerError
 from gennaker.records import dataclass
+from gennaker.stage import Change, PlanContext, Stage
+from gennaker.target import Target
 from gennaker_engine.environments.asking import ask_stage
 from gennaker_engine.environments.deployed import Deployed, find_standing
 from gennaker_engine.runtime.engine import Engine
@@ -54,19 +56,23 @@ class StageDrift:
 def find_drift(engine: Engine, environment: str, *, sandbox: bool) -> list[StageDrift]:
     """Return the drift of each stage that is deployed in an environment."""
     found = []
+    targets: dict[str, Target] = {}
     for last, standing in find_standing(engine, sandbox=sandbox, environment=environment):
         if standing is None:
             gone = "put back by {}" if last.is_undo else "{} changed nothing"
             told = f"{gone.format(last.row.run)}, and none of the last deploys stands before it"
             found.append(StageDrift(last, unseen=told))
         else:
-            found.append(_compare(engine, standing))
+            found.append(_compare(engine, standing, targets))
     return found
 
 
-def _compare(engine: Engine, deployed: Deployed) -> StageDrift:
+def _compare(engine: Engine, deployed: Deployed, targets: dict[str, Target]) -> StageDrift:
+    def compare(kind: Stage, inputs: Any, ctx: PlanContext) -> Sequence[Change] | None:
+        return kind.compare(inputs, ctx)
+
     try:
-        changes = ask_stage(engine, deployed, lambda kind, inputs, ctx: kind.compare(inputs, ctx))
+        changes = ask_stage(engine, deployed, compare, targets=targets)
     except GennakerError as error:
         return StageDrift(deployed, error=str(error))
     # A plan that only says what would be run has not looked at anything.

@@ -34,7 +34,7 @@ from gennaker_engine.core.messages import (
 )
 from gennaker_engine.core.run import Run
 from gennaker_engine.core.scope import make_scope
-from gennaker_engine.planning.stage import StagePlanned, list_unknown, plan_stage
+from gennaker_engine.planning.stage import Planning, StagePlanned, list_unknown, plan_stage
 from gennaker_engine.runtime.services import Services
 
 __all__ = ["PipelinePlan", "PlannedStage", "plan_pipeline"]
@@ -62,6 +62,7 @@ class PlannedStage:
         inputs: resolved; ``{"$unknown": …}`` for what only a run gives, secrets by their names.
         changes: ``{action, what, detail, fields}`` each.
         error: why it cannot be planned.
+        warnings: what people are to know before the run, and what does not stop it.
     """
 
     id: str
@@ -76,6 +77,7 @@ class PlannedStage:
     inputs: Mapping[str, Json] = field(default_factory=dict)
     changes: tuple[Mapping[str, Json], ...] = ()
     error: str | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def would_change(self) -> bool:
@@ -102,8 +104,9 @@ class PlannedStage:
             data["changes"] = [dict(each) for each in self.changes]
         if self.approval:
             data["approval"] = True
-        if self.depends_on:
-            data["depends_on"] = list(self.depends_on)
+        for name in ("depends_on", "warnings"):
+            if value := getattr(self, name):
+                data[name] = list(value)
         return data
 
 
@@ -212,7 +215,6 @@ class _Planner:
         }
         self._asking = asking
         self._world = replace(world, environments=open_to_all, planning=True)
-        self._services = services
         self._now = created.at
         self._run, reaction = Run.create(created, world=self._world, now=self._now)
         # When a run starts is not known; the scope of a started run is made once and kept.
@@ -225,6 +227,7 @@ class _Planner:
             actor=created.actor,
             started_at=Unknown("run.started_at"),
         )
+        self._planning = Planning(services, self._facts, services.project, world)
         self._commands: deque[Command] = deque(reaction.commands)
         self.found: dict[str, PlannedStage] = {}
         self.desired: dict[str, Json] = {}
@@ -258,9 +261,8 @@ class _Planner:
             "timeout": command.remaining,
             "before": command.undoes,
             "stage": command.stage,
-            "secrets": self._world.secrets,
         }
-        planned = plan_stage(self._services, self._facts, self._services.project, entry)
+        planned = plan_stage(self._planning, entry)
         if where is not None:
             self.environments.add(where)
         self.desired[command.instance] = planned.desired
@@ -322,6 +324,7 @@ def _describe(
         inputs=command.inputs,
         changes=planned.changes,
         error=planned.error,
+        warnings=planned.warnings,
     )
 
 

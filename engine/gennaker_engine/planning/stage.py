@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,13 +16,15 @@ from gennaker.records import dataclass
 from gennaker.stage import (
     Artifact,
     ArtifactStore,
-    Environment,
     Plan,
     PlanContext,
     RunFacts,
     Stage,
     StageInputs,
 )
+from gennaker.target import Target
+from gennaker_engine.core.messages import World
+from gennaker_engine.core.resolve import list_secrets
 from gennaker_engine.runtime.context import connect_target, read_environment
 from gennaker_engine.runtime.outputs import describe_validation
 from gennaker_engine.runtime.secrets import SecretReader, defer_secrets
@@ -30,6 +32,7 @@ from gennaker_engine.runtime.services import Services
 
 __all__ = [
     "PLAN_SECONDS",
+    "Planning",
     "StagePlanContext",
     "StagePlanned",
     "ask_stage",
@@ -46,6 +49,39 @@ PLAN_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
+class Planning:
+    """What the plans of the stages of one pipeline, or of one approval, share.
+
+    Attributes:
+        services: what stages work with.
+        run: the run they are or would be of.
+        source: the tree they would read.
+        world: says where secrets come from.
+        targets: plugins by name; what one learns of a cluster for a stage it knows for the others.
+    """
+
+    services: Services
+    run: RunFacts
+    source: Path
+    world: World
+    targets: dict[str, Target] = field(default_factory=dict)
+
+    def find_secrets(self, environment: Mapping[str, Json] | None) -> dict[str, Any]:
+        """Return the secrets of a stage in an environment, name to provider and setting.
+
+        An environment that is recorded has its own as they were; one of an approval's subject has them
+        as they are now.
+        """
+        own: Any = {}
+        if environment is not None:
+            own = environment.get("secrets")
+            facts = self.world.environments.get(environment["name"])
+            if own is None and facts is not None:
+                own = facts.secrets
+        return {**self.world.secrets, **(own or {})}
+
+
+@dataclass(frozen=True, slots=True)
 class StagePlanned:
     """What came of planning a stage.
 
@@ -56,6 +92,7 @@ class StagePlanned:
         depends_on: names of the tokens for which it cannot be said.
         error: why it cannot be planned.
         observed: what it was made from, for ``ctx.shown``.
+        warnings: what people are to know before the run, and what does not stop it.
     """
 
     changes: tuple[Mapping[str, Json], ...] = ()
@@ -64,12 +101,14 @@ class StagePlanned:
     depends_on: tuple[str, ...] = ()
     error: str | None = None
     observed: Json = None
+    warnings: tuple[str, ...] = ()
 
     def to_data(self) -> dict[str, Json]:
         """Return it as approvers are shown it."""
+        data: dict[str, Json] = {"warnings": list(self.warnings)} if self.warnings else {}
         if self.error is not None:
-            return {"error": self.error}
-        data: dict[str, Json] = {"changes": [dict(each) for each in self.changes]}
+            return {**data, "error": self.error}
+        data["changes"] = [dict(each) for each in self.changes]
         if self.depends_on:
             data["depends_on"] = list(self.depends_on)
         if self.observed is not None:
@@ -80,33 +119,26 @@ class StagePlanned:
 class StagePlanContext:
     """What ``plan`` may look at (:class:`gennaker.stage.PlanContext`)."""
 
-    def __init__(
-        self,
-        services: Services,
-        run: RunFacts,
-        environment: Environment | None,
-        *,
-        entry: Mapping[str, Json],
-        source: Path,
-    ) -> None:
-        self.run = run
+    def __init__(self, planning: Planning, entry: Mapping[str, Json]) -> None:
+        services = planning.services
+        self.run = planning.run
         self.instance: str = entry["id"]
         self.stage: str = entry.get("stage") or self.instance.partition("[")[0]
-        self.environment = environment
+        self.environment = read_environment(entry["environment"])
         self.project: Path = services.project
-        self.source = source
+        self.source = planning.source
         self.artifacts: ArtifactStore = services.artifacts
         self.seconds: float = min(PLAN_SECONDS, entry["timeout"])
         self.masker = Masker()
         """Knows the secrets that planning has read."""
-        own = entry["environment"].get("secrets") if entry["environment"] is not None else None
         self.secrets = SecretReader(
-            {**entry["secrets"], **(own or {})},
+            planning.find_secrets(entry["environment"]),
             services.registry,
             services.project,
             self.masker.add,
         )
         self._services = services
+        self._targets = planning.targets
         self._uses: str = entry["uses"]
         self._until: float = services.clock.steady() + self.seconds
 
@@ -117,7 +149,7 @@ class StagePlanContext:
 
     def connect(self) -> Any:
         """Return what the environment's target plugin connects to."""
-        return connect_target(self._services, self.environment)
+        return connect_target(self._services, self.environment, known=self._targets)
 
     @property
     def remaining(self) -> float:
@@ -125,28 +157,28 @@ class StagePlanContext:
         return max(0.0, self._until - self._services.clock.steady())
 
 
-def plan_stage(
-    services: Services, run: RunFacts, source: Path, entry: Mapping[str, Json]
-) -> StagePlanned:
+def plan_stage(planning: Planning, entry: Mapping[str, Json]) -> StagePlanned:
     """Plan one instance of a stage; a plugin's errors become a plan that says so.
 
     Args:
-        services: what stages work with.
-        run: the run it is or would be of.
-        source: the tree it would read.
+        planning: what it shares with the other stages.
         entry: ``{id, uses, inputs, environment}`` as in an approval's subject, secrets and unknown
-            values as marks; ``timeout``, the stage's, in seconds; and ``secrets``, the project's, name
-            to provider and setting, of which those are read whose values the stage type asks for.
-            With ``before``, the artifact of what it would put back; with ``stage``, the stage of
-            another run that it stands for.
+            values as marks, and ``timeout``, the stage's, in seconds; with ``before``, the artifact of
+            what it would put back; with ``stage``, the stage of another run that it stands for.
     """
+    planned = _plan_stage(planning, entry)
+    faults = [each for each in _find_faults(planning, entry) if each != planned.error]
+    return replace(planned, warnings=(*faults, *planned.warnings)) if faults else planned
+
+
+def _plan_stage(planning: Planning, entry: Mapping[str, Json]) -> StagePlanned:
     name, inputs = entry["id"], entry["inputs"]
     outputs: Mapping[str, Json] = {}
     masker = Masker()
     try:
-        kind = services.registry.stage(entry["uses"])
+        kind = planning.services.registry.stage(entry["uses"])
         outputs = {each: Unknown(f"{name}.{each}") for each in kind.declare_outputs(inputs)}
-        context = _make_context(services, run, source, entry)
+        context = StagePlanContext(planning, entry)
         masker = context.masker
         try:
             valid = _read_inputs(kind, inputs, context)
@@ -163,23 +195,19 @@ def plan_stage(
         return StagePlanned(outputs=outputs, error=masker.mask(str(_tell_fault(error))))
 
 
-def ask_stage(
-    services: Services, run: RunFacts, source: Path, entry: Mapping[str, Json], ask: Ask[T]
-) -> T:
+def ask_stage(planning: Planning, entry: Mapping[str, Json], ask: Ask[T]) -> T:
     """Return what a stage type answers about inputs that it ran with.
 
     Args:
-        services: what stages work with.
-        run: the run it was of.
-        source: the tree it may look at.
+        planning: of the run it was of, and the tree it may look at.
         entry: as for :func:`plan_stage`.
         ask: calls a method of the type with the inputs and what it may look at.
 
     Raises:
         GennakerError: why it does not; a fault of the plugin's own code, too.
     """
-    kind = services.registry.stage(entry["uses"])
-    context = _make_context(services, run, source, entry)
+    kind = planning.services.registry.stage(entry["uses"])
+    context = StagePlanContext(planning, entry)
     try:
         inputs = _read_inputs(kind, entry["inputs"], context)
         return _ask_in_time(context, lambda: ask(kind(), inputs, context))
@@ -187,6 +215,22 @@ def ask_stage(
         raise
     except Exception as error:  # noqa: BLE001 - a plugin's code: its fault is told
         raise _tell_fault(error) from None
+
+
+def _find_faults(planning: Planning, entry: Mapping[str, Json]) -> Iterator[str]:
+    """Yield why secrets of a stage could not be read now; it would err when it starts."""
+    services, names = planning.services, set(list_secrets(entry["inputs"]))
+    declared = planning.find_secrets(entry["environment"])
+    for provider, setting in (declared[name] for name in sorted(names & declared.keys())):
+        try:
+            reader = services.registry.secret_provider(provider)()
+            fault = reader.find_fault(setting, project=services.project)
+        except GennakerError as error:
+            fault = error
+        except Exception as error:  # noqa: BLE001 - a plugin's code: its fault is told
+            fault = _tell_fault(error)
+        if fault is not None:
+            yield str(fault)
 
 
 def _ask_plan(
@@ -206,13 +250,6 @@ def _ask_in_time(context: StagePlanContext, question: Callable[[], T]) -> T:
             raise
         late = f"{error.message}; no more than {context.seconds:g} s is spent on it"
         raise PermanentError(late, code=error.code, hint=error.hint) from error
-
-
-def _make_context(
-    services: Services, run: RunFacts, source: Path, entry: Mapping[str, Json]
-) -> StagePlanContext:
-    where = read_environment(entry["environment"])
-    return StagePlanContext(services, run, where, entry=entry, source=source)
 
 
 def _read_inputs(
@@ -260,6 +297,7 @@ def _read_plan(
         desired=to_json(_dump(plan.desired)),
         outputs={**outputs, **given},
         observed=to_json(_dump(plan.observed)),
+        warnings=tuple(mask_data(list(plan.warnings), masker)),
     )
 
 

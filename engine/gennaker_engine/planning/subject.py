@@ -8,7 +8,8 @@ from typing import Any
 
 from gennaker.errors import GennakerError
 from gennaker_engine.core.blueprint import Blueprint
-from gennaker_engine.planning.stage import mask_data, plan_stage
+from gennaker_engine.core.messages import World
+from gennaker_engine.planning.stage import Planning, mask_data, plan_stage
 from gennaker_engine.runtime.services import RunServices
 
 __all__ = ["MOST_FIELDS", "plan_subject", "shorten_plan"]
@@ -23,9 +24,11 @@ def plan_subject(
     subject: Sequence[Mapping[str, Json]],
     blueprint: Blueprint,
     *,
-    secrets: Mapping[str, Any],
+    world: World,
 ) -> dict[str, dict[str, Json]]:
     """Return the plan of each stage of a subject, ``{changes: [...]}`` or ``{error}``, by its id.
+
+    With ``warnings`` where there are any.
 
     What would be created is named without its fields: the whole of it is in ``gennaker plan``.
 
@@ -35,17 +38,18 @@ def plan_subject(
         services: of the run.
         subject: ``{id, uses, inputs, environment}`` of each stage.
         blueprint: the run's, which says how long a stage may take.
-        secrets: the project's, name to provider and setting.
+        world: says where secrets come from.
     """
     try:
         source = services.source
     except (GennakerError, OSError) as error:
         return {entry["id"]: {"error": str(error)} for entry in subject}
+    planning = Planning(services.shared, services.facts, source, world)
     plans = {}
     for entry in subject:
         timeout = blueprint.stages[entry["id"].partition("[")[0]].timeout
-        timed = {**entry, "timeout": timeout, "secrets": secrets}
-        planned = plan_stage(services.shared, services.facts, source, timed)
+        timed = {**entry, "timeout": timeout}
+        planned = plan_stage(planning, timed)
         plans[entry["id"]] = mask_data(shorten_plan(planned.to_data()), services.masker)
     return plans
 

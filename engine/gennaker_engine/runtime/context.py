@@ -21,6 +21,7 @@ from gennaker.errors import GennakerError, PermanentError
 from gennaker.process import ChildProcess
 from gennaker.process.groups import signal_group
 from gennaker.stage import Artifact, ArtifactStore, Environment, RunFacts, Stage
+from gennaker.target import Target
 from gennaker_engine.core.commands import Deliver
 from gennaker_engine.core.messages import GuardChanged, Message, RecordBefore, ReportStep
 from gennaker_engine.runtime.inbox import Answer, Letter
@@ -299,8 +300,15 @@ def name_process(pid: int, started: str) -> str:
     return f"{socket.gethostname()}:{pid}:{started}"
 
 
-def connect_target(services: Services, environment: Environment | None) -> Any:
+def connect_target(
+    services: Services, environment: Environment | None, *, known: dict[str, Target] | None = None
+) -> Any:
     """Connect to the environment's target.
+
+    Args:
+        services: what stages work with.
+        environment: where.
+        known: plugins that are shared with others who connect, by name; one more is added.
 
     Raises:
         PermanentError: code ``no-target`` or ``invalid-environment``.
@@ -313,16 +321,17 @@ def connect_target(services: Services, environment: Environment | None) -> Any:
             code="no-target",
             hint="give the stage an environment, and the environment a target, in gennaker.yaml",
         )
-    target = services.registry.target(environment.target)
+    kind = services.registry.target(environment.target)
+    target = kind() if known is None else known.setdefault(environment.target, kind())
     try:
-        settings = target.Settings.model_validate(dict(environment.settings))
+        settings = kind.Settings.model_validate(dict(environment.settings))
     except ValidationError as error:
         raise PermanentError(
             f"the {environment.target!r} settings of environment {environment.name!r} are wrong: "
             f"{describe_validation(error)}",
             code="invalid-environment",
         ) from None
-    return target().connect(settings, environment=environment.name, project=services.project)
+    return target.connect(settings, environment=environment.name, project=services.project)
 
 
 def read_environment(data: Mapping[str, Json] | None) -> Environment | None:

@@ -418,9 +418,15 @@ class Driver:
                 driven.plans.add(command.gate)
                 facts = driven.run.facts
                 subject, blueprint = facts.gates[command.gate].subject, facts.blueprint
-                secrets = self.read_world(driven.run).secrets
-                plan = partial(self._plan_subject, subject=subject, blueprint=blueprint)
-                self._pool.start(partial(plan, services, command.gate, secrets=secrets))
+                plan = partial(
+                    self._plan_subject,
+                    services,
+                    command.gate,
+                    subject=subject,
+                    blueprint=blueprint,
+                    world=self.read_world(driven.run),
+                )
+                self._pool.start(plan)
         else:
             raise TypeError(f"the driver does not know {type(command).__name__}")
 
@@ -431,12 +437,12 @@ class Driver:
         *,
         subject: Sequence[Mapping[str, Any]],
         blueprint: Blueprint,
-        secrets: Mapping[str, Any],
+        world: World,
     ) -> None:
         """Plan what a gate's approvers are asked about; in a thread of its own."""
         from gennaker_engine.planning.subject import plan_subject
 
-        plans = plan_subject(services, subject, blueprint, secrets=secrets)
+        plans = plan_subject(services, subject, blueprint, world=world)
         self.inbox.put(Letter(services.facts.id, SubjectPlanned(gate, plans)))
 
     def _let_go(self, run_id: str) -> None:

@@ -22,6 +22,7 @@ def connect(ctx: PlanContext, who: str = "the stage") -> Cluster:
 
     Raises:
         PermanentError: code ``no-target``.
+        TemporaryError: code ``cluster-unreachable`` when it did not answer another stage of the plan.
     """
     from gennaker_stages.kubernetes.client.cluster import Cluster
 
@@ -33,5 +34,5 @@ def connect(ctx: PlanContext, who: str = "the stage") -> Cluster:
         )
     cluster = ctx.connect()
     assert isinstance(cluster, Cluster)  # the kubernetes target connects to nothing else
-    cluster.bound(lambda: ctx.remaining)
+    cluster.bound(lambda: ctx.remaining, who=ctx.instance)
     return cluster

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from gennaker.target import RunningSandbox, Target, TargetSettings
 from gennaker_stages.kubernetes.applying.rules import IgnoreRule
+from gennaker_stages.kubernetes.client.silence import Silences
 from gennaker_stages.kubernetes.health.custom import HealthRule
 
 if TYPE_CHECKING:
@@ -125,6 +126,9 @@ class KubernetesTarget(Target):
     name = "kubernetes"
     Settings = KubernetesSettings
 
+    def __init__(self) -> None:
+        self._silences = Silences()
+
     def namespace(self, settings: KubernetesSettings) -> str | None:
         """Return the namespace as written."""
         return settings.namespace
@@ -140,7 +144,9 @@ class KubernetesTarget(Target):
             kubeconfig = address.kubeconfig(environment)
             return Cluster(kubeconfig, None, settings, project=project)
         path = Path(settings.kubeconfig) if settings.kubeconfig else None
-        return Cluster(path, settings.context, settings, project=project)
+        cluster = Cluster(path, settings.context, settings, project=project)
+        cluster.silences = self._silences
+        return cluster
 
     def read_fields(self, connection: Cluster, kind: str, name: str) -> LiveThing:
         """Return a live object; ``name`` may be ``NAMESPACE/NAME``."""

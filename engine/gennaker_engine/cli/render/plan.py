@@ -15,7 +15,7 @@ from gennaker_engine.cli.render.console import PLAIN, Palette
 from gennaker_engine.cli.render.text import clean
 from gennaker_engine.cli.render.wording import tell_cause
 
-__all__ = ["render_markdown", "render_plan", "summarize", "tell_stage"]
+__all__ = ["render_markdown", "render_plan", "summarize", "tell_stage", "tell_warnings"]
 
 _STAGE_TONES = {"skip": "dim", "depends": "yellow", "error": "red"}
 
@@ -31,6 +31,7 @@ def render_plan(plan: Mapping[str, Any], *, paint: Palette = PLAIN) -> list[str]
         told = tell_stage(stage)
         lines.append(f"{head}  {paint(told, tone) if tone else told}".rstrip())
         lines += [f"    {line}" for line in _tell_problems(stage)]
+        lines += [f"    {paint(line, 'yellow')}" for line in tell_warnings(stage)]
         changes = stage.get("changes", ())
         lines += [f"    {line}" for line in render_changes(changes, paint=paint)]
     lines.append("")
@@ -49,6 +50,7 @@ def render_markdown(plan: Mapping[str, Any]) -> list[str]:
     ]
     for stage in plan["stages"]:
         told = [tell_stage(stage)] if tell_stage(stage) else []
+        told += tell_warnings(stage)
         told += [f"{change['action']} {tell_change(change)}" for change in stage.get("changes", ())]
         cells = (
             _cell(stage["id"]),
@@ -77,6 +79,11 @@ def tell_stage(stage: Mapping[str, Any]) -> str:
     return clean("; ".join(parts))
 
 
+def tell_warnings(plan: Mapping[str, Any]) -> list[str]:
+    """Return a line for each warning of the plan of a stage."""
+    return [f"warning: {clean(str(each))}" for each in plan.get("warnings", ())]
+
+
 def _tell_problems(stage: Mapping[str, Any]) -> list[str]:
     """Return the problems of an error that has several, each a line."""
     return [clean(line) for line in str(stage.get("error", "")).splitlines()[1:]]
@@ -101,6 +108,8 @@ def summarize(stages: Sequence[Mapping[str, Any]]) -> str:
         counted[stage["action"]] = counted.get(stage["action"], 0) + 1
     names = {"run": "run", "depends": "may run", "skip": "skipped", "error": "cannot be planned"}
     parts = [f"{counted[key]} {names[key]}" for key in names if key in counted]
+    warned = sum(len(stage.get("warnings", ())) for stage in stages)
+    parts += [f"{warned} warning{'s' if warned > 1 else ''}"] if warned else []
     told = ", ".join(
         count_changes([change for stage in stages for change in stage.get("changes", ())])
     )

@@ -11,7 +11,7 @@ from html import escape
 from typing import Any
 
 from gennaker_engine.cli.render.changes import compare_lines, is_text, tell_change
-from gennaker_engine.cli.render.plan import summarize, tell_stage
+from gennaker_engine.cli.render.plan import summarize, tell_stage, tell_warnings
 from gennaker_engine.cli.render.text import clean
 
 __all__ = ["render_html"]
@@ -59,6 +59,8 @@ def _render_stage(stage: Mapping[str, Any]) -> Iterator[str]:
         yield f"<p>{_text(told)}</p>"
     for line in str(stage.get("error", "")).splitlines()[1:]:
         yield f"<p><code>{_text(line)}</code></p>"
+    for line in tell_warnings(stage):
+        yield f"<p>{_text(line)}</p>"
     for change in stage.get("changes", ()):
         yield from _render_change(change)
 

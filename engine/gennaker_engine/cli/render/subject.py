@@ -7,6 +7,7 @@ from typing import Any
 
 from gennaker_engine.cli.render.changes import count_changes, render_changes
 from gennaker_engine.cli.render.console import PLAIN, Palette
+from gennaker_engine.cli.render.plan import tell_warnings
 from gennaker_engine.cli.render.text import clean
 from gennaker_engine.cli.render.wording import tell_value
 
@@ -23,8 +24,8 @@ def render_subject(
 
     Args:
         subject: ``{id, uses, inputs, environment}`` of each stage.
-        plans: stage id to ``{changes: [{action, what, detail, fields}]}`` or ``{error}``; None while they
-            are not known.
+        plans: stage id to ``{changes: [{action, what, detail, fields}]}`` or ``{error}``, with
+            ``warnings``; None while they are not known.
         paint: styles the text.
     """
     lines: list[str] = []
@@ -47,6 +48,7 @@ def tell_doubts(plans: Mapping[str, Any] | None) -> list[str]:
         plan = found or {}
         if plan.get("error"):
             lines.append(f"{clean(name)} cannot be planned: {clean(_first_line(plan['error']))}")
+        lines += [f"{clean(name)}: {line}" for line in tell_warnings(plan)]
         for each in plan.get("changes", ()):
             if each["action"] == "refuse":
                 told = f"{each['what']}: {_first_line(each.get('detail') or 'it cannot be done')}"
@@ -64,11 +66,13 @@ def _plan(plans: Mapping[str, Any] | None, name: str, paint: Palette) -> list[st
     plan = plans.get(name)
     if plan is None:
         return []
+    warnings = [paint(line, "yellow") for line in tell_warnings(plan)]
     if plan.get("error"):
         first, *more = str(plan["error"]).splitlines()
-        return [paint(f"cannot be planned: {clean(first)}", "yellow"), *map(clean, more)]
+        told = [paint(f"cannot be planned: {clean(first)}", "yellow"), *map(clean, more)]
+        return [*told, *warnings]
     changes = plan.get("changes", ())
-    lines = list(render_changes(changes, paint=paint))
+    lines = warnings + list(render_changes(changes, paint=paint))
     if len(changes) > 1:
         lines.append(", ".join(count_changes(changes)))
     if plan.get("depends_on"):

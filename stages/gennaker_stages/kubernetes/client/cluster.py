@@ -17,6 +17,7 @@ from gennaker_stages.kubernetes.client.patience import Patience
 from gennaker_stages.kubernetes.client.problems import has_status, read_continue
 
 if TYPE_CHECKING:
+    from gennaker_stages.kubernetes.client.silence import Silences
     from gennaker_stages.kubernetes.settings import KubernetesSettings
 
 __all__ = ["FIELD_MANAGER", "Cluster", "Resource"]
@@ -57,6 +58,7 @@ class Cluster:
         settings: the environment's settings.
         connection: sends requests that have no method here.
         discovery: which kinds there are.
+        silences: of clusters that did not answer others who share them; None shares nothing.
 
     Raises:
         PermanentError: codes ``kubeconfig`` and ``unknown-context``.
@@ -71,6 +73,7 @@ class Cluster:
         project: Path,
     ) -> None:
         self.settings = settings
+        self.silences: Silences | None = None
         sandbox = settings.sandbox is not None
         self.connection = Connection(
             Access(
@@ -84,9 +87,19 @@ class Cluster:
         )
         self.discovery = Discovery(self.connection)
 
-    def bound(self, remaining: Callable[[], float]) -> None:
-        """Ask and ask again no longer than so many seconds are left; for who only looks."""
+    def bound(self, remaining: Callable[[], float], *, who: str = "") -> None:
+        """Ask and ask again no longer than so many seconds are left; for who only looks.
+
+        Args:
+            remaining: gives the seconds.
+            who: asks, in words.
+
+        Raises:
+            TemporaryError: code ``cluster-unreachable`` when it did not answer another who shares that.
+        """
         self.connection.patience = Patience(remaining=remaining)
+        if self.silences is not None:
+            self.silences.watch(self.connection, who, remaining())
 
     def serve(self, attempt: Attempt) -> None:
         """Ask and ask again no longer than the attempt has, stop when it is to, and tell its log."""

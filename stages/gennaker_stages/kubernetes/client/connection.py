@@ -7,7 +7,7 @@ import re
 import ssl
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -19,7 +19,15 @@ from gennaker_stages.kubernetes.client.kubeconfig import Access
 from gennaker_stages.kubernetes.client.patience import Patience, Trouble
 from gennaker_stages.kubernetes.client.problems import ApiError, translate_error
 
-__all__ = ["APPLY", "JSON_PATCH", "MERGE", "Connection", "Request", "explain_break"]
+__all__ = [
+    "APPLY",
+    "JSON_PATCH",
+    "MERGE",
+    "Connection",
+    "Request",
+    "explain_break",
+    "make_unreachable",
+]
 
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
@@ -31,6 +39,8 @@ SHORTEST_TIMEOUT = 0.1
 # Asking the official client for its token costs as much as the rest of a request: it sets itself up
 # anew each time. What it renews in time is good for longer than this; what is not is asked for again.
 _TOKEN_SECONDS = 1.0
+# What the library adds to what it says of a timeout.
+_SECONDS = re.compile(r"\.? \((?:connect|read) timeout=[^)]*\)")
 # How often at most, by what is wrong: see ApiError.repeat.
 _TRIES = {"later": 1000, "race": 6, "failed": 3}
 
@@ -66,11 +76,14 @@ class Connection:
 
     Attributes:
         patience: how long requests are tried again.
+        access: which server, and as whom.
+        note_break: is told that the server does not answer, in words.
     """
 
     def __init__(self, access: Access) -> None:
         self.patience = Patience()
-        self._access = access
+        self.access = access
+        self.note_break: Callable[[str], None] = lambda _told: None
         self._lock = threading.Lock()
         self._renewing = threading.Lock()
         self._client = access.load()
@@ -152,11 +165,9 @@ class Connection:
                 code="cluster-certificate",
                 hint="correct 'certificate-authority-data' of the kubeconfig's cluster",
             )
-        return TemporaryError(
-            f"cannot {request.what}: {self._describe_break(error)}",
-            code="cluster-unreachable",
-            hint="look whether it runs and whether the context is the right one",
-        )
+        told = self._describe_break(error)
+        self.note_break(told)
+        return make_unreachable(f"cannot {request.what}: {told}")
 
     def _read_token(self) -> tuple[Any, str | None]:
         """Return the client and what authorizes; the official client renews what it knows to expire."""
@@ -180,7 +191,7 @@ class Connection:
         """
         with self._renewing:
             if self._client is client:
-                fresh = self._access.load()
+                fresh = self.access.load()
                 with self._lock:
                     self._client, self._token_until = fresh, 0.0
         # A certificate shows no token: it is tried.
@@ -222,9 +233,9 @@ class Connection:
             headers["Authorization"] = token
         if request.body is not None:
             headers["Content-Type"] = request.content_type
-        if self._access.user is not None:
-            headers["Impersonate-User"] = self._access.user
-            for group in self._access.groups:
+        if self.access.user is not None:
+            headers["Impersonate-User"] = self.access.user
+            for group in self.access.groups:
                 headers.add("Impersonate-Group", group)
         return headers
 
@@ -235,6 +246,15 @@ class Connection:
         if text not in self._warned:
             self._warned.add(text)
             self.patience.tell(f"the cluster warns: {text}")
+
+
+def make_unreachable(told: str) -> TemporaryError:
+    """Return the error of a server that does not answer."""
+    return TemporaryError(
+        told,
+        code="cluster-unreachable",
+        hint="look whether it runs and whether the context is the right one",
+    )
 
 
 def _encode(body: Any) -> bytes:
@@ -265,4 +285,5 @@ def _is_distrusted(error: BaseException) -> bool:
 def explain_break(error: BaseException) -> str:
     """Return what broke a connection, in a few words."""
     reason = getattr(error, "reason", None) or error
-    return str(reason).rpartition(": ")[2][:200] or type(reason).__name__
+    told = _SECONDS.sub("", str(reason).rpartition(": ")[2])
+    return told[:200] or type(reason).__name__
