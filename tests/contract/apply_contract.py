@@ -14,8 +14,10 @@ from gennaker.testing import FakeContext
 from gennaker_stages.kubernetes.client.cluster import Cluster
 from gennaker_stages.kubernetes.client.connection import Request
 from gennaker_stages.kubernetes.client.problems import FieldConflict
+from gennaker_stages.kubernetes.deploy_stage import KubernetesDeploy
 from gennaker_stages.kubernetes.inventory import prune as prune_module
 from gennaker_stages.kubernetes.inventory.applyset import PART_OF_LABEL, make_id
+from gennaker_stages.kubernetes.settings import KubernetesSettings
 from tests.contract.deploy_parts import DeployParts
 
 MIXED = """\
@@ -439,6 +441,40 @@ class ApplyContract(DeployParts):
         assert isinstance(self.redeploy(context, bundle, prune=True), Succeeded)
         assert self.read(context, "v1", "ConfigMap", "keep")["data"] == {"a": "2"}
         assert self.read(context, "v1", "ConfigMap", "old") is None
+
+    def test_rules_for_kinds_that_nobody_knows_are_refused(self, context: FakeContext) -> None:
+        """All at once with what is like them, in plan and run; one that is not in the bundle is none."""
+        rule = {"kind": "deployment", "path": "spec.replicas", "policy": "yield"}
+        wrong = {"replace": ["Jobs", "ConfigMap/a", "Qxyzzy/a"], "conflicts": {"fields": [rule]}}
+        told = (
+            "unknown-kind: neither the cluster nor the bundle knows kind 'Jobs' in 'replace' (did you "
+            "mean 'Job'?), kind 'Qxyzzy' in 'replace', kind 'deployment' in 'conflicts' (did you mean "
+            "'Deployment'?); kinds are written as in manifests: Deployment"
+        )
+        for work in (self.plan, self.deploy):
+            with pytest.raises(PermanentError) as caught:
+                work(context, config("a", x="1"), **wrong)
+            assert str(caught.value) == told
+        assert self.read(context, "v1", "ConfigMap", "a") is None
+        right = {
+            "replace": ["Job", "CronJob/b"],
+            "conflicts": {"fields": [{**rule, "kind": "Pod"}]},
+        }
+        assert self.plan(context, config("a", x="1"), **right)["ConfigMap/a"][0] == "create"
+
+    def test_a_plan_warns_of_misspelt_kinds_of_the_environment(self, context: FakeContext) -> None:
+        """Those that are almost known ones: others may be those of other stages."""
+        cluster = context.connection
+        ignore = [{"kind": each, "paths": ["spec.replicas"]} for each in ("Deploymnt", "Qxyzzy")]
+        more = {"ignore": ignore, "health": {"example.test/Qxyzzy": {"ready": "true"}}}
+        old = cluster.settings.model_dump(exclude_defaults=True)
+        cluster.settings = KubernetesSettings.model_validate({**old, **more})
+        bundle = context.artifacts.put(config("a", x="1").encode())
+        planned = KubernetesDeploy().plan(KubernetesDeploy.Inputs(bundle=bundle), context)
+        assert planned.warnings == [
+            "unknown-kind: neither the cluster nor the bundle knows kind 'Deploymnt' in 'ignore' of "
+            "the environment; did you mean 'Deployment'?"
+        ]
 
     def test_two_deploys_do_not_share_an_object(self, context: FakeContext) -> None:
         """Who has an object already is named, before anything is applied, in plan and run."""

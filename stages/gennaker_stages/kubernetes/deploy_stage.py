@@ -156,6 +156,7 @@ class KubernetesDeploy(Stage):
         """List the objects that would be created, changed and left, by a server-side dry run."""
         from gennaker_stages.kubernetes.applying.home import plan_home
         from gennaker_stages.kubernetes.applying.hooks import find_refused, plan_hooks
+        from gennaker_stages.kubernetes.applying.kinds import check_kinds, find_misspelt_kinds
         from gennaker_stages.kubernetes.inventory.prune import plan_prune
         from gennaker_stages.kubernetes.inventory.release import find_release, plan_release
         from gennaker_stages.kubernetes.planning.planner import plan_objects
@@ -164,6 +165,7 @@ class KubernetesDeploy(Stage):
         cluster = _connect(ctx)
         applyset = _open_set(inputs, ctx, cluster)
         bundle = _prepare(inputs, ctx, cluster, applyset)
+        check_kinds(cluster, inputs.rules, bundle.everything)
         release = find_release(cluster, inputs.adopt, applyset)
         planned = plan_objects(
             cluster,
@@ -193,6 +195,7 @@ class KubernetesDeploy(Stage):
                 "bound": list_bound(bundle.everything),
             },
             observed=note_shown(bundle, planned.live),
+            warnings=find_misspelt_kinds(cluster, bundle.everything),
         )
 
     def list_declared(
@@ -241,6 +244,7 @@ class KubernetesDeploy(Stage):
             write_home,
         )
         from gennaker_stages.kubernetes.applying.hooks import HookFailed
+        from gennaker_stages.kubernetes.applying.kinds import check_kinds
         from gennaker_stages.kubernetes.inventory.release import find_release
         from gennaker_stages.kubernetes.planning.shown import check_shown
 
@@ -251,6 +255,7 @@ class KubernetesDeploy(Stage):
             bundle = _prepare(inputs, ctx, cluster, applyset, read=True)
         except BundleError as error:
             raise error.tell(ctx.log) from None
+        check_kinds(cluster, inputs.rules, bundle.everything)
         check_shown(ctx.shown, bundle)
         deploy = Deploy(cluster, ctx, applyset, inputs.rules)
         release = find_release(cluster, inputs.adopt, applyset)

@@ -41,7 +41,7 @@ def plan_command(
     What would run, be skipped, be built and change. Its digest can be given to 'gennaker run --plan',
     which then refuses when the plan is another. A stage is planned for at most 60 seconds, and no
     longer than its timeout. Exit code 7 when a stage cannot be planned, 1 when something would be
-    refused.
+    refused; a warning, of a secret that is not set say, changes neither.
     """
     from gennaker_engine.cli.render.data import to_json
     from gennaker_engine.cli.render.plan import render_markdown, render_plan

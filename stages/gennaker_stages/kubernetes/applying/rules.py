@@ -114,6 +114,11 @@ class ConflictRules(BaseModel):
         rules._replaced = replaced
         return rules
 
+    def list_replaced(self) -> tuple[str, ...]:
+        """Return the kinds of which objects may be replaced, as far as they are named."""
+        chosen = self._replaced
+        return () if isinstance(chosen, bool) else tuple(each.partition("/")[0] for each in chosen)
+
     def may_replace(self, body: Object) -> bool:
         """Whether an object may be deleted and made anew when a field can never change."""
         names = (body["kind"], name_of(body))

@@ -113,12 +113,11 @@ class Discovery:
         Of a server that does not tell everything at once, each version is asked for.
         """
         versions = list(self.api_versions())
-        with self._lock:
-            for each in versions:
-                if each not in self._versions:
-                    self._versions[each] = self._ask(each)
-            kinds = [f"{each}/{kind}" for each in versions for kind in self._versions[each]]
-        return versions + kinds
+        return versions + [f"{each}/{kind}" for each in versions for kind in self.kinds(each)]
+
+    def kind_names(self) -> set[str]:
+        """Return the names of all kinds, of whatever group."""
+        return {kind for each in self.api_versions() for kind in self.kinds(each)}
 
     def _load(self) -> None:
         if self._groups:

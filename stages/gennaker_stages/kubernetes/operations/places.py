@@ -66,8 +66,7 @@ def _may_be_defined(cluster: Cluster, inputs: ObjectInputs) -> bool:
     """Whether a kind that the cluster does not know looks like one that it may be taught."""
     kind, version = inputs.object.partition("/")[0], inputs.api_version
     if version is None:
-        known = cluster.discovery.list_kinds()
-        return find_nearest(kind, (each.rpartition("/")[2] for each in known)) is None
+        return find_nearest(kind, cluster.discovery.kind_names()) is None
     # The groups of Kubernetes' own kinds have no dot, or are its own.
     group = version.rpartition("/")[0]
     is_own = "." not in group or group.endswith(".k8s.io")
