@@ -81,7 +81,13 @@ class AdoptionContract(DeployParts):
         assert action == "refuse"
         assert told.startswith(f"other-owner: it belongs to {owner}, not to ")
         planned = self.plan(context, BUNDLE, adopt="helm/web")
-        assert planned["ConfigMap/web"][0] == "change"
+        action, told = planned["ConfigMap/web"]
+        assert action == "change"
+        # What leaves it is shown: the values that are not in the bundle, and Helm's marks.
+        assert "data.a: '1' → '2'" in told
+        assert "data.b: '1' → " in told
+        assert "metadata.labels.app: 'web' → " in told
+        assert "metadata.annotations: {'meta.helm.sh/release-name': 'web'" in told
         assert planned["ConfigMap/rest"] == (
             "leave",
             f"of {owner}, and not in the bundle: it stays as it is",

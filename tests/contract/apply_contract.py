@@ -260,13 +260,54 @@ class ApplyContract(DeployParts):
         path = cluster.find_resource("v1", "ConfigMap").path(cluster.settings.namespace)
         query = [("fieldManager", "kubectl-client-side-apply")]
         cluster.connection.request(Request("POST", path, "make", query, body))
-        self.redeploy(context, config("first", a="1") + config("made", kept="new"))
+        bundle = config("first", a="1") + config("made", kept="new")
+        action, told = self.plan(context, bundle)["ConfigMap/made"]
+        assert action == "change"
+        assert "data.gone: 'x' → " in told
+        assert "data.kept: 'old' → 'new'" in told
+        self.redeploy(context, bundle)
         live = self.read(context, "v1", "ConfigMap", "made")
         assert live["data"] == {"kept": "new"}
         assert last not in (live["metadata"].get("annotations") or {})
         managers = {each["manager"] for each in live["metadata"]["managedFields"]}
         assert managers == {"gennaker"}
         assert "took ConfigMap/made over from kubectl apply" in context.log_text
+
+    def test_a_plan_shows_what_taking_over_removes(self, context: FakeContext) -> None:
+        """As the deploy leaves it: with the defaults of the server, without what others do not keep."""
+        self.deploy(context, config("first", a="1"))  # makes the namespace
+        cluster: Cluster = context.connection
+        side = {"name": "side", "image": "r.test/side:1"}
+        web = {"name": "web", "image": "r.test/web:1", "ports": [{"containerPort": 80}]}
+        pod = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [web, side]}}
+        selector = {"matchLabels": {"app": "web"}}
+        body = {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "web"},
+            "spec": {"replicas": 3, "selector": selector, "template": pod},
+        }
+        path = cluster.find_resource("apps/v1", "Deployment").path(cluster.settings.namespace)
+        query = [("fieldManager", "kubectl-client-side-apply")]
+        cluster.connection.request(Request("POST", path, "make", query, body))
+        port = {"name": "web", "ports": [{"containerPort": 80}]}
+        self.write_as(
+            context, "other", {**body, "spec": {"template": {"spec": {"containers": [port]}}}}
+        )
+        pod = {**pod, "spec": {"containers": [{"name": "web", "image": "r.test/web:1"}]}}
+        wanted = {**body, "spec": {"selector": selector, "template": pod}}
+        bundle = config("first", a="1") + f"---\n{json.dumps(wanted)}\n"
+        action, told = self.plan(context, bundle)["Deployment/web"]
+        assert action == "change"
+        assert told.startswith("metadata.labels: ")
+        assert "spec.replicas: 3 → 1, spec.template.spec.containers[side]: {" in told
+        assert "ports" not in told  # the other's
+        self.redeploy(context, bundle, wait=False)
+        live = self.read(context, "apps/v1", "Deployment", "web")
+        (only,) = live["spec"]["template"]["spec"]["containers"]
+        assert [each["containerPort"] for each in only["ports"]] == [80]
+        assert live["spec"]["replicas"] == 1
+        assert self.plan(context, bundle)["Deployment/web"] == ("leave", "")
 
     def test_what_is_on_its_way_out_is_made_anew(self, context: FakeContext) -> None:
         """An object that is being deleted is waited for, not applied to and lost."""

@@ -14,6 +14,7 @@ from gennaker_stages.kubernetes.applying.fields import (
     list_paths,
     remove_value,
 )
+from gennaker_stages.kubernetes.applying.fieldsets import remove_fields, unite
 from gennaker_stages.kubernetes.applying.rules import ConflictRules
 from gennaker_stages.kubernetes.inventory.applyset import ApplySet, make_id
 from gennaker_stages.kubernetes.inventory.owners import find_owner
@@ -184,6 +185,37 @@ def member(name: str, kind: str = "ConfigMap", **annotations: Any) -> dict[str, 
         "apiVersion": "v1",
         "kind": kind,
         "metadata": {"name": name, "namespace": "n", "annotations": annotations or None},
+    }
+
+
+def test_taking_over_removes_what_nobody_else_has() -> None:
+    """A container goes whole, defaults with it, unless something of it is kept."""
+    mine = {"f:spec": {"f:list": {'k:{"name":"a"}': {".": {}, "f:name": {}, "f:x": {}}}}}
+    theirs = {
+        "f:spec": {
+            "f:list": {
+                'k:{"name":"a"}': {".": {}, "f:name": {}, "f:x": {}, "f:y": {}},
+                'k:{"name":"b"}': {".": {}, "f:name": {}},
+            },
+            "f:set": {'v:"one"': {}, 'v:"two"': {}},
+            "f:deep": {"f:in": {"f:it": {}}},
+        }
+    }
+    others = {"f:spec": {"f:set": {'v:"two"': {}}}}
+    value = {
+        "spec": {
+            "list": [{"name": "a", "x": 1, "y": 2, "default": 3}, {"name": "b", "default": 3}],
+            "set": ["one", "two", "three"],
+            "deep": {"in": {"it": 1, "default": 2}},
+            "other": 1,
+        }
+    }
+    assert remove_fields(value, theirs, unite(mine, others)) == {
+        "spec": {
+            "list": [{"name": "a", "x": 1, "default": 3}],
+            "set": ["two", "three"],
+            "other": 1,
+        }
     }
 
 

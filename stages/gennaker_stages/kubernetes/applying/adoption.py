@@ -13,13 +13,13 @@ from typing import Any
 
 from gennaker.errors import StageError
 from gennaker_stages.kubernetes.applying.fields import find_entry
-from gennaker_stages.kubernetes.applying.fieldsets import unite
+from gennaker_stages.kubernetes.applying.fieldsets import remove_fields, unite
 from gennaker_stages.kubernetes.applying.rules import CLIENT_SIDE
 from gennaker_stages.kubernetes.client.cluster import FIELD_MANAGER, Cluster, Resource
 from gennaker_stages.kubernetes.client.connection import JSON_PATCH
 from gennaker_stages.kubernetes.client.problems import has_status
 
-__all__ = ["adopt_object", "change_owners", "take_over"]
+__all__ = ["adopt_object", "change_owners", "leave_out", "take_over"]
 
 Object = Mapping[str, Any]
 _TRIES = 5
@@ -27,19 +27,10 @@ _TRIES = 5
 
 def take_over(live: Object, managers: frozenset[str] = CLIENT_SIDE) -> list[Any] | None:
     """Return ``managedFields`` in which what ``managers`` own is ours; None when they own nothing."""
-    entries = [dict(each) for each in live["metadata"].get("managedFields") or ()]
-    theirs = [
-        each
-        for each in entries
-        if each.get("manager") in managers
-        # kubectl's apply to a server has a manager of its own; Helm's has the same for both.
-        and (each.get("operation") == "Update" or each["manager"] not in CLIENT_SIDE)
-        and not each.get("subresource")
-    ]
+    theirs, kept = _part_entries(live, managers)
     if not theirs:
         return None
     newest = max(theirs, key=lambda each: str(each.get("time") or ""))
-    kept = [each for each in entries if each not in theirs]
     mine = find_entry({"metadata": {"managedFields": kept}}, FIELD_MANAGER)
     if mine is None:
         mine = {**newest, "manager": FIELD_MANAGER, "operation": "Apply"}
@@ -52,6 +43,39 @@ def take_over(live: Object, managers: frozenset[str] = CLIENT_SIDE) -> list[Any]
             each["fieldsV1"] = fields
             break
     return kept
+
+
+def leave_out(applied: Object, managers: frozenset[str] = CLIENT_SIDE) -> Object | None:
+    """Return an object, as an apply without taking over makes it, without what taking over removes.
+
+    None when it is the same: everything that ``managers`` own is desired, or somebody else's too.
+
+    Args:
+        applied: what the server answers to the apply, with its ``managedFields``.
+        managers: whose objects are taken over.
+    """
+    theirs, kept = _part_entries(applied, managers)
+    gone, stays = (
+        unite(*(each.get("fieldsV1") or {} for each in entries)) for entries in (theirs, kept)
+    )
+    left = dict(remove_fields(applied, gone, stays))
+    return None if left == applied else left
+
+
+def _part_entries(
+    live: Object, managers: frozenset[str]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the ``managedFields`` of those that are taken over, and all others."""
+    entries = [dict(each) for each in live["metadata"].get("managedFields") or ()]
+    theirs = [
+        each
+        for each in entries
+        if each.get("manager") in managers
+        # kubectl's apply to a server has a manager of its own; Helm's has the same for both.
+        and (each.get("operation") == "Update" or each["manager"] not in CLIENT_SIDE)
+        and not each.get("subresource")
+    ]
+    return theirs, [each for each in entries if each not in theirs]
 
 
 def adopt_object(

@@ -12,7 +12,14 @@ from typing import Any
 
 from gennaker_stages.kubernetes.applying.fields import MISSING
 
-__all__ = ["extract_fields", "intersect", "name_empty_fields", "subtract", "unite"]
+__all__ = [
+    "extract_fields",
+    "intersect",
+    "name_empty_fields",
+    "remove_fields",
+    "subtract",
+    "unite",
+]
 
 Fields = Mapping[str, Any]
 
@@ -80,6 +87,35 @@ def extract_fields(body: Mapping[str, Any], fields: Fields) -> dict[str, Any]:
     }
 
 
+def remove_fields(value: Any, fields: Fields, kept: Fields) -> Any:
+    """Return a copy of a value without the fields of one set, as the server removes them.
+
+    A container goes with all that is in it, defaults too, when nothing of it is kept.
+
+    Args:
+        value: of an object, at the place that both sets are of.
+        fields: what goes.
+        kept: what stays although it is among them.
+    """
+    gone = {element for element in fields if element not in kept and element != "."}
+    if isinstance(value, Mapping):
+        return {
+            name: remove_fields(part, fields.get(f"f:{name}") or {}, kept.get(f"f:{name}") or {})
+            for name, part in value.items()
+            if f"f:{name}" not in gone
+        }
+    if isinstance(value, list):
+        found = []
+        for index, item in enumerate(value):
+            names = [each for each in fields if _is_item(each, index, item)]
+            if not any(each in gone for each in names):
+                for each in names:
+                    item = remove_fields(item, fields[each], kept.get(each) or {})
+                found.append(item)
+        return found
+    return value
+
+
 def name_empty_fields(value: Any, live: Any, fields: Fields) -> Any:
     """Return a copy of a value with null for each of the fields that it does not have.
 
@@ -115,6 +151,19 @@ def _name_in_item(item: Any, live: Any, fields: Fields) -> Any:
             now = next((each for each in held if _has_keys(each, keys)), None)
             return name_empty_fields(item, now, below)
     return item
+
+
+def _is_item(element: str, index: int, item: Any) -> bool:
+    """Return whether an element of a set is this item of a list."""
+    kind, _, text = element.partition(":")
+    if kind not in ("k", "v", "i"):
+        return False
+    named = json.loads(text)
+    return bool(
+        (kind == "k" and _has_keys(item, named))
+        or (kind == "v" and named == item)
+        or (kind == "i" and named == index)
+    )
 
 
 def _has_keys(item: Any, keys: Mapping[str, Any]) -> bool:
@@ -153,13 +202,13 @@ def _extract(value: Any, fields: Fields) -> Any:
 def _extract_item(index: int, item: Any, fields: Fields) -> Any:
     """Return what the fields name of an item of a list, with the keys it is known by."""
     for element, below in fields.items():
-        kind, _, text = element.partition(":")
-        named = None if kind == "f" else json.loads(text)
-        if kind == "k" and _has_keys(item, keys := named or {}):
-            part = _extract(item, below)
-            # A key that is not named beside one that is has its default.
-            given = any(f"f:{name}" in below for name in keys)
-            return {**({} if given else keys), **({} if part is MISSING else part)}
-        elif (kind == "v" and named == item) or (kind == "i" and named == index):
+        if not _is_item(element, index, item):
+            continue
+        if not element.startswith("k:"):
             return item
+        keys = json.loads(element.partition(":")[2])
+        part = _extract(item, below)
+        # A key that is not named beside one that is has its default.
+        given = any(f"f:{name}" in below for name in keys)
+        return {**({} if given else keys), **({} if part is MISSING else part)}
     return MISSING

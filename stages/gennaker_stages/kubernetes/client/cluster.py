@@ -218,6 +218,20 @@ class Cluster:
             )
         )
 
+    def try_update(self, resource: Resource, body: Object) -> dict[str, Any]:
+        """Return what an object would be when it were written whole; nothing is written."""
+        metadata = body["metadata"]
+        return self.connection.request(
+            Request(
+                "PUT",
+                resource.path(metadata.get("namespace"), metadata["name"]),
+                f"try {resource.kind}/{metadata['name']}",
+                [("fieldManager", FIELD_MANAGER), ("dryRun", "All")],
+                body,
+                "application/json",
+            )
+        )
+
     def delete(
         self,
         resource: Resource,

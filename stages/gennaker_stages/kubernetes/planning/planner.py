@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gennaker.errors import StageError
 from gennaker.records import dataclass
 from gennaker.stage import Change
+from gennaker_stages.kubernetes.applying.adoption import leave_out
 from gennaker_stages.kubernetes.applying.conflicts import (
     apply_object,
     find_conflicts,
@@ -134,6 +135,8 @@ class _Planner:
         resource = self.cluster.find_resource(body["apiVersion"], body["kind"])
         try:
             found = apply_object(self.cluster, resource, body, self.rules, live=now, dry_run=True)
+            left = None if now is None else leave_out(found.body, self.rules.adopted)
+            wanted = found.body if left is None else self.cluster.try_update(resource, left)
         except StageError as error:
             if error.code == "cluster-unreachable":
                 raise
@@ -144,7 +147,7 @@ class _Planner:
         if now is None:
             return _create(body)
         detail = self._tell_yielded(body, now) if found.yielded else ""
-        differences = find_differences(now, found.body)
+        differences = find_differences(now, wanted)
         if differences:
             return Change("change", name_of(body), detail, name_owners(differences, now))
         return Change("leave", name_of(body), detail or _tell_ownership(now, found.body))
