@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -188,9 +189,13 @@ metadata: {name: values, annotations: {helm.sh/hook: pre-install, helm.sh/hook-d
         endless = fail(argo("endless", "PreSync")).replace(
             "activeDeadlineSeconds: 1", "parallelism: 1"
         )
-        told = r"hook-timeout: Job/endless did not end within 1 s; pod endless-\w+[:,] .*; event of Pod"
-        with pytest.raises(Exception, match=told):
-            self.deploy(context, MAIN + endless, ready_within="1s")
+        endless += argo("mourn", "SyncFail")
+        done = self.deploy(context, MAIN + endless, ready_within="1s")
+        assert isinstance(done, Failed)  # as what does not get ready has
+        assert done.code == "hook-timeout"
+        told = r"Job/endless did not end within 1s; pod endless-\w+[:,] .*; event of Pod"
+        assert re.match(told, done.reason)
+        assert self.find_job(context, "mourn") is not None
 
     def test_a_misspelt_hook_is_told(self, context: FakeContext) -> None:
         """Neither is it applied as an ordinary object, nor forgotten."""

@@ -214,7 +214,7 @@ class JobsContract(DeployParts):
         done = self.run_job(context, manifest=NEVER, within="1s")
         assert isinstance(done, Failed)
         assert done.code == "job-timeout"
-        assert "did not end within 1 s" in done.reason
+        assert "did not end within 1s" in done.reason
         self.await_none(context)
         assert ", which had not ended, and its Pods" in context.log_text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from gennaker.errors import StageError
-from gennaker.stage import Succeeded
+from gennaker.stage import Failed, Succeeded
 from gennaker.testing import FakeContext
 from gennaker_stages.kubernetes.sandbox import Sandbox
-from tests.contract.jobs_contract import JobsContract
+from tests.contract.jobs_contract import NEVER, JobsContract
 from tests.fixtures.control_plane import LOG
 
 
@@ -37,6 +38,15 @@ class TestSandboxJobs(JobsContract):
         with pytest.raises(StageError, match="output-missing: output 'count' is declared but was"):
             self.run_job(context, image="r.test/work:1", outputs={"count": "integer"})
         assert len(self.list_jobs(context)) == 1
+
+    def test_what_the_timeout_of_the_stage_cuts_short_is_told(self, context: FakeContext) -> None:
+        """Not only that the stage ran out of time: which Job, how long it had, what its Pod was doing."""
+        done = self.run_job(replace(context, timeout=3.0), manifest=NEVER)
+        assert isinstance(done, Failed)
+        assert done.code == "job-timeout"
+        told = r"Job/\S+ did not end within \ds, which the stage's timeout leaves; pod endless-\S+ "
+        assert re.match(told, done.reason), done.reason
+        self.await_none(context)
 
     def test_says_who_says_what(self, context: FakeContext) -> None:
         """Of several containers and Pods, each line has their names before it."""

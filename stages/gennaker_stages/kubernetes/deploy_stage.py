@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from gennaker.durations import normalize_duration, parse_duration
+from gennaker.durations import normalize_duration
 from gennaker.errors import PermanentError, StageError
 from gennaker.stage import (
     Artifact,
@@ -421,8 +421,7 @@ def _open_hooks(
 ) -> Hooks:
     from gennaker_stages.kubernetes.applying.hooks import Hooks
 
-    seconds = parse_duration(inputs.ready_within)
-    return Hooks(cluster, ctx, hooks, first=first, seconds=seconds)
+    return Hooks(cluster, ctx, hooks, first=first, within=inputs.ready_within)
 
 
 def _wait_ready(

@@ -12,6 +12,7 @@ from gennaker.errors import StageError
 from gennaker.records import dataclass
 from gennaker_stages.kubernetes.bundle.objects import Object, name_of
 from gennaker_stages.kubernetes.client.watching import Follower
+from gennaker_stages.kubernetes.health.waiting import find_limit
 
 if TYPE_CHECKING:
     from gennaker.stage import Context
@@ -51,7 +52,7 @@ def wait_until_ended(
     cluster: Cluster,
     objects: Sequence[Object],
     *,
-    seconds: float,
+    within: str,
     ctx: Context,
     code: str = "hook-timeout",
     look: Callable[[], None] = lambda: None,
@@ -61,8 +62,8 @@ def wait_until_ended(
     Args:
         cluster: where.
         objects: Jobs and Pods, as they were made.
-        seconds: how long to wait at most for all of them.
-        ctx: the attempt; the wait ends with it.
+        within: how long to wait at most for all of them, a duration.
+        ctx: the attempt; of its time enough is kept to say why it was too short.
         code: of the error when the time is up.
         look: called all the time; what it raises ends the wait.
 
@@ -73,6 +74,7 @@ def wait_until_ended(
     seen: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
     followers = [_follow(cluster, each, seen) for each in objects]
     listed: set[str] = set()
+    seconds, words = find_limit(within, ctx)
     deadline = time.monotonic() + seconds
     try:
         while left:
@@ -80,7 +82,7 @@ def wait_until_ended(
             look()
             if time.monotonic() >= deadline:
                 names = ", ".join(name_of(each) for each in left.values())
-                raise StageError(f"{names} did not end within {seconds:.0f} s", code=code)
+                raise StageError(f"{names} did not end within {words}", code=code)
             try:
                 kind, found = seen.get(timeout=0.1)
             except queue.Empty:

@@ -14,7 +14,6 @@ from gennaker_stages.kubernetes.applying.completion import Ended, wait_until_end
 from gennaker_stages.kubernetes.bundle.hooks import Hook, Phase, group_hooks
 from gennaker_stages.kubernetes.bundle.objects import Object, key_of, name_of
 from gennaker_stages.kubernetes.bundle.ordering import read_wave
-from gennaker_stages.kubernetes.health.waiting import find_time
 from gennaker_stages.kubernetes.inventory.owners import check_owners, find_claims, tell_claim
 from gennaker_stages.kubernetes.inventory.prune import wait_until_gone
 from gennaker_stages.kubernetes.planning.live import read_live
@@ -37,7 +36,7 @@ _WORDS: dict[Phase, str] = {
 
 
 class HookFailed(StageError):
-    """A hook's Job or Pod has failed: the deploy has, too."""
+    """A hook's Job or Pod has failed, or did not end in time: the deploy has failed, too."""
 
     code = "hook-failed"
 
@@ -50,7 +49,7 @@ class Hooks:
         ctx: the attempt.
         hooks: those of the bundle.
         first: whether nothing was deployed before; decided once for an attempt.
-        seconds: how long each group may take.
+        within: how long each group may take, a duration.
     """
 
     def __init__(
@@ -60,7 +59,7 @@ class Hooks:
         hooks: Sequence[Hook],
         *,
         first: bool,
-        seconds: float,
+        within: str,
     ) -> None:
         self._cluster = cluster
         self._ctx = ctx
@@ -69,7 +68,7 @@ class Hooks:
         if any(each.first != each.later for each in hooks):
             # What the first delivery made must not change the mind of the second.
             self._first = ctx.step("first deploy", lambda _key: first)
-        self._seconds = seconds
+        self._within = within
         self._done: set[int] = set()
 
     def check(self, applyset: ApplySet) -> None:
@@ -88,8 +87,7 @@ class Hooks:
             wave: only those up to this wave that did not run yet; all when None.
 
         Raises:
-            HookFailed: one of them failed.
-            StageError: code ``hook-timeout``.
+            HookFailed: one of them failed; code ``hook-timeout`` when one did not end in time.
         """
         chosen = [
             each
@@ -134,7 +132,7 @@ class Hooks:
         ended = wait_until_ended(
             self._cluster,
             [live for _, live in waited.values()],
-            seconds=min(self._seconds, find_time(self._ctx)),
+            within=self._within,
             ctx=self._ctx,
         )
         try:
@@ -147,7 +145,7 @@ class Hooks:
             found = (self._read(live) for _, live in left.values())
             reasons = [reason for each in found if each for reason in self._explain(each)]
             told = "; ".join(dict.fromkeys([error.message, *reasons]))
-            raise StageError(told, code=error.code) from error
+            raise HookFailed(told, code=error.code) from error
         return len(waited)
 
     def _tell_end(self, hook: Hook, ended: Ended) -> None:

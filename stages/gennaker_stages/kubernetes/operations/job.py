@@ -313,7 +313,7 @@ class _Job:
                 (ended,) = wait_until_ended(
                     self._cluster,
                     [live],
-                    seconds=min(self._inputs.seconds, self._ctx.remaining),
+                    within=self._inputs.within,
                     ctx=self._ctx,
                     code="job-timeout",
                     look=partial(self._look, log),
@@ -340,9 +340,10 @@ class _Job:
         self, live: Object, log: JobLog, told: str, *, code: str, over: bool
     ) -> dict[str, Any]:
         """Return how it failed: the reasons of its Pods, exit codes, last lines and events."""
-        from gennaker_stages.kubernetes.health.explanation import Explainer
+        from gennaker_stages.kubernetes.health.explanation import EXPLAIN_SECONDS, Explainer
 
-        (reasons,) = Explainer(self._cluster).explain_all([live], seconds=10.0)
+        seconds = min(EXPLAIN_SECONDS, self._ctx.remaining)
+        (reasons,) = Explainer(self._cluster).explain_all([live], seconds=seconds)
         last = log.last_lines
         if last and not any("last log lines" in each for each in reasons):
             reasons.append(f"last log lines: {' ⏎ '.join(last)}")
