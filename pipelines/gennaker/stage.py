@@ -23,7 +23,7 @@ again with the same ``ctx.key`` after a crash, and then must not do its effect t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import field
 from pathlib import Path
@@ -33,6 +33,7 @@ from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaH
 from pydantic_core import core_schema
 
 from gennaker.changes import ABSENT, Change, FieldChange, Plan
+from gennaker.checks import Check
 from gennaker.errors import PermanentError, StageError, TemporaryError
 from gennaker.fields import Declared, LiveField, LiveThing, Owner
 from gennaker.records import dataclass
@@ -42,6 +43,7 @@ __all__ = [
     "API_VERSION",
     "Artifact",
     "Change",
+    "Check",
     "Context",
     "Decision",
     "Declared",
@@ -470,6 +472,14 @@ class Stage:
 
     def clean_up(self, kind: str, name: str) -> None:
         """End what a dead owner left behind inside ``ctx.guard(kind, name)``; idempotent."""
+
+    @classmethod
+    def check_machine(cls, *, seconds: float) -> Iterable[Check]:
+        """Tell ``gennaker doctor`` within ``seconds`` whether what the type needs here is here.
+
+        No side effect. What several types need each may tell: equal checks are shown once.
+        """
+        return ()
 
 
 def _output_type(annotation: Any) -> OutputType:

@@ -6,17 +6,18 @@ entry-point group ``gennaker.targets``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from gennaker.checks import Check
 from gennaker.fields import LiveThing
 from gennaker.records import dataclass
 from gennaker.stage import API_VERSION
 
-__all__ = ["RunningSandbox", "Target", "TargetSettings"]
+__all__ = ["Check", "RunningSandbox", "Target", "TargetSettings"]
 
 
 class TargetSettings(BaseModel):
@@ -62,6 +63,22 @@ class Target:
             StageError: when it cannot be reached, saying what to do.
         """
         raise NotImplementedError
+
+    def check_access(
+        self, settings: Any, *, environment: str, project: Path, seconds: float
+    ) -> Iterable[Check]:
+        """Tell whether deploys will get there and may work there, for ``gennaker doctor``.
+
+        No side effect. Checks are best told one by one: those that were are shown when a later one
+        takes too long. Nothing may run that came with the project.
+
+        Args:
+            settings: of the environment.
+            environment: its name.
+            project: the project root.
+            seconds: how long the target may be asked in all.
+        """
+        return ()
 
     def read_fields(self, connection: Any, kind: str, name: str) -> LiveThing:
         """Return a thing that is there, field by field, with who set each.

@@ -270,20 +270,45 @@ def test_doctor_looks_for_contexts(
     (project / "gennaker.yaml").write_text(
         "environments:\n  staging: {kubernetes: {context: kind, namespace: a}}\n"
         "  production: {kubernetes: {context: prod, namespace: a}}\n"
-        "  lab: {kubernetes: {context: lab, kubeconfig: lab.conf, namespace: a}}\n"
+        "  lab: {kubernetes: {context: kind, kubeconfig: lab.conf, namespace: a}}\n"
+        "  none: {variables: {a: 1}}\n"
     )
-    config = project / "config"
-    config.write_text("contexts: [{name: kind}]\n")
-    (project / "lab.conf").write_text("contexts: [{name: lab}]\n")
+    text = (
+        "clusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}]\n"
+        "contexts: [{name: kind, context: {cluster: c}}]\n"
+    )
+    config = project.parent / "config"
+    for path in (config, project / "lab.conf"):
+        path.write_text(text)
     monkeypatch.setenv("KUBECONFIG", str(config))
-    main(["doctor"])
-    out = capsys.readouterr().out
-    assert "ok       environment staging: context 'kind'" in out
-    assert f"missing  environment production: no context 'prod' in {config}" in out
-    assert "ok       environment lab: context 'lab'" in out
-    config.write_text("contexts: [\n")
     assert main(["doctor"]) == 1
-    assert f"wrong    kubeconfig: {config} is not valid YAML\n" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert f"ok       environment staging, context: 'kind' of {config}\n" in out
+    assert "wrong    environment staging, server: cannot ask for the version: the cluster at" in out
+    assert "missing  environment production, context: the kubeconfig has no context 'prod'" in out
+    assert f"ok       environment lab, context: 'kind' of {project}/lab.conf\n" in out
+    assert "environment none" not in out
+    config.write_text("contexts: [\n")
+    assert main(["doctor", "-o", "name"]) == 1
+    assert "environment staging, context\nenvironment production, context\n" in (
+        capsys.readouterr().out
+    )
+
+
+def test_doctor_names_an_environment_that_cannot_be_asked(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A target that is not installed, and settings that its target refuses, with what to do."""
+    (project / "gennaker.yaml").write_text(
+        "environments:\n  a: {kubernets: {}}\n  b: {kubernetes: {namespace: A}}\n"
+    )
+    assert main(["doctor"]) == 1
+    out = capsys.readouterr().out
+    assert (
+        "wrong    environment a: 'kubernets' is not an installed target\n"
+        "         did you mean 'kubernetes'?\n"
+    ) in out
+    assert "wrong    environment b: the 'kubernetes' settings of environment 'b' are wrong: " in out
 
 
 def test_an_unexpected_error_is_told_without_a_traceback(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -21,6 +21,7 @@ from gennaker.script import (
 from gennaker.stage import (
     Artifact,
     Change,
+    Check,
     Context,
     Effect,
     Failed,
@@ -32,7 +33,7 @@ from gennaker.stage import (
     StageInputs,
     Succeeded,
 )
-from gennaker_stages.registry.credentials import CredentialsInput
+from gennaker_stages.registry.credentials import CredentialsInput, check_logins
 from gennaker_stages.registry.reference import parse_reference
 from gennaker_stages.workspace.folder import (
     SourceInput,
@@ -131,6 +132,14 @@ class DockerRun(Stage):
             if self.command is not None and not "".join(self.command).strip():
                 raise ValueError("'command' is empty; leave it out for the image's own")
             return self
+
+    @classmethod
+    def check_machine(cls, *, seconds: float) -> Iterator[Check]:
+        """Look for an engine, and for credentials of registries."""
+        from gennaker_stages.docker.engine import check_engine
+
+        yield from check_engine(seconds)
+        yield from check_logins()
 
     @classmethod
     def find_effect(cls, inputs: Mapping[str, Any], environment: bool) -> Effect:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from gennaker.checks import Check
 from gennaker.errors import PermanentError, StageError, TemporaryError
 from gennaker.stage import Context
 from gennaker_stages.registry.credentials import CredentialsInput, find_credentials
@@ -17,10 +19,18 @@ if TYPE_CHECKING:
     from docker import DockerClient
     from requests import Response
 
-__all__ = ["connect_engine", "find_auth", "log_progress", "pull_image", "translate_errors"]
+__all__ = [
+    "check_engine",
+    "connect_engine",
+    "find_auth",
+    "log_progress",
+    "pull_image",
+    "translate_errors",
+]
 
 READ_TIMEOUT = 600
 DEFAULT_HOST = "unix:///var/run/docker.sock"
+_PIECE, _MOST = 16 << 10, 1 << 20
 
 
 @contextmanager
@@ -51,6 +61,53 @@ def connect_engine() -> Iterator[DockerClient]:
         for answer in answers:
             answer.close()  # the client leaves the connection of a stream open that ended early
         client.close()
+
+
+def check_engine(seconds: float) -> Iterator[Check]:
+    """Yield whether an engine answers within so many seconds, and its version."""
+    host = os.environ.get("DOCKER_HOST") or DEFAULT_HOST
+    scheme, _, path = host.partition("://")
+    where = path if scheme == "unix" else host
+    advice = "start Docker, or set DOCKER_HOST; 'oci.build' needs no engine"
+    try:
+        version = _ask_socket(path, seconds) if scheme == "unix" else _ask_client(seconds)
+        yield Check("docker", "ok", f"{version} at {where}")
+    except PermissionError:
+        advice = f"join the group 'docker'; {advice.partition('; ')[2]}"
+        yield Check("docker", "missing", f"{where} is not yours to use", advice)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        yield Check("docker", "missing", f"no engine at {where}: {reason}", advice)
+    except (ValueError, KeyError, TypeError):
+        yield Check("docker", "missing", f"what answers at {where} is no engine", advice)
+
+
+def _ask_socket(path: str, seconds: float) -> str:
+    """Return the version of the engine at a socket; its client takes longer to load than to ask."""
+    answer = b""
+    with socket.socket(socket.AF_UNIX) as link:
+        link.settimeout(seconds)
+        link.connect(path)
+        link.sendall(b"GET /version HTTP/1.0\r\nHost: docker\r\n\r\n")
+        while piece := link.recv(_PIECE):
+            answer += piece
+            if len(answer) > _MOST:
+                raise ValueError("too long")
+    return str(json.loads(answer.partition(b"\r\n\r\n")[2])["Version"])
+
+
+def _ask_client(seconds: float) -> str:
+    import docker
+    from docker.errors import DockerException
+
+    try:
+        client = docker.from_env(timeout=max(1, round(seconds)))
+        try:
+            return str(client.version()["Version"])
+        finally:
+            client.close()
+    except DockerException as error:
+        raise OSError(_first_line(error)) from None
 
 
 @contextmanager

@@ -6,7 +6,7 @@ Through the engine's classic builder, the one its Python client speaks. What onl
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -15,6 +15,7 @@ from gennaker.errors import StageError
 from gennaker.paths import join_inside
 from gennaker.stage import (
     Change,
+    Check,
     Context,
     Failed,
     Outcome,
@@ -25,7 +26,7 @@ from gennaker.stage import (
     StageOutputs,
     Succeeded,
 )
-from gennaker_stages.registry.credentials import CredentialsInput
+from gennaker_stages.registry.credentials import CredentialsInput, check_logins
 from gennaker_stages.registry.reference import ImageReference, parse_tag
 
 if TYPE_CHECKING:
@@ -73,6 +74,14 @@ class DockerBuild(Stage):
             description="The repository with that digest when it was pushed, else the first tag"
         )
         image_id: str = Field(description="The id by which the engine knows it")
+
+    @classmethod
+    def check_machine(cls, *, seconds: float) -> Iterator[Check]:
+        """Look for an engine, and for credentials of registries."""
+        from gennaker_stages.docker.engine import check_engine
+
+        yield from check_engine(seconds)
+        yield from check_logins()
 
     def list_sources(self, inputs: Inputs) -> list[str]:
         """The context."""

@@ -7,10 +7,12 @@ import json
 import re
 import sys
 import tempfile
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from gennaker.checks import Check
 from gennaker.errors import PermanentError, StageError
 from gennaker.records import dataclass
 from gennaker_stages.helm.bundle import split_templates
@@ -18,10 +20,12 @@ from gennaker_stages.kubernetes.bundle import bounded
 from gennaker_stages.kubernetes.bundle.bounded import RenderLimits
 from gennaker_stages.kubernetes.bundle.documents import Document
 
-__all__ = ["RenderRequest", "prepare_renderer", "render_chart"]
+__all__ = ["RenderRequest", "check_helm", "prepare_renderer", "render_chart"]
 
 _SOURCE = re.compile(r"\A(?:---\n)?# Source: (\S+)\n")
 _DOCUMENT = re.compile(r"^---\n(?=# Source: )", re.MULTILINE)
+_NO_HELM = "there is no Helm to render with"
+_GET_HELM = "install the package 'helm-python-sdk', or put 'helm' on the PATH"
 _SCHEMA = "values don't meet the specifications of the schema"
 
 
@@ -70,6 +74,31 @@ def render_chart(request: RenderRequest, limits: RenderLimits | None = None) -> 
     if _has_library():
         return _render_in_worker(request, bounds)
     return _render_by_command(request, bounds)
+
+
+def check_helm(seconds: float) -> Iterator[Check]:
+    """Yield what charts are rendered with, and its version."""
+    import shutil
+    from importlib.metadata import version
+
+    from gennaker.process import capture
+
+    if _has_library():
+        yield Check("helm", "ok", f"the library helm-python-sdk {version('helm-python-sdk')}")
+        return
+    path = shutil.which("helm")
+    if path is None:
+        yield Check("helm", "missing", _NO_HELM, _GET_HELM)
+        return
+    try:
+        code, out, err = capture([path, "version", "--short"], timeout=seconds)
+        said = (out if code == 0 else err).strip().partition("\n")[0]
+    except StageError as error:
+        code, said = -1, error.message
+    if code == 0:
+        yield Check("helm", "ok", f"{said} of {path}")
+    else:
+        yield Check("helm", "wrong", f"{path} does not run: {said}", _GET_HELM)
 
 
 def _has_library() -> bool:
@@ -141,11 +170,7 @@ def _run(argv: list[str], request: RenderRequest, limits: RenderLimits) -> bytes
     import shutil
 
     if shutil.which("helm") is None:
-        raise PermanentError(
-            "there is no Helm to render with",
-            code="helm-missing",
-            hint="install the package 'helm-python-sdk', or put 'helm' on the PATH",
-        )
+        raise PermanentError(_NO_HELM, code="helm-missing", hint=_GET_HELM)
     try:
         done = bounded.run_bounded(argv, limits)
     except StageError as error:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import Field
 
+from gennaker.checks import Check
 from gennaker.errors import PermanentError
 from gennaker.stage import PlanContext
 from gennaker_stages.helm.sources import ChartInputs, find_chart
@@ -87,6 +89,13 @@ class HelmTemplate(BundleStage):
         digest: str = Field(
             description="Digest of the archive of a chart that was fetched, else empty"
         )
+
+    @classmethod
+    def check_machine(cls, *, seconds: float) -> Iterator[Check]:
+        """Look for Helm's library, or the command."""
+        from gennaker_stages.helm.rendering import check_helm
+
+        return check_helm(seconds)
 
     def list_sources(self, inputs: Inputs) -> list[str]:
         """The chart with its local dependencies, and the files of values."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from gennaker.target import RunningSandbox, Target, TargetSettings
+from gennaker.target import Check, RunningSandbox, Target, TargetSettings
 from gennaker_stages.kubernetes.applying.rules import IgnoreRule
 from gennaker_stages.kubernetes.client.silence import Silences
 from gennaker_stages.kubernetes.health.custom import HealthRule
@@ -106,6 +106,11 @@ class KubernetesSettings(TargetSettings):
         description="State folder whose sandbox stands in for the cluster; set by --sandbox",
     )
 
+    @property
+    def kubeconfig_file(self) -> Path | None:
+        """The file of ``kubeconfig``, as written."""
+        return Path(self.kubeconfig) if self.kubeconfig else None
+
     @model_validator(mode="after")
     def _check_access(self) -> Self:
         if self.as_groups and self.as_user is None:
@@ -143,10 +148,18 @@ class KubernetesTarget(Target):
             address = ensure_sandbox(Path(settings.sandbox))
             kubeconfig = address.kubeconfig(environment)
             return Cluster(kubeconfig, None, settings, project=project)
-        path = Path(settings.kubeconfig) if settings.kubeconfig else None
-        cluster = Cluster(path, settings.context, settings, project=project)
+        cluster = Cluster(settings.kubeconfig_file, settings.context, settings, project=project)
         cluster.silences = self._silences
         return cluster
+
+    def check_access(
+        self, settings: KubernetesSettings, *, environment: str, project: Path, seconds: float
+    ) -> Iterator[Check]:
+        """Look at the kubeconfig, the server, who we are there, the namespace and our rights."""
+        del environment
+        from gennaker_stages.kubernetes.checking.access import check_access
+
+        return check_access(settings, project, seconds)
 
     def read_fields(self, connection: Cluster, kind: str, name: str) -> LiveThing:
         """Return a live object; ``name`` may be ``NAMESPACE/NAME``."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from pydantic import Field
 
+from gennaker.checks import Check
 from gennaker.errors import PermanentError, StageError
 from gennaker.paths import join_inside
 from gennaker.stage import PlanContext, StageInputs
@@ -47,6 +49,11 @@ class KustomizeBuild(BundleStage):
             description="Beginnings of the remote bases that may be fetched, as the kustomization "
             "writes them, 'https://github.com/acme' for example",
         )
+
+    @classmethod
+    def check_machine(cls, *, seconds: float) -> Iterator[Check]:
+        """Look for the program, and run it."""
+        return _check_program(seconds)
 
     def describe(self, inputs: Inputs) -> str:
         """Name what is built."""
@@ -98,6 +105,26 @@ def _find_program() -> list[str]:
         code="kustomize-missing",
         hint="put one of them on the PATH",
     )
+
+
+def _check_program(seconds: float) -> Iterator[Check]:
+    from gennaker.process import capture
+
+    try:
+        path, word = _find_program()
+        words = ["version"] if word == "build" else ["version", "--client"]
+        code, out, err = capture([path, *words], timeout=seconds)
+    except StageError as error:
+        missing = error.code == "kustomize-missing"
+        advice = error.hint or "install it again"
+        yield Check("kustomize", "missing" if missing else "wrong", error.message, advice)
+        return
+    if code != 0:
+        found = f"{path} does not run: {(err.strip() or f'it ended with {code}').splitlines()[0]}"
+        yield Check("kustomize", "wrong", found, "install it again")
+        return
+    version = out.rpartition("Kustomize Version:")[2].strip()
+    yield Check("kustomize", "ok", f"{version} of {path}")
 
 
 def _make_environment(home: Path, *, has_remote: bool) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from gennaker.errors import PermanentError
 from gennaker.stage import (
     Artifact,
     Change,
+    Check,
     Context,
     Outcome,
     Plan,
@@ -32,7 +34,7 @@ from gennaker_stages.oci.layout import (
     write_layout,
 )
 from gennaker_stages.registry.client import RegistryClient
-from gennaker_stages.registry.credentials import CredentialsInput, find_credentials
+from gennaker_stages.registry.credentials import CredentialsInput, check_logins, find_credentials
 from gennaker_stages.registry.reference import ImageReference, parse_reference, parse_tag
 
 __all__ = ["OciBuild"]
@@ -79,6 +81,11 @@ class OciBuild(Stage):
         digest: str = Field(description="Digest of the image's manifest")
         reference: str = Field(description="The first tag's repository with that digest")
         layout: Artifact = Field(description="The image as a tar of an OCI layout")
+
+    @classmethod
+    def check_machine(cls, *, seconds: float) -> Iterator[Check]:
+        """Look for credentials of registries."""
+        return check_logins()
 
     def list_sources(self, inputs: Inputs) -> list[str]:
         """The files that go into the image."""

@@ -6,18 +6,22 @@ import base64
 import json
 import os
 import re
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
+from gennaker.checks import Check
 from gennaker.errors import PermanentError
 from gennaker.records import dataclass
 from gennaker.stage import Secret, StageInputs
 
-__all__ = ["Credentials", "CredentialsInput", "find_credentials"]
+__all__ = ["Credentials", "CredentialsInput", "check_logins", "find_credentials"]
 
 DOCKER_HUB = "https://index.docker.io/v1/"
+_LOG_IN_AGAIN = "log in again, or give credentials from a secret"
 _HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -52,18 +56,52 @@ def find_credentials(host: str, given: CredentialsInput | None) -> Credentials |
     """
     if given is not None:
         return Credentials(given.username, given.password)
-    folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
-    path = folder / "config.json"
+    path = _find_config()
     try:
         return _read_config(json.loads(path.read_text()), host)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise PermanentError(
-            f"the Docker configuration {str(path)!r} cannot be read: {type(error).__name__}",
-            code="docker-config",
-            hint="log in again, or give credentials from a secret",
+            _tell_unreadable(path, error), code="docker-config", hint=_LOG_IN_AGAIN
         ) from None
+
+
+def check_logins() -> Iterator[Check]:
+    """Yield for which registries the Docker configuration has credentials; no helper is run."""
+    path = _find_config()
+    try:
+        config = json.loads(path.read_text())
+        helpers = config.get("credHelpers") or {}
+        programs = {str(each) for each in (config.get("credsStore"), *helpers.values()) if each}
+        hosts = sorted({_name_host(each) for each in (*(config.get("auths") or {}), *helpers)})
+    except (FileNotFoundError, NotADirectoryError):
+        hosts, programs = [], set()
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        yield Check("registry logins", "wrong", _tell_unreadable(path, error), _LOG_IN_AGAIN)
+        return
+    for each in sorted(programs):
+        if shutil.which(f"docker-credential-{each}") is None:
+            advice = "put it on the PATH, or take it out of that file and log in again"
+            found = f"{path} needs 'docker-credential-{each}', which is not on the PATH"
+            yield Check("registry logins", "wrong", found, advice)
+    if hosts:
+        yield Check("registry logins", "ok", f"{', '.join(hosts)} (in {path})")
+    elif not programs:
+        advice = "'docker login REGISTRY', or give 'credentials'; what is public needs neither"
+        yield Check("registry logins", "missing", f"none in {path}", advice)
+
+
+def _name_host(entry: str) -> str:
+    return "docker.io" if entry == DOCKER_HUB else entry.removeprefix("https://")
+
+
+def _find_config() -> Path:
+    return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
+
+
+def _tell_unreadable(path: Path, error: Exception) -> str:
+    return f"the Docker configuration {str(path)!r} cannot be read: {type(error).__name__}"
 
 
 def _read_config(config: dict[str, Any], host: str) -> Credentials | None:

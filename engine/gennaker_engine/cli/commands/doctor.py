@@ -4,42 +4,28 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from itertools import chain
+from typing import TYPE_CHECKING
 
-from gennaker.records import dataclass
+from gennaker.checks import Check, CheckState
 from gennaker_engine.cli.exit_codes import FAILED, SUCCEEDED
 from gennaker_engine.cli.options import command, output_option
 from gennaker_engine.cli.settings import Settings, pass_settings
 
 if TYPE_CHECKING:
+    from gennaker_engine.cli.render.console import Console
+    from gennaker_engine.environments.checking import Inquiry
     from gennaker_engine.journal.port import Journal
 
-__all__ = ["Check", "doctor_command"]
+__all__ = ["doctor_command"]
 
-State = Literal["ok", "missing", "wrong"]
 _CHECKED = 200
 """How many ended runs have their journal checked, the newest."""
+_SECONDS = 5.0
+"""How long a program may take that only tells something."""
 _TONES = {"ok": "green", "missing": "yellow", "wrong": "red"}
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at.
-
-    Attributes:
-        state: ``ok``; ``missing``: only some stages need it; ``wrong``: nothing, or something that
-            the project asks for, will work.
-        found: what there is.
-        advice: what to do, empty when all is well.
-    """
-
-    name: str
-    state: State
-    found: str
-    advice: str = ""
 
 
 @command("doctor")
@@ -51,21 +37,50 @@ def doctor_command(settings: Settings, form: str) -> int:
     Exit code 1 when something is wrong; what is only missing is needed by some stages.
     """
     console = settings.console
-    checks = [check for look in _LOOKS for check in look(settings)]
-    if form == "table":
-        for check in checks:
-            word = console.paint(check.state.ljust(len("missing")), _TONES[check.state])
-            console.out(f"{word}  {console.paint(check.name, 'bold')}: {check.found}")
-            if check.advice:
-                console.out(f"         {check.advice}")
-    elif form == "name":
+    checks = []
+    for check in _list_checks(settings):
+        checks.append(check)
+        if form == "table":
+            _show(console, check)
+    if form == "name":
         console.out("\n".join(check.name for check in checks if check.state != "ok"))
-    else:
+    elif form != "table":
         from gennaker_engine.cli.render.data import print_data
 
         items = [asdict(check) for check in checks]
         print_data(console, form, "CheckList", {"items": items})
     return FAILED if any(check.state == "wrong" for check in checks) else SUCCEEDED
+
+
+def _show(console: Console, check: Check) -> None:
+    word = console.paint(check.state.ljust(len("missing")), _TONES[check.state])
+    console.out(f"{word}  {console.paint(check.name, 'bold')}: {check.found}")
+    if check.advice:
+        console.out(f"         {check.advice}")
+
+
+def _list_checks(settings: Settings) -> Iterator[Check]:
+    """Yield every check as soon as it is made; plugins are asked while the others are."""
+    inquiries = _ask_plugins(settings)
+    for look in _LOOKS:
+        yield from look(settings)
+    told: set[Check] = set()
+    for each in chain.from_iterable(inquiry.finish() for inquiry in inquiries):
+        if each not in told:
+            told.add(each)
+            yield each
+
+
+def _ask_plugins(settings: Settings) -> list[Inquiry]:
+    from gennaker.errors import GennakerError
+    from gennaker_engine.environments.checking import ask_environments, ask_machine
+
+    # This loads every plugin, on this thread: no two import each other's modules at a time.
+    asked = ask_machine(settings.registry)
+    try:
+        return asked + ask_environments(settings.registry, settings.project)
+    except GennakerError:  # _look_at_project tells
+        return asked
 
 
 def _look_at_python(settings: Settings) -> Iterator[Check]:
@@ -79,17 +94,32 @@ def _look_at_python(settings: Settings) -> Iterator[Check]:
 def _look_at_git(settings: Settings) -> Iterator[Check]:
     import shutil
 
+    from gennaker.errors import GennakerError
+    from gennaker.process import capture
+
     path = shutil.which("git")
     if path is None:
         advice = "install git; without it the source is all files of the folder"
         yield Check("git", "missing", "not on PATH", advice)
         return
-    inside = any(
-        (each / ".git").exists()
-        for each in (settings.start.resolve(), *settings.start.resolve().parents)
-    )
-    found = path if inside else f"{path}; this is not a git repository"
-    yield Check("git", "ok", found, "" if inside else "'git init' pins runs to commits")
+    start = settings.start.resolve()
+    try:
+        code, version, error = capture([path, "--version"], timeout=_SECONDS)
+        if code == 0:
+            code, _, error = capture([path, "-C", str(start), "rev-parse"], timeout=_SECONDS)
+    except GennakerError as failure:
+        yield Check("git", "wrong", failure.message, "install git again")
+        return
+    found = f"{version.strip().removeprefix('git version ')} of {path}"
+    if code == 0:
+        yield Check("git", "ok", found)
+    elif any((each / ".git").exists() for each in (start, *start.parents)):
+        said = (error.strip() or f"it ended with {code}").splitlines()[0]
+        advice = f"make 'git -C {start} status' work; until then no run knows its commit"
+        yield Check("git", "wrong", f"{found} cannot read this repository: {said}", advice)
+    else:
+        found += "; this is not a git repository"
+        yield Check("git", "ok", found, "'git init' pins runs to commits")
 
 
 def _look_at_project(settings: Settings) -> Iterator[Check]:
@@ -167,111 +197,9 @@ def _look_at_plugins(settings: Settings) -> Iterator[Check]:
             found = f"{info.group}/{info.name}: {info.error.message}"
             yield Check("plugins", "wrong", found, info.error.hint or "")
     usable = [info for info in listed if info.error is None]
-    state: State = "ok" if usable else "wrong"
+    state: CheckState = "ok" if usable else "wrong"
     advice = "" if usable else "install gennaker again: its own stage types are not found"
     yield Check("plugins", state, f"{len(usable)} can be used", advice)
-
-
-def _look_at_docker(settings: Settings) -> Iterator[Check]:
-    """Ask the Docker engine's socket, as the docker stages will; their client is not loaded."""
-    import socket
-
-    host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
-    if not host.startswith("unix://"):
-        yield Check("docker", "ok", f"{host} (not asked)")
-        return
-    path = host.removeprefix("unix://")
-    advice = "start Docker, or set DOCKER_HOST; 'oci.build' needs no engine"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(2)
-        try:
-            probe.connect(path)
-            probe.sendall(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n")
-            answer = probe.recv(64)
-        except PermissionError:
-            yield Check(
-                "docker", "missing", f"{path} is not yours to use", "join the group 'docker'"
-            )
-            return
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            yield Check("docker", "missing", f"no engine at {path}: {reason}", advice)
-            return
-    good = b" 200 " in answer
-    yield Check("docker", "ok" if good else "missing", path, "" if good else advice)
-
-
-def _look_at_clusters(settings: Settings) -> Iterator[Check]:
-    """Look for each environment's kubeconfig context; nothing is connected to or executed."""
-    from gennaker.errors import GennakerError
-
-    try:
-        environments = settings.project.environments
-    except GennakerError:
-        return
-    told: set[Path] = set()
-    for name, each in environments.items():
-        context = each.settings.get("context")
-        if each.target != "kubernetes" or not context:
-            continue
-        known, files, broken = _read_contexts(settings.project.root, each.settings)
-        for file in broken:
-            if file not in told:
-                yield Check("kubeconfig", "wrong", f"{file} is not valid YAML", "correct it")
-        told.update(broken)
-        if context in known:
-            yield Check(f"environment {name}", "ok", f"context {context!r}")
-        else:
-            where = ", ".join(map(str, files))
-            advice = "add it, or correct 'context'; '--sandbox' needs no cluster"
-            found = f"no context {context!r} in {where}" if files else "there is no kubeconfig"
-            yield Check(f"environment {name}", "missing", found, advice)
-
-
-def _list_kubeconfigs(root: Path, settings: Mapping[str, Any]) -> list[Path]:
-    own, variable = settings.get("kubeconfig"), os.environ.get("KUBECONFIG")
-    if own:
-        return [root / Path(str(own)).expanduser()]
-    if not variable:
-        return [Path.home() / ".kube" / "config"]
-    return [Path(each).expanduser() for each in variable.split(os.pathsep) if each]
-
-
-def _read_contexts(
-    root: Path, settings: Mapping[str, Any]
-) -> tuple[set[str], list[Path], list[Path]]:
-    """Return the contexts in an environment's kubeconfigs, these files, and those that are no YAML."""
-    import yaml
-
-    files = [each for each in _list_kubeconfigs(root, settings) if each.is_file()]
-    found: set[str] = set()
-    broken = []
-    for file in files:
-        try:
-            data = yaml.safe_load(file.read_text("utf-8"))
-        except OSError:
-            continue
-        except (UnicodeDecodeError, yaml.YAMLError, RecursionError):
-            broken.append(file)
-            continue
-        contexts = data.get("contexts") if isinstance(data, dict) else None
-        for each in contexts if isinstance(contexts, list) else []:
-            if isinstance(each, dict) and isinstance(each.get("name"), str):
-                found.add(each["name"])
-    return found, files, broken
-
-
-def _look_at_helm(settings: Settings) -> Iterator[Check]:
-    import importlib.util
-    import shutil
-
-    if importlib.util.find_spec("helm_python") is not None:
-        yield Check("helm", "ok", "its library is installed")
-    elif path := shutil.which("helm"):
-        yield Check("helm", "ok", path)
-    else:
-        advice = "install helm-python-sdk, or put helm on PATH, for 'helm.template'"
-        yield Check("helm", "missing", "neither its library nor a binary", advice)
 
 
 _LOOKS: tuple[Callable[[Settings], Iterator[Check]], ...] = (
@@ -280,7 +208,4 @@ _LOOKS: tuple[Callable[[Settings], Iterator[Check]], ...] = (
     _look_at_project,
     _look_at_state,
     _look_at_plugins,
-    _look_at_docker,
-    _look_at_clusters,
-    _look_at_helm,
 )

@@ -74,17 +74,7 @@ class Cluster:
     ) -> None:
         self.settings = settings
         self.silences: Silences | None = None
-        sandbox = settings.sandbox is not None
-        self.connection = Connection(
-            Access(
-                kubeconfig,
-                context,
-                project,
-                in_cluster=settings.in_cluster and not sandbox,
-                user=None if sandbox else settings.as_user,
-                groups=settings.as_groups,
-            )
-        )
+        self.connection = Connection(Access.of(kubeconfig, context, settings, project=project))
         self.discovery = Discovery(self.connection)
 
     def bound(self, remaining: Callable[[], float], *, who: str = "") -> None:

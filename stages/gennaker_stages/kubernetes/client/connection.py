@@ -96,6 +96,16 @@ class Connection:
         """The server's address."""
         return str(self._client.configuration.host).rstrip("/")
 
+    @property
+    def address(self) -> str:
+        """The server's address as it may be shown."""
+        return Masker(_find_secrets(self.host)).mask(self.host)
+
+    @property
+    def certificate(self) -> str | None:
+        """The file with the certificate that this side shows, None when it shows none."""
+        return self._client.configuration.cert_file or None
+
     def request(self, request: Request) -> dict[str, Any]:
         """Return the JSON answer of a request.
 
@@ -159,11 +169,15 @@ class Connection:
 
     def _translate_break(self, error: Exception, request: Request) -> StageError:
         if _is_distrusted(error):
+            reason = explain_break(error)
+            dated = "expired" in reason or "not yet valid" in reason
             return PermanentError(
                 f"cannot {request.what}: the certificate of {self.host} is not to be trusted "
-                f"({explain_break(error)})",
+                f"({reason})",
                 code="cluster-certificate",
-                hint="correct 'certificate-authority-data' of the kubeconfig's cluster",
+                hint="renew the certificate of the server, or set this machine's clock"
+                if dated
+                else "correct 'certificate-authority-data' of the kubeconfig's cluster",
             )
         told = self._describe_break(error)
         self.note_break(told)

@@ -13,10 +13,13 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gennaker.errors import InvalidInput, PermanentError
 from gennaker.records import dataclass
+
+if TYPE_CHECKING:
+    from gennaker_stages.kubernetes.settings import KubernetesSettings
 
 __all__ = ["TRUST", "Access"]
 
@@ -48,26 +51,77 @@ class Access:
     user: str | None = None
     groups: tuple[str, ...] = ()
 
+    @classmethod
+    def of(
+        cls,
+        kubeconfig: Path | None,
+        context: str | None,
+        settings: KubernetesSettings,
+        *,
+        project: Path,
+    ) -> Access:
+        """Return the access that an environment's settings ask for; in a sandbox, as nobody else."""
+        sandbox = settings.sandbox is not None
+        return cls(
+            kubeconfig,
+            context,
+            project,
+            in_cluster=settings.in_cluster and not sandbox,
+            user=None if sandbox else settings.as_user,
+            groups=settings.as_groups,
+        )
+
     def load(self) -> Any:
         """Return a new client of the official library; reads every file and runs ``exec`` again.
 
         Raises:
             PermanentError: codes ``kubeconfig`` and ``unknown-context``.
         """
+        if not self.in_cluster:
+            self._check_there()  # the library takes a while to load
         from kubernetes import client
-        from kubernetes.config.config_exception import ConfigException
-        from yaml import YAMLError
 
         configuration = client.Configuration()
         configuration.connection_pool_maxsize = _CONNECTIONS
         configuration.keep_alive = True
-        try:
+        with self._explain_errors():
             if self.in_cluster:
                 _load_service_account(configuration)
             else:
                 with _hear_errors() as errors:
                     self._load_kubeconfig(configuration)
                 _check_credentials(configuration, errors)
+        return client.ApiClient(configuration)
+
+    def describe(self) -> str:
+        """Return in words what :meth:`load` reads; no command runs.
+
+        Raises:
+            PermanentError: codes ``kubeconfig`` and ``unknown-context``.
+        """
+        if self.in_cluster:
+            from kubernetes.client import Configuration
+
+            with self._explain_errors():
+                _load_service_account(Configuration())
+            return "the service account of this Pod"
+        self._check_there()
+        from kubernetes.config.kube_config import KubeConfigLoader
+
+        with self._explain_errors():
+            found = KubeConfigLoader(self._read(), active_context=self.context)  # type: ignore[no-untyped-call]
+            name = found.current_context["name"]
+        files = [each for each in self._list_files() if each.exists()]
+        return f"{name!r} of {', '.join(map(str, files))}"
+
+    @contextmanager
+    def _explain_errors(self) -> Iterator[None]:
+        """Turn the errors of the official library into ours."""
+        from kubernetes.config.config_exception import ConfigException
+        from yaml import YAMLError
+
+        try:
+            yield
         except ConfigException as error:
             raise self._explain(error) from error
         except YAMLError as error:
@@ -82,18 +136,20 @@ class Access:
             raise PermanentError(
                 f"the kubeconfig cannot be read: {error}", code="kubeconfig"
             ) from error
-        except (TypeError, AttributeError) as error:  # of a library that expects another shape
+        except (
+            TypeError,
+            AttributeError,
+            KeyError,
+        ) as error:  # of a library that expects another shape
             raise PermanentError(
                 f"{self._name_files()} is no kubeconfig",
                 code="kubeconfig",
                 hint="'kubectl config view' reads the same file",
             ) from error
-        return client.ApiClient(configuration)
 
     def _load_kubeconfig(self, configuration: Any) -> None:
         from kubernetes import config
 
-        self._check_there()
         options = {
             "context": self.context,
             "client_configuration": configuration,
@@ -121,8 +177,13 @@ class Access:
     def _name_files(self) -> str:
         return " and ".join(repr(str(each)) for each in self._list_files())
 
+    def exists(self) -> bool:
+        """Whether there is a file that says how to reach the server."""
+        files = [SERVICE_ACCOUNT / "token"] if self.in_cluster else self._list_files()
+        return any(each.exists() for each in files)
+
     def _check_there(self) -> None:
-        if any(each.exists() for each in self._list_files()):
+        if self.exists():
             return
         wrong = "correct 'kubeconfig' in gennaker.yaml" if self.kubeconfig else "set KUBECONFIG"
         raise PermanentError(
@@ -139,36 +200,50 @@ class Access:
         return path.resolve().is_relative_to(root) or path.absolute().is_relative_to(root)
 
     def _explain(self, error: Exception) -> PermanentError:
-        from kubernetes import config
-        from kubernetes.config.config_exception import ConfigException
-
         if self.in_cluster:
             return PermanentError(
                 f"there is no service account to use: {error}",
                 code="kubeconfig",
                 hint="'in_cluster: true' is for what runs in a Pod; elsewhere give 'context'",
             )
-        path = self._find_file()
-        try:
-            known, _ = config.list_kube_config_contexts(  # type: ignore[no-untyped-call]
-                str(path) if path else os.environ.get("KUBECONFIG")
-            )
-        except ConfigException:
+        known, current = self._list_contexts()
+        if not known:
             return PermanentError(
                 f"there is no usable kubeconfig: {error}",
                 code="kubeconfig",
                 hint="set KUBECONFIG, or try it without a cluster: 'gennaker run --sandbox'",
             )
-        names = ", ".join(sorted(each["name"] for each in known)) or "none"
-        if self.context is not None and self.context not in (each["name"] for each in known):
+        name = self.context or current
+        if name not in known:
+            what = f"has no context {name!r}" if name else "names no current context"
+            wrong = "correct 'context' in" if self.context else "give 'context' in"
             return PermanentError(
-                f"the kubeconfig has no context {self.context!r}; it has: {names}",
+                f"the kubeconfig {what}; it has: {', '.join(sorted(known))}",
                 code="unknown-context",
-                hint="correct 'context' in gennaker.yaml, or try it with 'gennaker run --sandbox'",
+                hint=f"{wrong} gennaker.yaml, or try it with 'gennaker run --sandbox'",
             )
-        return PermanentError(
-            f"context {self.context!r} cannot be used: {error}", code="kubeconfig"
-        )
+        return PermanentError(f"context {name!r} cannot be used: {error}", code="kubeconfig")
+
+    def _list_contexts(self) -> tuple[list[str], str | None]:
+        """Return the contexts there are, and the current one; nothing when they cannot be told."""
+        from kubernetes.config.config_exception import ConfigException
+
+        try:
+            data = self._read()
+            current = data.safe_get("current-context")
+            return [str(each["name"]) for each in data["contexts"]], current
+        except (ConfigException, TypeError, AttributeError, KeyError):
+            return [], None
+
+    def _read(self) -> Any:
+        """Return the files as the official library reads them; no command runs."""
+        from kubernetes.config.kube_config import ConfigNode, KubeConfigMerger
+
+        path = self._find_file()
+        if path is not None and self._is_foreign(path):
+            return ConfigNode(path.name, read_harmless(path), path)  # type: ignore[no-untyped-call]
+        files = os.pathsep.join(map(str, self._list_files()))
+        return KubeConfigMerger(files).config  # type: ignore[no-untyped-call]
 
 
 def _list_usual_files() -> list[Path]:

@@ -28,6 +28,7 @@ __all__ = [
     "PART_OF_LABEL",
     "ApplySet",
     "describe_parent",
+    "list_group_kinds",
     "make_id",
     "open_applyset",
     "open_set_of",
@@ -156,13 +157,10 @@ def open_applyset(cluster: Cluster, name: str, namespace: str, title: str) -> Ap
             code="applyset",
             hint="find out who changed it; delete it, and the next deploy makes it anew",
         )
-    kinds = _split(annotations.get(GROUP_KINDS), _GROUP_KIND)
     namespaces = _split(annotations.get(NAMESPACES), _NAMESPACE)
     return replace(
         empty,
-        group_kinds=frozenset(
-            (group, kind) for kind, _, group in (k.partition(".") for k in kinds)
-        ),
+        group_kinds=_read_group_kinds(annotations),
         namespaces=frozenset(namespaces),
         exists=True,
     )
@@ -181,6 +179,21 @@ def open_set_of(cluster: Cluster, ctx: PlanContext, chosen: str | None) -> Apply
     parts = [_UNFIT.sub("-", each.lower()).strip("-") for each in (project, pipeline, stage)]
     title = f"stage {stage!r} of pipeline {pipeline!r} of project {project!r}"
     return open_applyset(cluster, ".".join([TOOL, *parts]), namespace, title)
+
+
+def list_group_kinds(cluster: Cluster, namespace: str) -> frozenset[GroupKind]:
+    """Return the ``(group, kind)`` that may be in one of our sets whose parent is in a namespace."""
+    parents = cluster.list_objects(
+        cluster.find_resource("v1", "ConfigMap"), namespace, labels=ID_LABEL
+    )["items"]
+    annotations = [each["metadata"].get("annotations") or {} for each in parents]
+    ours = [each for each in annotations if str(each.get(TOOLING)).partition("/")[0] == TOOL]
+    return frozenset(kind for each in ours for kind in _read_group_kinds(each))
+
+
+def _read_group_kinds(annotations: Mapping[str, Any]) -> frozenset[GroupKind]:
+    kinds = _split(annotations.get(GROUP_KINDS), _GROUP_KIND)
+    return frozenset((group, kind) for kind, _, group in (k.partition(".") for k in kinds))
 
 
 def describe_parent(cluster: Cluster, other: str, namespace: str | None) -> str:
