@@ -263,6 +263,23 @@ def test_doctor_fails_for_wrong_settings(project: Path, capsys: pytest.CaptureFi
     assert "wrong    project: gennaker.yaml:1:1: unknown-field" in capsys.readouterr().out
 
 
+def test_doctor_tells_a_repository_that_git_cannot_read(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its runs would know no commit, and nobody would know why; without git that is told, too."""
+    (project / ".git").mkdir()
+    assert main(["doctor"]) == 1
+    out = capsys.readouterr().out
+    assert " cannot read this repository: fatal: not a git repository" in out
+    assert f"make 'git -C {project} status' work; until then no run knows its commit\n" in out
+    (project / ".git").rmdir()
+    assert main(["doctor"]) == 0
+    assert "'git init' pins runs to commits\n" in capsys.readouterr().out
+    monkeypatch.setenv("PATH", str(project))
+    assert main(["doctor"]) == 0
+    assert "missing  git: not on PATH\n" in capsys.readouterr().out
+
+
 def test_doctor_looks_for_contexts(
     project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import http.server
 import json
+import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -99,7 +101,7 @@ class Doctor:
             return say({"metadata": {}, "items": []})
         return say({"kind": "Namespace", "metadata": {"name": "web"}})
 
-    def look(self, **settings: Any) -> list[tuple[str, str, str, str]]:
+    def look(self, *, seconds: float = 30, **settings: Any) -> list[tuple[str, str, str, str]]:
         """The checks: name, state, what was found, advice."""
         file = self.folder / "home" / "config"
         file.parent.mkdir(exist_ok=True)
@@ -111,14 +113,16 @@ class Doctor:
         }
         file.write_text(yaml.safe_dump(document))
         written = {"kubeconfig": str(file), "namespace": "web", **settings}
-        return look(written, self.folder / "project")
+        return look(written, self.folder / "project", seconds)
 
 
-def look(written: dict[str, Any], project: Path) -> list[tuple[str, str, str, str]]:
+def look(
+    written: dict[str, Any], project: Path, seconds: float = 30
+) -> list[tuple[str, str, str, str]]:
     """What the target tells of an environment with these settings."""
     settings = KubernetesSettings.model_validate(written)
     checks = KubernetesTarget().check_access(
-        settings, environment="staging", project=project, seconds=5
+        settings, environment="staging", project=project, seconds=seconds
     )
     return [tell(each) for each in checks]
 
@@ -392,6 +396,19 @@ def test_what_is_not_here_is_missing_what_is_no_kubeconfig_is_wrong(tmp_path: Pa
         file.write_text(text)
         (line,) = look(written, tmp_path / "p")
         assert line[:2] == ("context", "wrong"), text
+    file.write_text("contexts: [{name: a, context: {cluster: c}}, {name: b}]\nclusters: []\n")
+    for context, state, found in (
+        (None, "missing", "the kubeconfig names no current context; it has: a, b"),
+        ("c", "missing", "the kubeconfig has no context 'c'; it has: a, b"),
+        (
+            "a",
+            "wrong",
+            "context 'a' cannot be used: Invalid kube-config file. Expected object with",
+        ),
+    ):
+        (line,) = look({**written, "context": context}, tmp_path / "p")
+        assert line[:2] == ("context", state)
+        assert line[2].startswith(found)
     (line,) = look({"in_cluster": True}, tmp_path / "p")
     assert line[:2] == ("context", "missing")
     assert line[3] == "'in_cluster: true' is for what runs in a Pod; elsewhere give 'context'"
@@ -431,6 +448,19 @@ def test_a_server_that_does_not_answer_is_told(doctor: Doctor) -> None:
         "cannot ask for the version: the cluster at http://127.0.0.1:1 does not"
     )
     assert line[3] == "look whether it runs and whether the context is the right one"
+
+
+def test_a_server_is_waited_for_no_longer_than_said(doctor: Doctor) -> None:
+    """One that takes the connection and says nothing is told when the time is over."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        doctor.cluster = {"server": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+        started = time.monotonic()
+        (_, line) = doctor.look(seconds=0.3)
+        assert time.monotonic() - started < 20  # and not the 40 s of a request
+    assert line[:2] == ("server", "wrong")
+    assert "does not answer (Read timed out." in line[2]
 
 
 def test_an_old_certificate_of_the_server_is_told(doctor: Doctor, old_server: str) -> None:

@@ -34,6 +34,10 @@ _TONES = {"ok": "green", "missing": "yellow", "wrong": "red"}
 def doctor_command(settings: Settings, form: str) -> int:
     """Tell what is missing or wrong here, and what to do.
 
+    The clusters of all environments are asked, at once and for 5 seconds at most: which context is
+    used, whether the server answers, who we are there, and whether we may do what a deploy does.
+    Nothing is changed.
+
     Exit code 1 when something is wrong; what is only missing is needed by some stages.
     """
     console = settings.console
