@@ -321,7 +321,7 @@ def test_no_cluster_is_told(tmp_path: Path) -> None:
     write_kubeconfig(desk, context="staging", server="https://127.0.0.1:1")
     said = desk.call("run", "demo", KUBECONFIG=kubeconfig)
     assert said.code == 7
-    assert "object with name prod" in said.err
+    assert "the kubeconfig has no context 'prod'; it has: staging" in said.err
     write_kubeconfig(desk, context="prod", server="https://127.0.0.1:1")
     said = desk.call("run", "demo", KUBECONFIG=kubeconfig)
     assert said.code == 7
