@@ -460,7 +460,7 @@ def test_a_server_is_waited_for_no_longer_than_said(doctor: Doctor) -> None:
         (_, line) = doctor.look(seconds=0.3)
         assert time.monotonic() - started < 20  # and not the 40 s of a request
     assert line[:2] == ("server", "wrong")
-    assert "does not answer (Read timed out." in line[2]
+    assert "does not answer (Read timed out" in line[2]
 
 
 def test_an_old_certificate_of_the_server_is_told(doctor: Doctor, old_server: str) -> None:
