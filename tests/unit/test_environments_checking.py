@@ -56,7 +56,7 @@ class Place(Target):
 
 
 @pytest.fixture
-def registry() -> Iterator[Registry]:
+def plugins() -> Iterator[Registry]:
     """The plugins; what hangs ends with the test."""
     Place.over = threading.Event()
     yield Registry.of(stages=[Shell, Needy], targets=[Place])
@@ -69,12 +69,12 @@ def write_project(folder: Path, *names: str) -> None:
     (folder / "gennaker.yaml").write_text("".join(["environments:\n", *lines]))
 
 
-def test_what_a_target_does_is_told_of_its_environment(registry: Registry, tmp_path: Path) -> None:
+def test_what_a_target_does_is_told_of_its_environment(plugins: Registry, tmp_path: Path) -> None:
     """Its checks until it raises or ends, then that, with what to do; the others in full."""
     names = ("well", "raises", "exits", "refuses")
     write_project(tmp_path, *names)
     project = load_project(tmp_path)
-    told = [each for inquiry in ask_environments(registry, project) for each in inquiry.finish()]
+    told = [each for inquiry in ask_environments(plugins, project) for each in inquiry.finish()]
     way = f"in {tmp_path.name}, within 5 s"
     assert [each for each in told if each.state == "ok"] == [
         Check(f"environment {name}, way", "ok", way) for name in names
@@ -97,13 +97,13 @@ def test_what_a_target_does_is_told_of_its_environment(registry: Registry, tmp_p
 
 
 def test_a_target_that_hangs_is_left_behind(
-    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plugins: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When its time is over what it told is told, and that there is no more."""
     monkeypatch.setattr(checking, "SECONDS", 0.2)
     monkeypatch.setattr(checking, "GRACE", 0.1)
     write_project(tmp_path, "hangs")
-    (inquiry,) = ask_environments(registry, load_project(tmp_path))
+    (inquiry,) = ask_environments(plugins, load_project(tmp_path))
     assert inquiry.finish()[-1] == Check(
         "environment hangs",
         "wrong",
@@ -112,15 +112,15 @@ def test_a_target_that_hangs_is_left_behind(
     )
 
 
-def test_stage_types_tell_what_they_need(registry: Registry) -> None:
+def test_stage_types_tell_what_they_need(plugins: Registry) -> None:
     """One that needs nothing says nothing; no project is needed."""
-    told = [each for inquiry in ask_machine(registry) for each in inquiry.finish()]
+    told = [each for inquiry in ask_machine(plugins) for each in inquiry.finish()]
     assert told == [Check("program", "missing", "there is none", "install it")]
     assert list(Stage.check_machine(seconds=1)) == []
 
 
 def test_doctor_shows_equal_checks_once(
-    registry: Registry,
+    plugins: Registry,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -55,12 +55,12 @@ def check_access(settings: KubernetesSettings, project: Path, seconds: float) ->
     except StageError as error:
         elsewhere = error.code == "unknown-context" or not access.exists()
         state: CheckState = "missing" if elsewhere else "wrong"
-        yield _tell("context", error, "see whether kubectl can use it", state)
+        yield _tell_error("context", error, "see whether kubectl can use it", state)
         return
     try:
         cluster = Cluster(file, context, settings, project=project)
     except StageError as error:
-        yield _tell("identity", error, "see whether kubectl can use it")
+        yield _tell_error("identity", error, "see whether kubectl can use it")
         return
     until = time.monotonic() + seconds
     cluster.bound(lambda: until - time.monotonic())
@@ -68,17 +68,17 @@ def check_access(settings: KubernetesSettings, project: Path, seconds: float) ->
         try:
             found = look(cluster)
         except StageError as error:
-            found = _tell(name, error, "see whether kubectl can use it")
+            found = _tell_error(name, error, "see whether kubectl can use it")
         yield found
         if found.state != "ok":
             return
     try:
         yield from check_rights(cluster)
     except StageError as error:
-        yield _tell("rights", error, "see what 'kubectl auth can-i --list' says")
+        yield _tell_error("rights", error, "see what 'kubectl auth can-i --list' says")
 
 
-def _tell(name: str, error: StageError, otherwise: str, state: CheckState = "wrong") -> Check:
+def _tell_error(name: str, error: StageError, otherwise: str, state: CheckState = "wrong") -> Check:
     return Check(name, state, error.message, error.hint or otherwise)
 
 
@@ -160,7 +160,7 @@ def _explain_refusal(cluster: Cluster, error: StageError) -> Check:
         advice = "renew the client certificate of the kubeconfig's user"
         found = f"{error.message}: the client certificate ended at {_format(end)}"
         return Check("identity", "wrong", found, advice)
-    return _tell("identity", error, "see whether kubectl can use it")
+    return _tell_error("identity", error, "see whether kubectl can use it")
 
 
 def _read_end(cluster: Cluster) -> datetime | None:
