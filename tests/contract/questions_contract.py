@@ -50,6 +50,9 @@ class QuestionsContract(QuestionsParts):
         desk.type("rollback", "web-1")
         (found,) = desk.ask("environments")["items"]
         assert (found["run"], found["stands"], found["last"]) == ("web-2", False, None)
+        assert desk.type("diff", "staging") == (
+            "staging  put back by web-2, and none of the last deploys stands before it\n"
+        )
         assert IMAGE.partition("@")[2][:10] not in desk.type("environments")
         desk.run()
         desk.run(greeting="bye")

@@ -253,6 +253,31 @@ def test_what_was_deployed_while_a_rollback_waited_is_not_lost(engine, tmp_path)
     assert read(tmp_path) == {"database": "db one", "web": "one"}
 
 
+def test_what_can_never_be_put_back_is_named_and_bars_no_way(tmp_path):
+    """A stage that recorded nothing stays as it is; once the rest of its run was put back one goes on."""
+    pipeline = (
+        "name: shop\nparameters: {content: {}}\nstages:\n  web:\n    uses: t.switch\n    environment: "
+        f"staging\n    with: {{file: {tmp_path}/web, content: '${{{{ params.content }}}}'}}\n"
+        "  migrate: {uses: t.deploy, environment: staging, needs: web}\n"
+    )
+    write_project(tmp_path, pipeline, SETTINGS)
+    engine = open_engine(tmp_path)
+    for content in ("one", "two"):
+        engine.drive(start_run(engine, parameters={"content": content}))
+    assert refuse(engine, "shop-1")[1] == (
+        "environment 'staging' was changed by run 'shop-2' after 'shop-1', whose 'migrate' recorded "
+        "nothing of what was there before"
+    )
+    reason = "recorded nothing of what was there before"
+    assert engine.find_rollback("shop-2").left == (f"'migrate' {reason}",)
+    roll_back(engine, "shop-2")
+    again = engine.find_rollback("shop-1")
+    assert again.left == (f"'migrate' {reason}", f"'migrate' of 'shop-2' {reason}")
+    assert engine.drive(engine.create_rollback(again, actor="local:eve")).outcome == "succeeded"
+    assert (tmp_path / "web").read_text() == ""
+    engine.close()
+
+
 def test_environments_are_stepped_back_on_their_own(engine, tmp_path):
     """What stands in one environment does not bar a rollback in another."""
     deploy(engine, "one", both=True)

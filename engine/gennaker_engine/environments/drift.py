@@ -59,12 +59,18 @@ def find_drift(engine: Engine, environment: str, *, sandbox: bool) -> list[Stage
     targets: dict[str, Target] = {}
     for last, standing in find_standing(engine, sandbox=sandbox, environment=environment):
         if standing is None:
-            gone = "put back by {}" if last.is_undo else "{} changed nothing"
-            told = f"{gone.format(last.row.run)}, and none of the last deploys stands before it"
+            told = f"{_tell_last(last)}, and none of the last deploys stands before it"
             found.append(StageDrift(last, unseen=told))
         else:
             found.append(_compare(engine, standing, targets))
     return found
+
+
+def _tell_last(last: Deployed) -> str:
+    if not last.is_undo:
+        return f"{last.row.run} changed nothing"
+    fate = last.fate.removeprefix("which ")
+    return f"{last.row.run} {fate}" if fate else f"put back by {last.row.run}"
 
 
 def _compare(engine: Engine, deployed: Deployed, targets: dict[str, Target]) -> StageDrift:

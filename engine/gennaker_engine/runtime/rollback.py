@@ -26,6 +26,7 @@ from gennaker_engine.runtime.standing import (
     list_since,
     may_have_changed,
     name_in_rollback,
+    split_later,
 )
 
 __all__ = ["Rollback", "check_undo", "find_again", "find_undo", "pin_rollback"]
@@ -87,6 +88,8 @@ def find_undo(
         problem = _find_problem(run.id, name, since[name])
         if problem is not None:
             raise NotAllowed(problem[0], code="rollback-superseded", hint=problem[1])
+        others = split_later(since[name] or (), run.id)[1]
+        left += [f"{each.row.instance!r} of {each.row.run!r} {_UNRECORDED}" for each in others]
     return replace(_make(run, f"Roll back {run.id}", chosen, undo=True), left=tuple(left))
 
 
@@ -213,21 +216,15 @@ def _find_problem(
     )
     if entries is None:
         return f"environment {environment!r} was changed by many runs after {run!r}", to
-    others = [
-        each
-        for each in find_standing_entries(entries)
-        if each.changed
-        and each.row.run not in (run, asking)
-        and (each.undoes is None or each.undoes[0] != run)
-    ]
-    if not others:
+    barring, _ = split_later(entries, run, asking=asking)
+    if not barring:
         return None
-    last = others[-1]
+    last = barring[-1]
     told = f"environment {environment!r} was changed by run {last.row.run!r} after {run!r}"
     if last.row.outcome is None:
         return told, f"wait until {last.row.run} has ended, or {to}"
-    if last.instance is None or last.instance.before is None:
-        return told, to  # it cannot be put back itself
+    if last.is_unrecorded:
+        return f"{told}, whose {last.row.instance!r} {_UNRECORDED}", to
     # What was put back in part only is put back again, and not made again.
     first = last.row.run if last.undoes is None or last.is_done else last.undoes[0]
     return told, f"roll {first} back first, or {to}"

@@ -24,6 +24,7 @@ __all__ = [
     "make_entry",
     "may_have_changed",
     "name_in_rollback",
+    "split_later",
 ]
 
 _MOST_LATER = 100
@@ -57,6 +58,12 @@ class Entry:
         """What it changes: the pipeline and the instance, of whichever run."""
         name = self.key[1] if self.undoes is None else self.undoes[1]
         return self.row.pipeline, name
+
+    @property
+    def is_unrecorded(self) -> bool:
+        """Whether it has ended without a record of what was there before."""
+        ended = self.row.outcome is not None
+        return ended and self.instance is not None and self.instance.before is None
 
     @property
     def is_done(self) -> bool:
@@ -117,6 +124,32 @@ def find_standing_entries(entries: Iterable[Entry]) -> list[Entry]:
         after[each.key] = now[each.thing]
     found = {each.key: each for held in now.values() for each in held}
     return sorted(found.values(), key=lambda each: each.row.started_at)
+
+
+def split_later(
+    entries: Iterable[Entry], run: str, *, asking: str = ""
+) -> tuple[list[Entry], list[Entry]]:
+    """Return what of other runs is in the way of putting a run back, and what is left of those put back.
+
+    What recorded nothing can never be put back: once the rest of its run was, it is in nobody's way.
+
+    Args:
+        entries: the run's deploys to an environment and all later ones, the oldest first.
+        run: which.
+        asking: the rollback itself.
+    """
+    entries = list(entries)
+    undone = {each.undoes[0] for each in entries if each.undoes is not None and each.is_done}
+    barring, left = [], []
+    for each in find_standing_entries(entries):
+        of_run = each.row.run in (run, asking) or (each.undoes or ("",))[0] == run
+        if of_run or not each.changed:
+            continue
+        if each.row.run in undone and each.is_unrecorded:
+            left.append(each)
+        else:
+            barring.append(each)
+    return barring, left
 
 
 def list_since(

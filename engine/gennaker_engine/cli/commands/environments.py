@@ -124,13 +124,14 @@ def _tell_drift(console: Console, drift: Sequence[StageDrift]) -> None:
             continue  # all of them are one line, below
         by, fate = each.deployed.row.run, each.deployed.fate
         told = f"deployed by {by}, {fate}" if fate else f"deployed by {by}"
-        head = f"{console.paint(each.deployed.stage, 'bold')}  {told}"
+        name = console.paint(each.deployed.stage, "bold")
+        head = f"{name}  {told}"
         if each.error is not None:
             console.out(
                 f"{head}  {console.paint('cannot be compared', 'red')}: {clean(each.error)}"
             )
         elif each.unseen is not None:
-            console.out(f"{head}  {clean(each.unseen)}")
+            console.out(f"{name}  {clean(each.unseen)}")
         elif not each.changes:
             console.out(f"{head}  as deployed")
         else:
