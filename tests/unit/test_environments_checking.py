@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -39,6 +42,7 @@ class Place(Target):
 
     name = "place"
     over: ClassVar[threading.Event]
+    ended: ClassVar[list[int]]
 
     def check_access(
         self, settings: Any, *, environment: str, project: Path, seconds: float
@@ -53,12 +57,14 @@ class Place(Target):
             raise StageError("it is closed", code="closed", hint="come again")
         if environment == "hangs":
             self.over.wait()
+        if environment == "runs":
+            self.ended.append(subprocess.run(["sleep", "60"], check=False).returncode)
 
 
 @pytest.fixture
 def plugins() -> Iterator[Registry]:
     """The plugins; what hangs ends with the test."""
-    Place.over = threading.Event()
+    Place.over, Place.ended = threading.Event(), []
     yield Registry.of(stages=[Shell, Needy], targets=[Place])
     Place.over.set()
 
@@ -110,6 +116,23 @@ def test_a_target_that_hangs_is_left_behind(
         "no more was told within 0.3 s",
         "see whether its server answers, and the command of its credentials, if it has one",
     )
+
+
+def test_a_program_that_hangs_is_ended(
+    plugins: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not left behind with the thread that waits for it."""
+    monkeypatch.setattr(checking, "SECONDS", 0.2)
+    monkeypatch.setattr(checking, "GRACE", 0.1)
+    write_project(tmp_path, "runs")
+    (inquiry,) = ask_environments(plugins, load_project(tmp_path))
+    until = time.monotonic() + 9
+    while not Place.ended and time.monotonic() < until:
+        assert inquiry.finish()[-1].found in (
+            "no more was told within 0.3 s",
+            f"in {tmp_path.name}, within 0.2 s",
+        )
+    assert Place.ended == [-signal.SIGTERM]
 
 
 def test_stage_types_tell_what_they_need(plugins: Registry) -> None:

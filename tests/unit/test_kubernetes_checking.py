@@ -440,7 +440,7 @@ def test_a_kubeconfig_of_the_project_runs_nothing(doctor: Doctor) -> None:
 
 
 def test_a_server_that_does_not_answer_is_told(doctor: Doctor) -> None:
-    """Nobody listens, or what listens speaks no TLS that is to be trusted."""
+    """With its address, in which a password is masked."""
     doctor.cluster = {"server": "http://127.0.0.1:1"}
     (_, line) = doctor.look()
     assert line[:2] == ("server", "wrong")
@@ -448,6 +448,10 @@ def test_a_server_that_does_not_answer_is_told(doctor: Doctor) -> None:
         "cannot ask for the version: the cluster at http://127.0.0.1:1 does not"
     )
     assert line[3] == "look whether it runs and whether the context is the right one"
+    doctor.cluster = {"server": "https://jane:a-long-password@127.0.0.1:1"}
+    lines = doctor.look()
+    assert "https://jane:***@127.0.0.1:1 does not answer" in lines[1][2]
+    assert "a-long-password" not in str(lines)
 
 
 def test_a_server_is_waited_for_no_longer_than_said(doctor: Doctor) -> None:

@@ -1,7 +1,7 @@
 """What plugins tell of this machine and of the targets of environments; asked all at once, in bounded time.
 
 ``gennaker doctor`` asks. A plugin is anybody's code, and what it asks may never answer: each is asked
-on a thread of its own, which is left behind when it takes too long.
+on a thread of its own, which is left behind when it takes too long; a program that it waits for is ended.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from gennaker.checks import Check
 from gennaker.errors import GennakerError
 from gennaker.plugins import Registry
+from gennaker.process import end_children
 from gennaker.project import Project
 from gennaker.settings import EnvironmentSettings
 
@@ -48,6 +49,7 @@ class Inquiry:
         self._thread.join(max(0.0, self._until - time.monotonic()))
         found = list(self._found)
         if self._thread.is_alive():
+            end_children(self._thread.native_id or 0)
             advice = (
                 "see whether its server answers, and the command of its credentials, if it has one"
             )

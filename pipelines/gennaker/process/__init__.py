@@ -17,7 +17,7 @@ from gennaker.process.child import (
     describe_exit,
     run,
 )
-from gennaker.process.groups import GRACE, end_group, find_start_time
+from gennaker.process.groups import GRACE, end_children, end_group, find_start_time
 from gennaker.process.helper import Helper
 from gennaker.process.lines import MAX_LINE, Masking
 
@@ -31,6 +31,7 @@ __all__ = [
     "capture",
     "clean_environment",
     "describe_exit",
+    "end_children",
     "end_group",
     "find_start_time",
     "run",

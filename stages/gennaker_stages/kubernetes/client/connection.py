@@ -172,7 +172,7 @@ class Connection:
             reason = explain_break(error)
             dated = "expired" in reason or "not yet valid" in reason
             return PermanentError(
-                f"cannot {request.what}: the certificate of {self.host} is not to be trusted "
+                f"cannot {request.what}: the certificate of {self.address} is not to be trusted "
                 f"({reason})",
                 code="cluster-certificate",
                 hint="renew the certificate of the server, or set this machine's clock"
@@ -277,13 +277,13 @@ def _encode(body: Any) -> bytes:
 
 
 def _find_secrets(host: str) -> list[str]:
-    """Return what of a server's address is secret: the sandbox's token, the first part of its path.
+    """Return what of a server's address is secret: a password, and the sandbox's token.
 
-    Nobody sends credentials over plain HTTP, so a path there may be what authorizes.
+    Nobody sends credentials over plain HTTP, so the first part of a path there may be what authorizes.
     """
     parts = urlsplit(host)
-    token = parts.path.strip("/").partition("/")[0]
-    return [token] if parts.scheme == "http" and len(token) >= MIN_SECRET else []
+    token = parts.path.strip("/").partition("/")[0] if parts.scheme == "http" else ""
+    return [each for each in (parts.password or "", token) if len(each) >= MIN_SECRET]
 
 
 def _find_token(configuration: Any) -> str | None:
