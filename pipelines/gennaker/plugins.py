@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from gennaker.errors import InvalidInput
@@ -21,7 +22,7 @@ from gennaker.target import Target, TargetSettings
 from gennaker.watchdog import LOADING_SECONDS, TookTooLong, limit_time
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
+    from importlib.metadata import Distribution, EntryPoint
 
 __all__ = ["GROUPS", "PluginGroup", "PluginInfo", "Registry"]
 
@@ -305,8 +306,14 @@ def _clash(group: PluginGroup, name: str, origins: Iterable[str]) -> InvalidInpu
 
 
 def _distribution(entry: EntryPoint) -> tuple[str, str]:
-    found = entry.dist
-    return (found.name, found.version) if found is not None else (entry.module, "")
+    return _read_distribution(entry.dist) if entry.dist is not None else (entry.module, "")
+
+
+@lru_cache(maxsize=64)
+def _read_distribution(found: Distribution) -> tuple[str, str]:
+    """Return name and version; each question would parse its file of metadata anew."""
+    metadata = found.metadata
+    return metadata["Name"], metadata["Version"]
 
 
 def _summary(plugin: type | None) -> str:
