@@ -66,6 +66,13 @@ _LIMITS: Mapping[str, tuple[str, str]] = {
     "less_than_equal": ("le", "at most"),
 }
 
+_SIZES: Mapping[str, tuple[str, str, str]] = {
+    "too_short": ("min_length", "least", "item"),
+    "too_long": ("max_length", "most", "item"),
+    "string_too_short": ("min_length", "least", "character"),
+    "string_too_long": ("max_length", "most", "character"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:
@@ -384,6 +391,13 @@ def _refuse_value(name: str, value: Any, error: Any, location: Location | None) 
         key, words_ = _LIMITS[kind]
         message = f"{name} must be {words_} {context.get(key)}, not {value}"
         return Problem("invalid-value", message, location)
+    if kind in _SIZES:
+        key, least, unit = _SIZES[kind]
+        size = context[key]
+        told = (
+            f"{name} must have at {least} {size} {unit}{'' if size == 1 else 's'}, not {len(value)}"
+        )
+        return Problem("invalid-value", told, location)
     text = str(error["msg"])
     for prefix in ("Value error, ", "Assertion failed, "):
         text = text.removeprefix(prefix)

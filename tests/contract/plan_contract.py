@@ -391,6 +391,22 @@ class PlanContract(DeployParts):
             "anew; or rename it",
         )
 
+    def test_a_namespace_that_would_be_refused_is(self, context: FakeContext) -> None:
+        """What the environment makes is tried, too, also when nothing else goes there."""
+        marks = {"labels": {"tier": "not one"}}
+        cluster: Cluster = context.connection
+        old = cluster.settings.model_dump(exclude_defaults=True)
+        settings = {**old, "create_namespace": marks}
+        cluster.settings = KubernetesSettings.model_validate(settings)
+        name = f"Namespace/{cluster.settings.namespace}"
+        action, told = self.plan(context, "", allow_empty=True)[name]
+        assert action == "refuse"
+        assert "a valid label must be an empty string or consist of" in told
+        settings["create_namespace"] = True
+        cluster.settings = KubernetesSettings.model_validate(settings)
+        told = "what goes into it is tried once it is there"
+        assert self.plan(context, "", allow_empty=True) == {name: ("create", told)}
+
     def test_a_wrong_value_is_refused_with_the_reason_of_the_server(
         self, context: FakeContext
     ) -> None:

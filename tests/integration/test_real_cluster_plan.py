@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from gennaker.errors import StageError, TemporaryError
+from gennaker.errors import PermanentError, StageError, TemporaryError
 from gennaker.testing import FakeContext
 from gennaker_stages.kubernetes.client.cluster import Cluster
+from gennaker_stages.kubernetes.settings import KubernetesSettings
 from tests.contract.plan_contract import CONFIG, PlanContract
 from tests.fixtures.admission_webhook import AdmissionWebhook, run_webhook
 from tests.fixtures.control_plane import ControlPlane
@@ -86,6 +87,41 @@ class TestRealClusterPlan(PlanContract):
         said = told.partition(": ")[2]
         assert said[:60] in caught.value.message
         return told
+
+    def test_a_prune_that_is_not_allowed_is_refused(
+        self, context: FakeContext, kubeconfig: Path, tmp_path: Path
+    ) -> None:
+        """It is tried for the plan: the run would err when it has applied all else."""
+        both = CONFIG.format("kept", "1") + CONFIG.format("gone", "1")
+        self.deploy(context, both)
+        namespace = context.connection.settings.namespace
+        account = f"system:serviceaccount:{namespace}:deployer"
+        api = "rbac.authorization.k8s.io"
+        named = {"apiVersion": f"{api}/v1", "metadata": {"name": "deployer"}}
+        may = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "patch"]}
+        self.write_as(context, "tests", {**named, "kind": "Role", "rules": [may]})
+        role = {"apiGroup": api, "kind": "Role", "name": "deployer"}
+        user = {"apiGroup": api, "kind": "User", "name": account}
+        binding = {**named, "kind": "RoleBinding", "roleRef": role, "subjects": [user]}
+        self.write_as(context, "tests", binding)
+        settings = KubernetesSettings.model_validate({"namespace": namespace, "as": account})
+        limited = Cluster(kubeconfig, None, settings, project=tmp_path / "nowhere")
+        configs = limited.find_resource("v1", "ConfigMap")
+        deadline = time.monotonic() + 8
+        while True:  # until the server has seen the binding
+            try:
+                limited.read(configs, namespace, "kept")
+                break
+            except PermanentError:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        context.connection = limited
+        action, told = self.plan(context, CONFIG.format("kept", "1"), prune=True)["ConfigMap/gone"]
+        assert action == "refuse"
+        assert told.startswith(
+            'cluster-forbidden: cannot delete ConfigMap/gone: configmaps "gone" is'
+        )
+        assert f'User "{account}" cannot delete resource "configmaps"' in told
 
     @pytest.mark.faults
     def test_checklist_44_an_admission_webhook_that_denies(

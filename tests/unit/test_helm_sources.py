@@ -359,6 +359,10 @@ def test_local_dependencies_are_named_as_inputs(context: StageContext) -> None:
         "helm-dependency: chart 'app' has the dependency 'lib' in 'libs/lib', outside of itself; "
         "name the folder as an input: local_charts: [libs/lib]"
     )
+    assert refuse(context, chart="app", local_charts=["libs", "lbis", "low"]) == (
+        "helm-dependency: there is no folder 'lbis', 'low', named in 'local_charts'; paths are "
+        "relative to the project root"
+    )
     found = render(context, chart="app", local_charts=["libs"])
     assert found["objects"] == ["ConfigMap/lib", "ConfigMap/low"]
     inputs = HelmTemplate.Inputs.model_validate(

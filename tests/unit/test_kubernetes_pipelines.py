@@ -65,6 +65,14 @@ def test_a_stage_without_its_target_is_told(
             "'.' between",
         ),
         ('{shop.db: {"a-b_C.d": "${{ secrets.db }}"}}', None),
+        (
+            '{shop: {"pass word": "${{ secrets.db }}"}}',
+            "'pass word' is not a key of a Secret; use letters, digits, '-', '_' and '.'",
+        ),
+        (
+            '{shop: {"..data": "${{ secrets.db }}"}}',
+            "'..data' is not a key of a Secret; use letters, digits, '-', '_' and '.'",
+        ),
     ],
 )
 def test_names_of_secrets_are_checked(secrets: str, told: str | None, tmp_path: Path) -> None:
@@ -103,3 +111,40 @@ def test_an_operation_on_a_kind_that_cannot_is_told(
     uses, _, with_ = inputs.partition(": ")
     found = list_problems(tmp_path, f"{{uses: {uses}, environment: a, with: {with_}}}")
     assert found == ([] if told is None else [f"operation-kind: {told}"])
+
+
+@pytest.mark.parametrize(
+    ("stage", "told"),
+    [
+        (
+            f"{{uses: kubernetes.deploy, environment: a, with: {{{BUNDLE}, "
+            "replace: [Job, PersistentVolumeClaim/db]}}",
+            "'replace[1]': 'PersistentVolumeClaim/db' is never replaced: what is in it would go with it",
+        ),
+        *(
+            (
+                f"{{uses: {uses}, environment: a, with: {{{inputs}, namespace: Shop}}}}",
+                "'namespace': 'Shop' is not a name of a namespace; use lower-case letters and digits, "
+                "with '-' between, up to 63",
+            )
+            for uses, inputs in (
+                ("kubernetes.wait", "object: Pod/a"),
+                ("kubernetes.delete", "objects: [Pod/a]"),
+                ("helm.template", "chart: a"),
+            )
+        ),
+        (
+            "{uses: helm.template, with: {chart: a, api_versions: [apps/v1, acme.test/v1/]}}",
+            r"'api_versions[1]' is 'acme.test/v1/', which does not fit '^[^/\\s]+(/[^/\\s]+){0,2}$'",
+        ),
+        ("{uses: manifests.load, with: {files: []}}", "'files' must have at least 1 item, not 0"),
+        (
+            "{uses: kubernetes.delete, environment: a, with: {kinds: [Pod], labels: ''}}",
+            "'labels' must have at least 1 character, not 0",
+        ),
+    ],
+)
+def test_a_value_that_cannot_be_meant_is_told(stage: str, told: str, tmp_path: Path) -> None:
+    """Before anything is rendered, at its place in the file."""
+    (problem,) = list_problems(tmp_path, stage)
+    assert problem.rpartition("; ")[0] == f"invalid-value: {told}"

@@ -137,6 +137,12 @@ def test_what_is_not_there_is_told(context: StageContext, file: str, message: st
     assert refuse(context, file).startswith(message)
 
 
+def test_all_that_is_not_there_is_told_at_once(context: StageContext) -> None:
+    """In the order in which it is named; what is there does not matter."""
+    told = "manifests-missing: there is no file 'no.yaml', 'gone' in the source; paths are"
+    assert refuse(context, "k8s/**", "no.yaml", "gone").startswith(told)
+
+
 def test_checklist_32_a_link_out_of_the_source_is_refused(context: StageContext) -> None:
     """Also when a glob finds it."""
     (context.source / "k8s" / "out.yaml").symlink_to("/etc/hostname")

@@ -62,10 +62,17 @@ def complete_chart(
 
     Raises:
         PermanentError: codes ``helm-dependency`` (it cannot be had from where it is declared, or
-            ``Chart.lock`` says otherwise than ``Chart.yaml``), ``helm-link``, and those of a chart that
+            a folder of ``others`` is not there, or ``Chart.lock`` says otherwise than ``Chart.yaml``), ``helm-link``, and those of a chart that
             is fetched.
         TemporaryError: a repository does not answer now.
     """
+    missing = [each for each in others if not join_inside(chart.root, each).is_dir()]
+    if missing:
+        raise PermanentError(
+            f"there is no folder {', '.join(map(repr, missing))}, named in 'local_charts'",
+            code="helm-dependency",
+            hint="paths are relative to the project root",
+        )
     is_local = chart.root != chart.folder and (chart.folder / "Chart.yaml").is_file()
     if not is_local or not _list_missing(chart.folder, chart.shown):
         yield chart.folder

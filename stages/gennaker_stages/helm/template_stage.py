@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from gennaker.checks import Check
 from gennaker.errors import PermanentError
 from gennaker.stage import PlanContext
 from gennaker_stages.helm.sources import ChartInputs, find_chart
-from gennaker_stages.kubernetes.bundle.objects import SUBDOMAIN
+from gennaker_stages.kubernetes.bundle.objects import SUBDOMAIN, Namespace
 from gennaker_stages.kubernetes.bundle.writing import BundleOutputs, BundleStage, Rendered
 from gennaker_stages.registry.credentials import CredentialsInput
 
@@ -20,6 +20,7 @@ __all__ = ["HelmTemplate"]
 # What Helm 4.2 says when nobody says otherwise; fixed here, so that no upgrade changes a bundle.
 KUBE_VERSION = "1.36.0"
 MAX_RELEASE = 53
+_API = r"^[^/\s]+(/[^/\s]+){0,2}$"
 
 
 class HelmTemplate(BundleStage):
@@ -51,7 +52,7 @@ class HelmTemplate(BundleStage):
         release: str | None = Field(
             default=None, description="Release name; the pipeline's name unless given"
         )
-        namespace: str | None = Field(
+        namespace: Namespace | None = Field(
             default=None, description="Namespace; the environment's unless given"
         )
         is_upgrade: bool = Field(
@@ -69,9 +70,10 @@ class HelmTemplate(BundleStage):
             description="What charts see as the cluster's version, like '1.33.0'; that of the "
             f"environment's cluster unless given, {KUBE_VERSION} where there is none",
         )
-        api_versions: tuple[str, ...] = Field(
+        api_versions: tuple[Annotated[str, StringConstraints(pattern=_API)], ...] = Field(
             default=(),
-            description="API versions charts see as offered, beside the cluster's and Helm's own",
+            description="API versions charts see as offered, 'apps/v1' or 'apps/v1/Deployment', beside "
+            "the cluster's and Helm's own",
         )
         local_charts: tuple[str, ...] = Field(
             default=(),

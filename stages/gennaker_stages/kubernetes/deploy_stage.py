@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -46,15 +47,23 @@ if TYPE_CHECKING:
 
 __all__ = ["KubernetesDeploy"]
 
+_KEY = re.compile(r"[-._a-zA-Z0-9]+")
+
 
 def _check_names(secrets: dict[str, dict[str, Secret]]) -> dict[str, dict[str, Secret]]:
     """Refuse what the server would refuse; a plan does not try what it may not read."""
-    for name in secrets:
+    for name, values in secrets.items():
         if not SUBDOMAIN.fullmatch(name) or len(name) > 253:
             raise ValueError(
                 f"{name!r} is not a name of a Secret; use lower-case letters and digits, with '-' or "
                 "'.' between"
             )
+        for key in values:
+            # A key may be the name of a file (kubernetes, IsConfigMapKey).
+            if not _KEY.fullmatch(key) or len(key) > 253 or key == "." or key.startswith(".."):
+                raise ValueError(
+                    f"{key!r} is not a key of a Secret; use letters, digits, '-', '_' and '.'"
+                )
     return secrets
 
 

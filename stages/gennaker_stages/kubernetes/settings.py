@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from gennaker.target import Check, RunningSandbox, Target, TargetSettings
 from gennaker_stages.kubernetes.applying.rules import IgnoreRule
+from gennaker_stages.kubernetes.bundle.objects import Namespace, check_namespace
 from gennaker_stages.kubernetes.client.silence import Silences
 from gennaker_stages.kubernetes.health.custom import HealthRule
 
@@ -24,23 +25,10 @@ __all__ = ["KubernetesSettings", "KubernetesTarget"]
 READ_SECONDS = 60.0
 """So long a live thing is asked for at most, whatever the cluster does."""
 _KIND = re.compile(r"(?:[a-z0-9][-a-z0-9.]*/)?[A-Z][A-Za-z0-9]*")
-_NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 
 
-def _check_namespace(name: str) -> str:
-    if not _NAMESPACE.fullmatch(name):
-        raise ValueError(
-            f"{name!r} is not a name of a namespace; use lower-case letters and digits, with '-' "
-            "between, up to 63"
-        )
-    return name
-
-
-def _check_namespaces(names: tuple[str, ...]) -> tuple[str, ...]:
-    for each in names:
-        if each != "*":
-            _check_namespace(each)
-    return names
+def _check_other(name: str) -> str:
+    return name if name == "*" else check_namespace(name)
 
 
 class NamespaceMarks(BaseModel):
@@ -62,15 +50,13 @@ class KubernetesSettings(TargetSettings):
     context: str | None = Field(
         default=None, description="Context of the kubeconfig; its current one unless given"
     )
-    namespace: Annotated[str, AfterValidator(_check_namespace)] = Field(
-        default="default", description="Where objects without one go"
-    )
+    namespace: Namespace = Field(default="default", description="Where objects without one go")
     create_namespace: bool | NamespaceMarks = Field(
         default=False,
         description="Whether a deploy makes the namespace when it is missing; with 'labels' and "
         "'annotations' it has them, and is given them when it is there",
     )
-    namespaces: Annotated[tuple[str, ...], AfterValidator(_check_namespaces)] = Field(
+    namespaces: tuple[Annotated[str, AfterValidator(_check_other)], ...] = Field(
         default=(),
         description="Other namespaces its objects may be in; '*' for any",
     )

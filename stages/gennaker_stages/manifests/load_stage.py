@@ -41,16 +41,19 @@ class ManifestsLoad(BundleStage):
     def render(self, inputs: Inputs, ctx: PlanContext) -> Rendered:
         """Read the files in the order in which they are named, each once."""
         found: dict[str, None] = {}
+        missing = []
         for pattern in inputs.files:
             files = find_files(ctx.source, pattern)
             if not files:
-                raise PermanentError(
-                    f"there is no file {pattern!r} in the source",
-                    code="manifests-missing",
-                    hint="paths are relative to the project root; '**' stands for any folders",
-                )
+                missing.append(repr(pattern))
             left = [each for each in files if not any(matches(each, no) for no in inputs.exclude)]
             found |= dict.fromkeys(left)
+        if missing:
+            raise PermanentError(
+                f"there is no file {', '.join(missing)} in the source",
+                code="manifests-missing",
+                hint="paths are relative to the project root; '**' stands for any folders",
+            )
         documents: list[Document] = []
         size = 0
         for each in found:

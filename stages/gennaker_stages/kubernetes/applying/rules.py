@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -66,12 +67,20 @@ class FieldRule(BaseModel):
         )
 
 
+def _check_replaced(written: str) -> str:
+    kind = written.partition("/")[0]
+    if kind in _HOLDERS:
+        raise ValueError(f"{written!r} is never replaced: what is in it would go with it")
+    return written
+
+
 Replaced = (
     bool
     | tuple[
         Annotated[
             str,
             StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]*(/[a-z0-9]([-a-z0-9.:]*[a-z0-9])?)?$"),
+            AfterValidator(_check_replaced),
         ],
         ...,
     ]

@@ -4,13 +4,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-__all__ = ["SUBDOMAIN", "Object", "group_of", "key_of", "name_of"]
+from pydantic import AfterValidator
+
+__all__ = ["SUBDOMAIN", "Namespace", "Object", "check_namespace", "group_of", "key_of", "name_of"]
 
 Object = dict[str, Any]
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 """What most names are, but for their length: subdomains of RFC 1123."""
+
+_NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+
+
+def check_namespace(name: str) -> str:
+    """Return the name of a namespace.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not _NAMESPACE.fullmatch(name):
+        raise ValueError(
+            f"{name!r} is not a name of a namespace; use lower-case letters and digits, with '-' "
+            "between, up to 63"
+        )
+    return name
+
+
+Namespace = Annotated[str, AfterValidator(check_namespace)]
+"""An input or a setting: the name of a namespace."""
 
 
 def name_of(body: Mapping[str, Any]) -> str:

@@ -160,7 +160,7 @@ def find_prunable(
 def plan_prune(
     cluster: Cluster, applyset: ApplySet, desired: Sequence[Object], rules: PruneRules
 ) -> list[Change]:
-    """Return what a prune would delete, and what it would keep and why."""
+    """Return what a prune would delete, tried by dry runs, and what it would keep and why."""
     found = find_prunable(applyset, list_members(cluster, applyset, rules), desired, rules)
     families = {_family(each) for each in desired} - {None}
 
@@ -169,7 +169,18 @@ def plan_prune(
             return f"an old version; {rules.versions} are kept"
         return "no longer in the bundle"
 
-    return [Change("prune", name_of(each), tell(each)) for each in found.delete] + [
+    def try_one(body: dict[str, Any]) -> Change:
+        from gennaker_stages.kubernetes.planning.refusal import explain_refusal
+
+        try:
+            cluster.delete_object(body, dry_run=True)
+        except StageError as error:
+            if error.code == "cluster-unreachable":
+                raise
+            return explain_refusal(error, body, None)
+        return Change("prune", name_of(body), tell(body))
+
+    return [*work_in_parallel(try_one, found.delete)] + [
         Change("leave", name_of(each), f"{tell(each)}, but {reason}") for each, reason in found.keep
     ]
 

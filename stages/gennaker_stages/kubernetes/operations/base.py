@@ -28,7 +28,7 @@ from gennaker.stage import (
     StageOutputs,
     Succeeded,
 )
-from gennaker_stages.kubernetes.bundle.objects import name_of
+from gennaker_stages.kubernetes.bundle.objects import Namespace, name_of
 from gennaker_stages.kubernetes.connecting import connect
 from gennaker_stages.kubernetes.operations.places import (
     LATER,
@@ -77,7 +77,7 @@ class ObjectInputs(StageInputs):
         description="The object: Deployment/web",
     )
     api_version: ApiVersion = None
-    namespace: str | None = Field(
+    namespace: Namespace | None = Field(
         default=None, description="Where it is; the environment's namespace unless given"
     )
 

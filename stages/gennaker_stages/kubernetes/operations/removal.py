@@ -22,7 +22,7 @@ from gennaker.stage import (
     StageOutputs,
     Succeeded,
 )
-from gennaker_stages.kubernetes.bundle.objects import name_of
+from gennaker_stages.kubernetes.bundle.objects import Namespace, name_of
 from gennaker_stages.kubernetes.connecting import connect
 from gennaker_stages.kubernetes.operations.base import (
     OBJECT,
@@ -74,7 +74,7 @@ class KubernetesDelete(Operation):
             description="Selector of labels as kubectl has it: app=web,tier!=db; with 'kinds'",
         )
         api_version: ApiVersion = None
-        namespace: str | None = Field(
+        namespace: Namespace | None = Field(
             default=None, description="Where they are; the environment's namespace unless given"
         )
         cascade: Literal["foreground", "background", "orphan"] = Field(

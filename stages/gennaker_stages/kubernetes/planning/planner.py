@@ -17,7 +17,7 @@ from gennaker_stages.kubernetes.applying.conflicts import (
 from gennaker_stages.kubernetes.applying.fields import find_entry
 from gennaker_stages.kubernetes.applying.fieldsets import extract_fields
 from gennaker_stages.kubernetes.applying.fitting import fit_object
-from gennaker_stages.kubernetes.applying.home import has_namespace
+from gennaker_stages.kubernetes.applying.home import describe_home, has_namespace
 from gennaker_stages.kubernetes.bundle.masking import hide_secret, is_secret, mask_secrets
 from gennaker_stages.kubernetes.bundle.objects import Object, key_of, name_of
 from gennaker_stages.kubernetes.client.cluster import FIELD_MANAGER
@@ -91,8 +91,9 @@ def plan_objects(
     tried = iter(work_in_parallel(planner.try_object, doubtful))
     changes = [change or next(tried) for change in settled]
     # A namespace that the environment makes is of no bundle.
-    made = missing - {each["metadata"]["name"] for each in held if each["kind"] == "Namespace"}
-    changes[:0] = [Change("create", f"Namespace/{name}", _UNTRIED) for name in sorted(made)]
+    home = describe_home(cluster.settings, held)
+    if home is not None and home["metadata"]["name"] in missing:
+        changes.insert(0, planner.try_object(home))
     return PlannedObjects(changes, live)
 
 
@@ -121,8 +122,6 @@ class _Planner:
             return _plan_unread(name, now, body)
         if now is None and key[2] in self.missing:
             return _create(body)
-        if now is None and body["kind"] == "Namespace" and key[3] in self.missing:
-            return _create(body, _UNTRIED)
         if now is not None:
             wanted = keep_yielded(body, now, self.rules)
             if is_unchanged(now, wanted, FIELD_MANAGER):
@@ -131,7 +130,7 @@ class _Planner:
 
     def try_object(self, body: Object) -> Change:
         """Return what would become of an object by a dry run; in several threads."""
-        now = self.live.objects[key_of(body)]
+        now = self.live.objects.get(key_of(body))
         resource = self.cluster.find_resource(body["apiVersion"], body["kind"])
         try:
             found = apply_object(self.cluster, resource, body, self.rules, live=now, dry_run=True)
@@ -145,7 +144,8 @@ class _Planner:
                 return self._plan_anew(body, now, f"{', '.join(never)} can never change")
             return explain_refusal(error, body, now)
         if now is None:
-            return _create(body)
+            is_home = body["kind"] == "Namespace" and body["metadata"]["name"] in self.missing
+            return _create(body, _UNTRIED if is_home else "")
         detail = self._tell_yielded(body, now) if found.yielded else ""
         differences = find_differences(now, wanted)
         if differences:
@@ -228,8 +228,7 @@ def _tell_ownership(now: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
 def _find_missing_namespaces(cluster: Cluster, objects: list[Object]) -> set[str]:
     """Return the namespaces that will be made: what goes into them cannot be tried before."""
     made = {each["metadata"]["name"] for each in objects if each["kind"] == "Namespace"}
-    settings = cluster.settings
-    if settings.create_namespace:
-        made.add(settings.namespace)
     used = made & {each["metadata"].get("namespace", "") for each in objects}
+    if cluster.settings.create_namespace:
+        used.add(cluster.settings.namespace)  # the inventory goes there, whatever the bundle has
     return {name for name in sorted(used) if not has_namespace(cluster, name)}
