@@ -189,22 +189,28 @@ def member(name: str, kind: str = "ConfigMap", **annotations: Any) -> dict[str, 
 
 
 def test_taking_over_removes_what_nobody_else_has() -> None:
-    """A container goes whole, defaults with it, unless something of it is kept."""
+    """A container goes whole, defaults with it, unless something of it, or the item itself, is kept."""
     mine = {"f:spec": {"f:list": {'k:{"name":"a"}': {".": {}, "f:name": {}, "f:x": {}}}}}
     theirs = {
         "f:spec": {
             "f:list": {
                 'k:{"name":"a"}': {".": {}, "f:name": {}, "f:x": {}, "f:y": {}},
                 'k:{"name":"b"}': {".": {}, "f:name": {}},
+                'k:{"name":"c"}': {".": {}, "f:name": {}, "f:x": {}},
             },
             "f:set": {'v:"one"': {}, 'v:"two"': {}},
             "f:deep": {"f:in": {"f:it": {}}},
         }
     }
-    others = {"f:spec": {"f:set": {'v:"two"': {}}}}
+    list_of_others = {'k:{"name":"b"}': {"f:default": {}}, 'k:{"name":"c"}': {".": {}, "f:y": {}}}
+    others = {"f:spec": {"f:list": list_of_others, "f:set": {'v:"two"': {}}}}
     value = {
         "spec": {
-            "list": [{"name": "a", "x": 1, "y": 2, "default": 3}, {"name": "b", "default": 3}],
+            "list": [
+                {"name": "a", "x": 1, "y": 2, "default": 3},
+                {"name": "b", "default": 3},
+                {"name": "c", "x": 1, "y": 2},
+            ],
             "set": ["one", "two", "three"],
             "deep": {"in": {"it": 1, "default": 2}},
             "other": 1,
@@ -212,7 +218,7 @@ def test_taking_over_removes_what_nobody_else_has() -> None:
     }
     assert remove_fields(value, theirs, unite(mine, others)) == {
         "spec": {
-            "list": [{"name": "a", "x": 1, "default": 3}],
+            "list": [{"name": "a", "x": 1, "default": 3}, {"name": "c", "y": 2}],
             "set": ["two", "three"],
             "other": 1,
         }

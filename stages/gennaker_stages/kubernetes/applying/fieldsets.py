@@ -7,7 +7,7 @@ a container of which parts are owned); see :mod:`.fields` for how its elements a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gennaker_stages.kubernetes.applying.fields import MISSING
@@ -90,14 +90,20 @@ def extract_fields(body: Mapping[str, Any], fields: Fields) -> dict[str, Any]:
 def remove_fields(value: Any, fields: Fields, kept: Fields) -> Any:
     """Return a copy of a value without the fields of one set, as the server removes them.
 
-    A container goes with all that is in it, defaults too, when nothing of it is kept.
+    A container goes with all that is in it, defaults too, when nothing of it is kept; an item that is
+    known by keys also when it is not kept itself.
 
     Args:
         value: of an object, at the place that both sets are of.
         fields: what goes.
         kept: what stays although it is among them.
     """
-    gone = {element for element in fields if element not in kept and element != "."}
+    gone = {
+        element
+        for element in fields
+        if element != "."
+        and (element not in kept or (element.startswith("k:") and not _is_member(kept[element])))
+    }
     if isinstance(value, Mapping):
         return {
             name: remove_fields(part, fields.get(f"f:{name}") or {}, kept.get(f"f:{name}") or {})
@@ -109,11 +115,19 @@ def remove_fields(value: Any, fields: Fields, kept: Fields) -> Any:
         for index, item in enumerate(value):
             names = [each for each in fields if _is_item(each, index, item)]
             if not any(each in gone for each in names):
-                for each in names:
-                    item = remove_fields(item, fields[each], kept.get(each) or {})
-                found.append(item)
+                found.append(_remove_in_item(item, fields, kept, names))
         return found
     return value
+
+
+def _remove_in_item(item: Any, fields: Fields, kept: Fields, names: Sequence[str]) -> Any:
+    """The same of an item of a list, of which something is kept: then it has its keys, too."""
+    for each in names:
+        known = json.loads(each.partition(":")[2]) if each.startswith("k:") else {}
+        keys = {name: item[name] for name in known}
+        item = remove_fields(item, fields[each], kept.get(each) or {})
+        item = {**item, **keys} if keys else item
+    return item
 
 
 def name_empty_fields(value: Any, live: Any, fields: Fields) -> Any:

@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gennaker.errors import StageError
 from gennaker.records import dataclass
 from gennaker.stage import Change
-from gennaker_stages.kubernetes.applying.adoption import leave_out
-from gennaker_stages.kubernetes.applying.conflicts import (
-    apply_object,
-    find_conflicts,
-    keep_yielded,
-)
+from gennaker_stages.kubernetes.applying.conflicts import find_conflicts, keep_yielded
 from gennaker_stages.kubernetes.applying.fields import find_entry
 from gennaker_stages.kubernetes.applying.fieldsets import extract_fields
 from gennaker_stages.kubernetes.applying.fitting import fit_object
@@ -28,6 +23,7 @@ from gennaker_stages.kubernetes.planning.difference import find_differences
 from gennaker_stages.kubernetes.planning.live import Live, read_live
 from gennaker_stages.kubernetes.planning.ownership import name_owners
 from gennaker_stages.kubernetes.planning.refusal import explain_refusal, find_immutable
+from gennaker_stages.kubernetes.planning.trying import try_apply
 from gennaker_stages.kubernetes.planning.unchanged import is_unchanged
 
 if TYPE_CHECKING:
@@ -133,9 +129,7 @@ class _Planner:
         now = self.live.objects.get(key_of(body))
         resource = self.cluster.find_resource(body["apiVersion"], body["kind"])
         try:
-            found = apply_object(self.cluster, resource, body, self.rules, live=now, dry_run=True)
-            left = None if now is None else leave_out(found.body, self.rules.adopted)
-            wanted = found.body if left is None else self.cluster.try_update(resource, left)
+            found, wanted = try_apply(self.cluster, resource, body, self.rules, live=now)
         except StageError as error:
             if error.code == "cluster-unreachable":
                 raise
