@@ -34,6 +34,7 @@ COMMANDS = [
     (["stages"], (*CLIENTS, *ENGINE, "networkx")),
     (["plugins"], (*CLIENTS, *ENGINE, "networkx")),
     (["schema"], (*CLIENTS, *ENGINE, "networkx")),
+    (["doctor"], (*CLIENTS, "structlog", "networkx", "gennaker_engine.runtime")),
     (["runs"], (*CLIENTS, *LOOKING, "pydantic")),
     (["status", "@last"], (*CLIENTS, *LOOKING, "pydantic")),
     (["events", "@last"], (*CLIENTS, *LOOKING, "pydantic")),
