@@ -124,6 +124,20 @@ class HooksContract(DeployParts):
             self.redeploy(context, MAIN + claiming, set="second")
         assert self.read(context, "v1", "ConfigMap", "main") is None
 
+    def test_a_hook_that_would_be_refused_is_told_in_the_plan(self, context: FakeContext) -> None:
+        """Hooks are tried as far as they can be; in a namespace that is to be made they cannot."""
+        wrong = argo("wrong", "PostSync").replace("restartPolicy: Never", "restartPolicy: Always")
+        bundle = MAIN + argo("right", "PreSync") + wrong
+        assert self.plan(context, bundle)["Job/wrong"] == ("run", "hook PostSync: after the deploy")
+        self.deploy(context, MAIN)
+        planned = self.plan(context, bundle)
+        assert planned["Job/right"] == ("run", "hook PreSync: before the deploy")
+        action, told = planned["Job/wrong"]
+        assert action == "refuse"
+        assert "spec.template.spec.restartPolicy" in told
+        later = wrong.replace("PostSync", "Skip")
+        assert self.plan(context, MAIN + later)["Job/wrong"][0] == "leave"
+
     def test_hooks_are_deleted_as_they_say(self, context: FakeContext) -> None:
         """Before the next one is made unless told otherwise; when it has succeeded; never else."""
         bundle = MAIN + argo("kept", "PreSync") + argo("gone", "PostSync", "HookSucceeded")

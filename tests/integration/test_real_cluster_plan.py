@@ -88,10 +88,20 @@ class TestRealClusterPlan(PlanContract):
         assert said[:60] in caught.value.message
         return told
 
-    def test_a_prune_that_is_not_allowed_is_refused(
+    def test_what_a_pod_needs_may_come_with_it(self, context: FakeContext) -> None:
+        """A server refuses a Pod whose account is not there yet; the deploy makes that first."""
+        self.deploy(context, CONFIG.format("kept", "1"))
+        pod = POD.replace("spec:\n", "spec:\n  serviceAccountName: sa\n")
+        account = "---\n{apiVersion: v1, kind: ServiceAccount, metadata: {name: sa}}\n"
+        told = "tried once ServiceAccount/sa is there"
+        assert self.plan(context, pod + account)["Pod/pod"] == ("create", told)
+        action, told = self.plan(context, pod)["Pod/pod"]
+        assert (action, 'serviceaccount "sa" not found' in told) == ("refuse", True)
+
+    def test_what_the_account_may_not_is_refused(
         self, context: FakeContext, kubeconfig: Path, tmp_path: Path
     ) -> None:
-        """It is tried for the plan: the run would err when it has applied all else."""
+        """A prune and the inventory are tried: the run would err when it has applied some or all."""
         both = CONFIG.format("kept", "1") + CONFIG.format("gone", "1")
         self.deploy(context, both)
         namespace = context.connection.settings.namespace
@@ -122,6 +132,10 @@ class TestRealClusterPlan(PlanContract):
             'cluster-forbidden: cannot delete ConfigMap/gone: configmaps "gone" is'
         )
         assert f'User "{account}" cannot delete resource "configmaps"' in told
+        action, told = self.plan(context, both, set="other")["ConfigMap/gennaker.other"]
+        assert action == "refuse"
+        assert told.startswith("the deploy's inventory: cluster-forbidden: ")
+        assert f'User "{account}" cannot create resource "configmaps"' in told
 
     @pytest.mark.faults
     def test_checklist_44_an_admission_webhook_that_denies(

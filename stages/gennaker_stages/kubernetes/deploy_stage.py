@@ -166,6 +166,7 @@ class KubernetesDeploy(Stage):
         from gennaker_stages.kubernetes.applying.home import plan_home
         from gennaker_stages.kubernetes.applying.hooks import find_refused, plan_hooks
         from gennaker_stages.kubernetes.applying.kinds import check_kinds, find_misspelt_kinds
+        from gennaker_stages.kubernetes.inventory.applyset import plan_inventory
         from gennaker_stages.kubernetes.inventory.prune import plan_prune
         from gennaker_stages.kubernetes.inventory.release import find_release, plan_release
         from gennaker_stages.kubernetes.planning.planner import plan_objects
@@ -185,7 +186,7 @@ class KubernetesDeploy(Stage):
             applyset=applyset,
         )
         first = not applyset.exists and release is None
-        refused = find_refused(cluster, applyset, bundle.hooks)
+        refused = find_refused(cluster, applyset, bundle, first=first)
         rules = _find_rules(inputs)
         if rules is not None:
             rules = replace(rules, used=planned.live.list_used())
@@ -194,6 +195,7 @@ class KubernetesDeploy(Stage):
             changes=[
                 *plan_home(cluster, bundle.objects),
                 *planned.changes,
+                *plan_inventory(cluster, applyset, bundle.objects),
                 *pruned,
                 *plan_hooks(bundle.hooks, first=first, refused=refused),
                 *plan_release(release, bundle.everything),

@@ -185,7 +185,7 @@ class Deploy:
         )
 
     def _save_inventory(self, objects: Iterable[Object]) -> None:
-        wanted = self._applyset.unite(self._applyset.cover(objects))
+        wanted = self._applyset.grow(objects)
         if wanted != self._applyset or not self._applyset.exists:
             wanted = wanted.save(self.cluster)
         self._applyset = wanted

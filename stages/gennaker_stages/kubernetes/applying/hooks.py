@@ -14,12 +14,15 @@ from gennaker_stages.kubernetes.applying.completion import Ended, wait_until_end
 from gennaker_stages.kubernetes.bundle.hooks import Hook, Phase, group_hooks
 from gennaker_stages.kubernetes.bundle.objects import Object, key_of, name_of
 from gennaker_stages.kubernetes.bundle.ordering import read_wave
+from gennaker_stages.kubernetes.client.parallel import work_in_parallel
 from gennaker_stages.kubernetes.inventory.owners import check_owners, find_claims, tell_claim
 from gennaker_stages.kubernetes.inventory.prune import wait_until_gone
 from gennaker_stages.kubernetes.planning.live import read_live
+from gennaker_stages.kubernetes.planning.refusal import explain_refusal
 
 if TYPE_CHECKING:
     from gennaker.stage import Context
+    from gennaker_stages.kubernetes.bundle.preparing import Bundle
     from gennaker_stages.kubernetes.client.cluster import Cluster
     from gennaker_stages.kubernetes.inventory.applyset import ApplySet
 
@@ -164,8 +167,7 @@ class Hooks:
         live = self._read(body)
         if live is not None and (live["metadata"].get("annotations") or {}).get(ATTEMPT) == ctx.key:
             return {"uid": live["metadata"]["uid"]}
-        # A Job or a Pod that is there ran already, and does not run again.
-        if live is not None and (hook.ends or "before-hook-creation" in hook.policies):
+        if live is not None and hook.is_replaced:
             self._delete(live)
         metadata = body["metadata"]
         annotations = {**(metadata.get("annotations") or {}), ATTEMPT: ctx.key}
@@ -200,14 +202,48 @@ class Hooks:
 
 
 def find_refused(
-    cluster: Cluster, applyset: ApplySet, hooks: Sequence[Hook]
+    cluster: Cluster, applyset: ApplySet, bundle: Bundle, *, first: bool
 ) -> dict[tuple[str, ...], str]:
-    """Return why a deploy would refuse objects of hooks, by their keys: somebody else has them."""
+    """Return why a deploy would be refused objects of hooks, by their keys, as far as it can be tried.
+
+    Args:
+        cluster: where.
+        applyset: who is to have them.
+        bundle: with the hooks.
+        first: whether nothing was deployed before.
+    """
+    hooks = [each for each in bundle.hooks if each.phases(first=first)]
     live = read_live(cluster, [each.body for each in hooks])
     there = [each for each in live.objects.values() if each is not None]
     claims = find_claims(cluster, applyset, there)
     told: dict[tuple[str, ...], str] = {key: str(error) for key, error in live.errors.items()}
-    return told | {key: tell_claim(applyset, owner) for key, owner in claims.items()}
+    told |= {key: tell_claim(applyset, owner) for key, owner in claims.items()}
+    made = {each["metadata"]["name"] for each in bundle.everything if each["kind"] == "Namespace"}
+    if cluster.settings.create_namespace:
+        made.add(cluster.settings.namespace)
+
+    def try_hook(hook: Hook) -> tuple[tuple[str, ...], str] | None:
+        key = key_of(hook.body)
+        try:
+            _try_hook(cluster, hook, live.objects[key])
+        except StageError as error:
+            if error.code == "cluster-unreachable":
+                raise
+            if error.code != "namespace-missing" or key[2] not in made:
+                return key, explain_refusal(error, hook.body, None).detail
+        return None
+
+    tried = [each for each in hooks if key_of(each.body) not in told.keys() | live.unknown]
+    return told | dict(filter(None, work_in_parallel(try_hook, tried)))
+
+
+def _try_hook(cluster: Cluster, hook: Hook, live: dict[str, Any] | None) -> None:
+    """Do what the hook begins with, as a dry run; what is deleted first cannot be tried beside it."""
+    body = hook.body
+    if live is not None and hook.is_replaced:
+        cluster.delete_object(live, dry_run=True)
+    elif body["kind"] != "Pod":  # its ServiceAccount has to be there, and may be of the bundle
+        cluster.apply(cluster.find_resource(body["apiVersion"], body["kind"]), body, dry_run=True)
 
 
 def plan_hooks(

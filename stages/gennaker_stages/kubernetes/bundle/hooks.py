@@ -81,6 +81,11 @@ class Hook:
         """Whether it is waited for until it has ended: Jobs and Pods."""
         return self.body["kind"] in ("Job", "Pod")
 
+    @property
+    def is_replaced(self) -> bool:
+        """Whether one that is there is deleted first. A Job or a Pod has run, and does not run again."""
+        return self.ends or "before-hook-creation" in self.policies
+
     def phases(self, *, first: bool) -> frozenset[Phase]:
         """Return the phases in which a deploy, the first or a later one, applies it."""
         return self.first if first else self.later

@@ -15,9 +15,10 @@ from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from gennaker import __version__
-from gennaker.errors import PermanentError
+from gennaker.errors import PermanentError, StageError
 from gennaker.project import load_project
 from gennaker.records import dataclass
+from gennaker.stage import Change
 
 if TYPE_CHECKING:
     from gennaker.stage import PlanContext
@@ -32,6 +33,7 @@ __all__ = [
     "make_id",
     "open_applyset",
     "open_set_of",
+    "plan_inventory",
 ]
 
 ID_LABEL = "applyset.kubernetes.io/id"
@@ -96,6 +98,10 @@ class ApplySet:
             namespaces=self.namespaces | other.namespaces,
         )
 
+    def grow(self, objects: Iterable[Object]) -> ApplySet:
+        """Return the set that covers these objects, too: as it is while they are applied."""
+        return self.unite(self.cover(objects))
+
     def describe(self) -> dict[str, Any]:
         """Return the parent object."""
         kinds = sorted(f"{kind}.{group}" if group else kind for group, kind in self.group_kinds)
@@ -121,6 +127,26 @@ class ApplySet:
         """Write the parent."""
         cluster.apply(cluster.find_resource("v1", "ConfigMap"), self.describe())
         return replace(self, exists=True)
+
+
+def plan_inventory(cluster: Cluster, applyset: ApplySet, objects: Iterable[Object]) -> list[Change]:
+    """Return that the parent of a deploy's objects would be refused, when it has to be written."""
+    from gennaker_stages.kubernetes.planning.refusal import explain_refusal
+
+    wanted = applyset.grow(objects)
+    if applyset.exists and wanted == applyset:
+        return []
+    body = wanted.describe()
+    try:
+        cluster.apply(cluster.find_resource("v1", "ConfigMap"), body, dry_run=True)
+    except StageError as error:
+        if error.code == "cluster-unreachable":
+            raise
+        if error.code == "namespace-missing":
+            return []  # that is told with the objects, or it is made before
+        refused = explain_refusal(error, body, None)
+        return [replace(refused, detail=f"the deploy's inventory: {refused.detail}")]
+    return []
 
 
 def make_id(name: str, namespace: str) -> str:

@@ -35,6 +35,12 @@ if TYPE_CHECKING:
 __all__ = ["PlannedObjects", "plan_objects"]
 
 _UNTRIED = "what goes into it is tried once it is there"
+# What a server refuses a Pod without (kubernetes, plugin/pkg/admission).
+_NEEDS = {
+    "serviceAccountName": "ServiceAccount",
+    "priorityClassName": "PriorityClass",
+    "runtimeClassName": "RuntimeClass",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +124,9 @@ class _Planner:
             return _plan_unread(name, now, body)
         if now is None and key[2] in self.missing:
             return _create(body)
+        needed = self._find_needed(body) if now is None else None
+        if needed is not None:
+            return _create(body, f"tried once {needed} is there")
         if now is not None:
             wanted = keep_yielded(body, now, self.rules)
             if is_unchanged(now, wanted, FIELD_MANAGER):
@@ -145,6 +154,18 @@ class _Planner:
         if differences:
             return Change("change", name_of(body), detail, name_owners(differences, now))
         return Change("leave", name_of(body), detail or _tell_ownership(now, found.body))
+
+    def _find_needed(self, body: Object) -> str | None:
+        """Return what a Pod needs to be taken and comes with it, None when nothing."""
+        if body["kind"] != "Pod":
+            return None
+        coming = {key[1:] for key, live in self.live.objects.items() if live is None}
+        for name, kind in _NEEDS.items():
+            place = body["metadata"]["namespace"] if kind == "ServiceAccount" else ""
+            wanted = (body.get("spec") or {}).get(name)
+            if (kind, place, wanted) in coming:
+                return f"{kind}/{wanted}"
+        return None
 
     def _plan_anew(self, body: Object, now: Mapping[str, Any], reason: str) -> Change:
         """Plan what cannot be changed: it is deleted and made anew where that is allowed."""
