@@ -141,7 +141,12 @@ class UndoContract(DeployParts):
             self.undo(context, second)
         action, told = self.plan_undo(context, second, **named)["Deployment/web"]
         assert action == "replace"
-        assert told.startswith("a field can never change: it is deleted and made anew, ")
+        assert told == (
+            "a field can never change: it is deleted and made anew, "
+            "metadata.labels.app: 'other' → 'web', "
+            "spec.selector.matchLabels.app: 'other' → 'web', "
+            "spec.template.metadata.labels.app: 'other' → 'web'"
+        )
         self.undo(context, second, **named)
         after = self.look(context, *self.ALL)
         assert find_lines(before["Deployment/web"], after["Deployment/web"]) == []

@@ -8,6 +8,7 @@ from gennaker.stage import Change
 from gennaker_stages.kubernetes.bundle.masking import hide_secret
 from gennaker_stages.kubernetes.bundle.objects import name_of
 from gennaker_stages.kubernetes.planning.difference import find_differences
+from gennaker_stages.kubernetes.undoing.restoring import without_controllers
 
 if TYPE_CHECKING:
     from gennaker_stages.kubernetes.undoing.survey import Restored, Survey
@@ -32,7 +33,8 @@ def _describe(each: Restored) -> Change:
         return Change("create", name, "it is gone since", find_differences(None, wanted))
     if each.anew:
         told = "a field can never change: it is deleted and made anew"
-        changes = find_differences(hide_secret(each.live), hide_secret(each.way.body))
+        now, then = (hide_secret(without_controllers(body)) for body in (each.live, each.before))
+        changes = find_differences(now, then)
         return Change("replace", name, told, changes)
     differences = find_differences(each.live, each.found) if each.found is not None else []
     if differences:

@@ -17,6 +17,7 @@ from gennaker_stages.kubernetes.applying.fieldsets import (
     extract_fields,
     intersect,
     name_empty_fields,
+    remove_fields,
     subtract,
     unite,
 )
@@ -27,7 +28,7 @@ from gennaker_stages.kubernetes.inventory.release import list_markers
 from gennaker_stages.kubernetes.planning.quantities import is_built_in
 from gennaker_stages.kubernetes.planning.unchanged import is_unchanged
 
-__all__ = ["Restoration", "make_restoration"]
+__all__ = ["Restoration", "make_restoration", "without_controllers"]
 
 Fields = Mapping[str, Any]
 Managed = Mapping[str, Any]
@@ -108,6 +109,21 @@ def make_restoration(before: Object, live: Object | None) -> Restoration:
     return Restoration(body, mine, others, there)
 
 
+def without_controllers(body: Object) -> Object:
+    """Return an object without what only the cluster's own programs wrote, as it is when made anew."""
+    parts: dict[bool, list[Fields]] = {True: [], False: []}
+    for each in body["metadata"].get("managedFields") or ():
+        parts[_is_controller(each)].append(each.get("fieldsV1") or {})
+    found: Object = remove_fields(body, unite(*parts[True]), unite(*parts[False]))
+    return found
+
+
+def _is_controller(entry: Managed) -> bool:
+    """Whether it is a program of the cluster's that wrote, and not for somebody else."""
+    own = str(entry.get("manager")).startswith(("kube-", "kubelet"))
+    return own and entry.get("subresource") != "scale"
+
+
 def _name_empty(before: Object, live: Mapping[str, Any]) -> Object:
     """Return what was there with null for what we had set to nothing and nobody else has set since."""
     entry = find_entry(before, FIELD_MANAGER) or {}
@@ -134,9 +150,8 @@ def _list_others(before: Object) -> Iterator[Managed]:
         if manager == FIELD_MANAGER and each.get("operation") == "Apply" and not part:
             continue
         # What the cluster's own programs write is the state of that very object (a claim's volume).
-        own = manager.startswith(("kube-", "kubelet")) and part != "scale"
         readable = each.get("fieldsV1") and each.get("apiVersion") == before["apiVersion"]
-        if part in (None, "", "scale") and not own and readable:
+        if part in (None, "", "scale") and not _is_controller(each) and readable:
             yield each
 
 
