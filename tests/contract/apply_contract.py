@@ -517,6 +517,29 @@ class ApplyContract(DeployParts):
             "the environment; did you mean 'Deployment'?"
         ]
 
+    def test_a_plan_warns_of_paths_that_lead_nowhere(self, context: FakeContext) -> None:
+        """Of rules for a kind that is in the bundle; what may be there stays untold."""
+        rules = [
+            {"kind": kind, "path": path, "policy": "yield"}
+            for kind, path in (
+                ("Deployment", "spec.replicaz"),
+                ("Deployment", "spec.template.spec.containers[web].imag"),
+                ("Deployment", "spec.template.spec.containers[*].resources.limits.nvidia"),
+                ("Deployment", "metadata.annotations[example.test/x]"),
+                ("Deployment", "spec.replicas"),
+                ("StatefulSet", "spec.replicaz"),
+                (None, "spec.replicaz"),
+            )
+        ]
+        bundle = context.artifacts.put(MIXED.encode())
+        inputs = KubernetesDeploy.Inputs(bundle=bundle, conflicts={"fields": rules})
+        assert KubernetesDeploy().plan(inputs, context).warnings == [
+            "unknown-field: 'spec.replicaz' in 'conflicts': 'replicaz' is not a field of spec "
+            "(Deployment); did you mean 'replicas'?",
+            "unknown-field: 'spec.template.spec.containers[web].imag' in 'conflicts': 'imag' is not a "
+            "field of spec.template.spec.containers[web] (Deployment); did you mean 'image'?",
+        ]
+
     def test_two_deploys_do_not_share_an_object(self, context: FakeContext) -> None:
         """Who has an object already is named, before anything is applied, in plan and run."""
         self.deploy(context, config("a", x="1"), set="first")

@@ -343,6 +343,8 @@ class OperationsContract(DeployParts):
         assert done == Succeeded({"deleted": ["ConfigMap/one", "ConfigMap/two"]})
         names = self.list_names(context, "v1", "ConfigMap")
         assert "kept" in names and "web" in names and "one" not in names
+        with pytest.raises(PermanentError, match="expected: identifier after ','"):
+            self.plan_delete(context, kinds=["Pod"], labels="app=old,,")
         with pytest.raises(PermanentError) as caught:
             self.delete(self.start(context), kinds=["ClusterRole"], labels="app=old")
         assert caught.value.code == "operation-kind"

@@ -165,7 +165,11 @@ class KubernetesDeploy(Stage):
         """List the objects that would be created, changed and left, by a server-side dry run."""
         from gennaker_stages.kubernetes.applying.home import plan_home
         from gennaker_stages.kubernetes.applying.hooks import find_refused, plan_hooks
-        from gennaker_stages.kubernetes.applying.kinds import check_kinds, find_misspelt_kinds
+        from gennaker_stages.kubernetes.applying.misspelt import (
+            check_kinds,
+            find_misspelt_kinds,
+            find_misspelt_paths,
+        )
         from gennaker_stages.kubernetes.inventory.applyset import plan_inventory
         from gennaker_stages.kubernetes.inventory.prune import plan_prune
         from gennaker_stages.kubernetes.inventory.release import find_release, plan_release
@@ -206,7 +210,10 @@ class KubernetesDeploy(Stage):
                 "bound": list_bound(bundle.everything),
             },
             observed=note_shown(bundle, planned.live),
-            warnings=find_misspelt_kinds(cluster, bundle.everything),
+            warnings=[
+                *find_misspelt_kinds(cluster, bundle.everything),
+                *find_misspelt_paths(cluster, inputs.rules, bundle.objects, cache=ctx.cache),
+            ],
         )
 
     def list_declared(
@@ -255,7 +262,7 @@ class KubernetesDeploy(Stage):
             write_home,
         )
         from gennaker_stages.kubernetes.applying.hooks import HookFailed
-        from gennaker_stages.kubernetes.applying.kinds import check_kinds
+        from gennaker_stages.kubernetes.applying.misspelt import check_kinds
         from gennaker_stages.kubernetes.inventory.release import find_release
         from gennaker_stages.kubernetes.planning.shown import check_shown
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ from gennaker.records import dataclass
 from gennaker.suggestions import suggest
 from gennaker_stages.kubernetes.bundle.openapi import Node
 
-__all__ = ["Fault", "check_fields", "drop_nulls", "write_path"]
+__all__ = ["Fault", "check_fields", "drop_nulls", "find_unknown_field", "write_path"]
 
 Path = tuple[str | int, ...]
 _TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
@@ -19,6 +20,7 @@ _TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
     "boolean": ((bool,), "true or false"),
 }
 _MOST_DEEP = 200
+_PART = re.compile(r"([^.\[\]]+)|\[((?:[^\[\]\"]|\"[^\"]*\")+)\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,33 @@ def drop_nulls(value: Any, node: Node, types: Mapping[str, Node]) -> Any:
         types: the types that may be referred to.
     """
     return _drop(value, node, types) if _has_null(value) else value
+
+
+def find_unknown_field(path: str, node: Node, types: Mapping[str, Node]) -> Fault | None:
+    """Return what of a path, as people write one, is no field of a kind; None when nothing is known to be.
+
+    Args:
+        path: ``spec.template.spec.containers[web].image``.
+        node: the type of its kind.
+        types: the types that may be referred to.
+    """
+    for part in _PART.finditer(path):
+        name, item = part.groups()
+        node = _resolve(node, types)
+        if item or not ("properties" in node or "values" in node):
+            # An item of a list, or a key of a map that is written like one.
+            node = node.get("items") or node.get("values") or {}
+        elif "values" in node:
+            node = node["values"]
+        elif name in node["properties"]:
+            node = node["properties"][name]
+        elif node.get("open"):
+            return None
+        else:
+            where = path[: part.start()].strip(".") or "an object of this kind"
+            told = f"{name!r} is not a field of {where}"
+            return Fault((), "unknown-field", told, suggest(name, node["properties"]))
+    return None
 
 
 def write_path(path: Path) -> str:

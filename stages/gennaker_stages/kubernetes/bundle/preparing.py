@@ -29,7 +29,7 @@ from gennaker_stages.kubernetes.client.connection import Request
 if TYPE_CHECKING:
     from gennaker_stages.kubernetes.client.cluster import Cluster
 
-__all__ = ["Bundle", "Shape", "normalize_object", "prepare_bundle"]
+__all__ = ["Bundle", "Shape", "normalize_object", "open_schemas", "prepare_bundle"]
 
 # What a server writes and nobody may: manifests that were read from a cluster have it.
 _OF_THE_SERVER = frozenset(
@@ -116,11 +116,7 @@ def prepare_bundle(
     if not items and not problems:
         raise PermanentError("the bundle has no objects", code="bundle-empty")
 
-    def fetch(path: str) -> dict[str, Any]:
-        told = f"read {path.partition('?')[0]}"
-        return cluster.connection.request(Request("GET", path, told))
-
-    schemas = Schemas(fetch, cache / "openapi")
+    schemas = open_schemas(cluster, cache)
     items = [replace(each, body=normalize_object(each.body)) for each in items]
     if shape.images:
         items, wrong = bind_images(items, shape.images)
@@ -141,6 +137,16 @@ def prepare_bundle(
         if each.origin is not None and each.origin.source is not None
     }
     return Bundle(waves, sources, hooks)
+
+
+def open_schemas(cluster: Cluster, cache: Path) -> Schemas:
+    """Return the schemas of a cluster's kinds, kept in a folder of the cache."""
+
+    def fetch(path: str) -> dict[str, Any]:
+        told = f"read {path.partition('?')[0]}"
+        return cluster.connection.request(Request("GET", path, told))
+
+    return Schemas(fetch, cache / "openapi")
 
 
 def _find_place(problem: Problem) -> tuple[int, int]:

@@ -23,7 +23,8 @@ def parse_label_selector(text: str) -> Test:
     Raises:
         ApiProblem: 400 when it is none.
     """
-    tests = [_parse_label(part) for part in _SPLIT.split(text) if part.strip()]
+    parts = _SPLIT.split(text) if text.strip() else []
+    tests = [_parse_label(part) for part in parts]
 
     def test(obj: Mapping[str, Any]) -> bool:
         labels = obj.get("metadata", {}).get("labels", {})
@@ -47,6 +48,8 @@ def _parse_label(part: str) -> Callable[[Mapping[str, str]], bool]:
     if match := _EXISTS.fullmatch(part):
         negated, key = match.groups()
         return lambda labels: (key in labels) != bool(negated)
+    if not part.strip():
+        raise bad_request("found '', expected: identifier after ','")
     raise bad_request(f"unable to parse requirement: found '{part.strip()}'")
 
 

@@ -1,19 +1,22 @@
-"""Kinds that the rules of a deploy name: one that is misspelt would be a rule for nothing, and silent."""
+"""Kinds and fields that the rules of a deploy name: one that is misspelt is a rule for nothing, and silent."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gennaker.errors import PermanentError
 from gennaker.suggestions import find_nearest
+from gennaker_stages.kubernetes.bundle.fields import find_unknown_field
+from gennaker_stages.kubernetes.bundle.preparing import open_schemas
 
 if TYPE_CHECKING:
     from gennaker_stages.kubernetes.applying.rules import ConflictRules
     from gennaker_stages.kubernetes.bundle.objects import Object
     from gennaker_stages.kubernetes.client.cluster import Cluster
 
-__all__ = ["check_kinds", "find_misspelt_kinds"]
+__all__ = ["check_kinds", "find_misspelt_kinds", "find_misspelt_paths"]
 
 _TOLD = "neither the cluster nor the bundle knows"
 
@@ -56,6 +59,34 @@ def find_misspelt_kinds(cluster: Cluster, objects: Iterable[Object]) -> list[str
         for where, kind, near in _find_unknown(cluster, named, objects)
         if near is not None
     ]
+
+
+def find_misspelt_paths(
+    cluster: Cluster, rules: ConflictRules, objects: Sequence[Object], *, cache: Path
+) -> list[str]:
+    """Return what to say of paths in rules for a kind of which no object of the bundle has such a field.
+
+    Args:
+        cluster: where; its schemas are asked for when there are such rules.
+        rules: the stage's.
+        objects: the bundle's.
+        cache: where schemas are kept.
+    """
+    named = [("conflicts", each.kind, each.path) for each in rules.fields]
+    for rule in cluster.settings.ignore:
+        named += [("ignore", rule.kind, path) for path in rule.paths]
+    kinds = {(each["apiVersion"], each["kind"]) for each in objects}
+    schemas = open_schemas(cluster, cache)
+    found = []
+    for where, kind, path in dict.fromkeys(named):
+        types = [schemas.find(*each) for each in sorted(kinds) if each[1] == kind]
+        known = [each for each in types if each is not None]
+        faults = [find_unknown_field(path, *each) for each in known]
+        if faults and len(known) == len(types) and all(faults) and faults[0] is not None:
+            hint = f"; {faults[0].hint}" if faults[0].hint else ""
+            told = f"{faults[0].message} ({kind}){hint}"
+            found.append(f"unknown-field: {path!r} in {where!r}: {told}")
+    return found
 
 
 def _find_unknown(
