@@ -8,11 +8,12 @@ import pytest
 
 from gennaker.errors import NotAllowed
 from gennaker.loader import load_file
+from gennaker.stage import Artifact, Context, Succeeded
 from gennaker_engine.core.run import Run
 from gennaker_engine.core.view import describe_run
 from gennaker_engine.environments.deployed import find_standing, list_standing
 from gennaker_engine.runtime import Engine
-from tests.integration.runtime_parts import open_engine, start_run, write_project
+from tests.integration.runtime_parts import Switch, open_engine, start_run, write_project
 
 SETTINGS = "project: shop\nenvironments:\n  staging: {}\n  production: {}\n"
 PIPELINE = """name: shop
@@ -211,6 +212,26 @@ def test_a_run_that_changed_nothing_stands_in_no_ones_way(engine, tmp_path):
     assert read(tmp_path) == {"database": "db one", "web": "one"}
     # The release of shop-3 is not there any more either.
     assert {each.row.run for each in list_standing(engine, "staging", sandbox=False)} == {"shop-1"}
+
+
+def test_a_run_is_not_rolled_back_twice_at_a_time(engine, monkeypatch):
+    """While one rollback goes on there is no second one, of that run or of an earlier one."""
+    deploy(engine, "one")
+    deploy(engine, "two")
+    seen = set()
+
+    def undo(_stage: Switch, _inputs: Switch.Inputs, _before: Artifact, _ctx: Context) -> Succeeded:
+        seen.update(refuse(engine, run)[1:] for run in ("shop-1", "shop-2"))
+        return Succeeded()
+
+    monkeypatch.setattr(Switch, "undo", undo)
+    assert roll_back(engine, "shop-2").outcome == "succeeded"
+    assert seen == {
+        (
+            "environment 'staging' is being changed by run 'shop-3'",
+            "wait until it has ended: 'gennaker status shop-3'",
+        )
+    }
 
 
 def test_a_rollback_that_failed_is_done_again(engine, tmp_path):

@@ -220,9 +220,10 @@ def _find_problem(
     if not barring:
         return None
     last = barring[-1]
-    told = f"environment {environment!r} was changed by run {last.row.run!r} after {run!r}"
     if last.row.outcome is None:
-        return told, f"wait until {last.row.run} has ended, or {to}"
+        told = f"environment {environment!r} is being changed by run {last.row.run!r}"
+        return told, f"wait until it has ended: 'gennaker status {last.row.run}'"
+    told = f"environment {environment!r} was changed by run {last.row.run!r} after {run!r}"
     if last.is_unrecorded:
         return f"{told}, whose {last.row.instance!r} {_UNRECORDED}", to
     # What was put back in part only is put back again, and not made again.

@@ -142,8 +142,9 @@ def split_later(
     undone = {each.undoes[0] for each in entries if each.undoes is not None and each.is_done}
     barring, left = [], []
     for each in find_standing_entries(entries):
-        of_run = each.row.run in (run, asking) or (each.undoes or ("",))[0] == run
-        if of_run or not each.changed:
+        own = each.row.run in (run, asking)
+        tried = each.undoes is not None and each.undoes[0] == run and each.row.outcome is not None
+        if own or tried or not each.changed:
             continue
         if each.row.run in undone and each.is_unrecorded:
             left.append(each)
