@@ -227,6 +227,7 @@ class TestBehindProxy(DeployParts):
         told = f"create new content in namespace {namespace} because it is being terminated"
         action, reason = self.plan(context, bundle)["ConfigMap/d"]
         assert (action, told in reason) == ("refuse", True), reason
+        assert reason.endswith("; run it again once it is gone; its status says what holds it")
         started = time.monotonic()
         with pytest.raises(StageError, match=f"cannot apply ConfigMap/d: .*{told}"):
             self.redeploy(context, bundle)

@@ -47,9 +47,9 @@ def pull_chart(url: str, constraint: str, given: CredentialsInput | None, cache:
     client = _open(url, given)
     reference, version = client.image.digest, constraint
     if reference is None:
-        version = constraint
         if not _is_tag(constraint):
-            version = pick_version(url, constraint, _list_offered(client), url)
+            base, _, name = url.rpartition("/")
+            version = pick_version(name, constraint, _list_offered(client), base)
         reference = version.replace("+", "_")
     layer = _find_layer(client.pull_manifest(reference)[0], url)
     content = find_archive(cache, layer["digest"])

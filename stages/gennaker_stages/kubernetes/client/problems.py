@@ -117,7 +117,11 @@ def translate_error(error: ApiError, what: str) -> StageError:
         )
     if status == 403:
         if "being terminated" in message:
-            return TemporaryError(told, code="namespace-terminating")
+            return TemporaryError(
+                told,
+                code="namespace-terminating",
+                hint="run it again once it is gone; its status says what holds it",
+            )
         return PermanentError(
             told, code="cluster-forbidden", hint="ask for the right, or use another context"
         )
