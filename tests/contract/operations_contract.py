@@ -343,6 +343,15 @@ class OperationsContract(DeployParts):
         assert done == Succeeded({"deleted": ["ConfigMap/one", "ConfigMap/two"]})
         names = self.list_names(context, "v1", "ConfigMap")
         assert "kept" in names and "web" in names and "one" not in names
+        with pytest.raises(PermanentError) as caught:
+            self.plan_delete(
+                context, objects=["Servce/web"], kinds=["Pods", "Node"], labels="app=old"
+            )
+        assert str(caught.value) == (
+            "operation-kind: the cluster does not know kind 'Servce' (did you mean 'Service'?); the "
+            "cluster does not know kind 'Pods' (did you mean 'Pod'?); Node is a kind of the whole "
+            "cluster: others have objects of it, too; name each in 'objects': Node/NAME"
+        )
         with pytest.raises(PermanentError, match="expected: identifier after ','"):
             self.plan_delete(context, kinds=["Pod"], labels="app=old,,")
         with pytest.raises(PermanentError) as caught:

@@ -33,7 +33,7 @@ from gennaker_stages.kubernetes.operations.base import (
 from gennaker_stages.kubernetes.operations.places import find_kind, find_namespace
 
 if TYPE_CHECKING:
-    from gennaker_stages.kubernetes.client.cluster import Cluster
+    from gennaker_stages.kubernetes.client.cluster import Cluster, Resource
     from gennaker_stages.kubernetes.undoing.record import Record
 
 __all__ = ["KubernetesDelete", "find_loss"]
@@ -194,16 +194,15 @@ class _Choice:
 
         self._cluster = cluster
         self._inputs = inputs
+        self._places = _find_places(cluster, inputs)
         self.left: list[tuple[str, str]] = []
         found = {each["metadata"]["uid"]: each for each in (*self._by_name(), *self._by_labels())}
         self.delete = sorted(found.values(), key=rank_of, reverse=True)
 
     def _by_name(self) -> Iterable[Object]:
         for each in self._inputs.objects:
-            kind, _, name = each.partition("/")
-            resource = find_kind(self._cluster, self._inputs.api_version, kind)
-            namespace = find_namespace(self._cluster, resource, self._inputs.namespace, each)
-            live = self._cluster.read(resource, namespace, name)
+            resource, namespace = self._places[each]
+            live = self._cluster.read(resource, namespace, each.partition("/")[2])
             if live is None:
                 self.left.append((each, "it is not there"))
             else:
@@ -213,19 +212,11 @@ class _Choice:
         from gennaker_stages.kubernetes.inventory.prune import find_protection
 
         for kind in self._inputs.kinds:
-            told = f"{kind} with {self._inputs.labels}"
-            resource = find_kind(self._cluster, self._inputs.api_version, kind)
-            if not resource.namespaced:
-                raise PermanentError(
-                    f"{kind} is a kind of the whole cluster: others have objects of it, too",
-                    code="operation-kind",
-                    hint=f"name each in 'objects': {kind}/NAME",
-                )
-            namespace = find_namespace(self._cluster, resource, self._inputs.namespace, told)
+            resource, namespace = self._places[kind]
             labels = self._inputs.labels or ""
             items = self._cluster.list_objects(resource, namespace, labels=labels)["items"]
             if not items:
-                self.left.append((told, "there is none"))
+                self.left.append((f"{kind} with {labels}", "there is none"))
             for each in items:
                 body = resource.complete(each)
                 mark = find_protection(body)
@@ -233,6 +224,39 @@ class _Choice:
                     yield body
                 else:
                     self.left.append((name_of(body), mark))
+
+
+def _find_places(
+    cluster: Cluster, inputs: KubernetesDelete.Inputs
+) -> dict[str, tuple[Resource, str | None]]:
+    """Return kind and namespace of each object and kind of the inputs, by how it is written.
+
+    Raises:
+        PermanentError: codes ``unknown-kind``, ``bundle-namespace`` and ``operation-kind``, with all
+            that is wrong.
+    """
+    found, wrong = {}, []
+    for each in (*inputs.objects, *inputs.kinds):
+        kind, slash, _ = each.partition("/")
+        what = each if slash else f"{kind} with {inputs.labels}"
+        try:
+            resource = find_kind(cluster, inputs.api_version, kind)
+            if not slash and not resource.namespaced:
+                raise PermanentError(
+                    f"{kind} is a kind of the whole cluster: others have objects of it, too",
+                    code="operation-kind",
+                    hint=f"name each in 'objects': {kind}/NAME",
+                )
+            found[each] = resource, find_namespace(cluster, resource, inputs.namespace, what)
+        except PermanentError as error:
+            wrong.append(error)
+    if len(wrong) > 1:
+        told = [f"{each.message} ({each.hint})" for each in wrong[:-1]]
+        last = wrong[-1]
+        raise PermanentError("; ".join([*told, last.message]), code=last.code, hint=last.hint)
+    if wrong:
+        raise wrong[0]
+    return found
 
 
 def find_loss(body: Object) -> str | None:
