@@ -76,6 +76,7 @@ TOO_MUCH = [
 ]
 
 
+@pytest.mark.timeout(60)  # the time that counts is measured below
 @pytest.mark.parametrize("source", TOO_MUCH, ids=lambda source: f"{source[:30]}…{len(source)}")
 def test_too_much_is_refused_in_time(source: str) -> None:
     """What would take too long or too much ends with an error, soon and small."""

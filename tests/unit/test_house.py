@@ -47,6 +47,13 @@ CALLS = {
 }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forget_modules() -> Iterator[None]:
+    """Keep the trees no longer than this module: the collector would look through them in all others."""
+    yield
+    read_modules.cache_clear()
+
+
 @cache
 def read_modules() -> dict[str, tuple[Path, ast.Module]]:
     """Every module of the three packages by its dotted name, parsed."""

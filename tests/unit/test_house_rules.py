@@ -106,3 +106,20 @@ def test_a_shared_part_without_the_name_is_refused(pytester: pytest.Pytester) ->
     result = run_file(pytester, text)
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines(["*neither test nor file is called test_real_*::test_it. Rename*"])
+
+
+@pytest.mark.parametrize(
+    ("decorator", "seconds"),
+    [("", None), ("@given(st.integers())\n", house_rules.PROPERTY_SECONDS)],
+)
+def test_a_test_of_a_property_has_more_time(
+    pytester: pytest.Pytester, decorator: str, seconds: int | None
+) -> None:
+    """Other tests have what pyproject.toml says."""
+    path = pytester.makepyfile(
+        f"from hypothesis import given, strategies as st\n{decorator}def test_it(n=0): pass"
+    )
+    items, _ = pytester.inline_genitems(path)
+    house_rules.pytest_collection_modifyitems(items[0].config, items)
+    marker = items[0].get_closest_marker("timeout")
+    assert (marker and marker.args[0]) == seconds

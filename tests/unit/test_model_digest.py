@@ -126,7 +126,6 @@ _STAGES = st.fixed_dictionaries(
 )
 
 
-@pytest.mark.timeout(60)
 @given(st.dictionaries(st.sampled_from("abc"), _STAGES, min_size=1))
 def test_data_round_trip(stages: dict[str, Any]) -> None:
     """What a definition gives as data is the same definition again."""

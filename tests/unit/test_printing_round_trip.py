@@ -166,6 +166,7 @@ def test_printed_python_has_the_same_digest(
     assert definition.digest == again.definition.digest, printed
 
 
+@pytest.mark.timeout(60)  # as the two above have
 def test_printed_python_is_formatted(tmp_path: Path) -> None:
     """``ruff format`` leaves the printed Python as it is."""
     written = itertools.count()
