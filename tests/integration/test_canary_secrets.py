@@ -502,19 +502,21 @@ def test_deploys_give_no_secret_away(tmp_path: Path, canaries: Canaries) -> None
         tmp_path,
         canaries,
         "  bundles:\n    uses: shell\n    with: {run: 'true', artifacts: "
-        "{well: well.yaml, stuck: stuck.yaml}}\n"
+        "{well: well.yaml, stuck: stuck.yaml, wrong: wrong.yaml}}\n"
         + job("job", "none")
         + job("bad_job", "crash-loop")
         + deploy("well", "well", f"secrets: {secrets}")
         + deploy("again", "well", f"secrets: {secrets}").replace("uses:", "needs: well\n    uses:")
         + deploy("stuck", "stuck", f"secrets: {secrets}, ready_within: 1s")
         + deploy("late", "stuck", f"secrets: {secrets}")
-        + deploy("bad_key", "well", f"secrets: {secrets.replace('{p:', '{a b:')}"),
+        + deploy("wrong", "wrong", f"secrets: {secrets}"),
         "environments:\n  staging:\n    kubernetes: "
         "{context: none, namespace: it, create_namespace: true}\n",
     )
     (project.root / "well.yaml").write_text(BUNDLE % {"name": "well", "fault": ""})
     (project.root / "stuck.yaml").write_text(BUNDLE % {"name": "stuck", "fault": FAULT})
+    wrong = (BUNDLE % {"name": "wrong", "fault": ""}).replace("{app: wrong}}\n", "{app: it}}\n", 1)
+    (project.root / "wrong.yaml").write_text(wrong)
     project.call("sandbox", "start")
     try:
         with Watch(canaries, project.state, project.temporary) as watch:
@@ -531,7 +533,7 @@ def test_deploys_give_no_secret_away(tmp_path: Path, canaries: Canaries) -> None
             "job": ("succeeded", None),
             "bad_job": ("failed", "job-failed"),
             "stuck": ("failed", "rollout-timeout"),
-            "bad_key": ("errored", "cluster-refused"),
+            "wrong": ("errored", "cluster-refused"),
         }
         project.call("plan", "p", "--sandbox", "-o", "json")
         project.call("sandbox", "status", "-o", "json")
