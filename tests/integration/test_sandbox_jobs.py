@@ -12,6 +12,7 @@ import pytest
 from gennaker.errors import StageError
 from gennaker.stage import Failed, Succeeded
 from gennaker.testing import FakeContext
+from gennaker_stages.kubernetes.health import waiting
 from gennaker_stages.kubernetes.sandbox import Sandbox
 from tests.contract.jobs_contract import NEVER, JobsContract
 from tests.fixtures.control_plane import LOG
@@ -39,12 +40,15 @@ class TestSandboxJobs(JobsContract):
             self.run_job(context, image="r.test/work:1", outputs={"count": "integer"})
         assert len(self.list_jobs(context)) == 1
 
-    def test_what_the_timeout_of_the_stage_cuts_short_is_told(self, context: FakeContext) -> None:
+    def test_what_the_timeout_of_the_stage_cuts_short_is_told(
+        self, context: FakeContext, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """Not only that the stage ran out of time: which Job, how long it had, what its Pod was doing."""
-        done = self.run_job(replace(context, timeout=3.0), manifest=NEVER)
+        monkeypatch.setattr(waiting, "find_time", lambda _attempt: 2.0)
+        done = self.run_job(context, manifest=NEVER)
         assert isinstance(done, Failed)
         assert done.code == "job-timeout"
-        told = r"Job/\S+ did not end within \ds, which the stage's timeout leaves; pod endless-\S+ "
+        told = r"Job/\S+ did not end within 2s, which the stage's timeout leaves; pod endless-\S+ "
         assert re.match(told, done.reason), done.reason
         self.await_none(context)
 
