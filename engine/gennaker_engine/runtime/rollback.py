@@ -6,7 +6,7 @@ or rendered anew. It is planned, asks for its environments' approvals and takes 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -65,12 +65,12 @@ def find_undo(
     """
     _check_ended(run)
     deploys = list(_list_deploys(run, environment))
-    names = dict.fromkeys(each.environment["name"] for each in deploys if each.environment)
+    names = dict.fromkeys(map(_name_environment, deploys))
     since = {name: list_since(run, journal, registry, name) for name in names}
-    known = [each for entries in since.values() for each in entries or ()]
     chosen, refused, left = [], [], []
     for instance in deploys:
-        reason = _find_refusal(run, instance, known, registry)
+        entries = since[_name_environment(instance)] or []
+        reason = _find_refusal(run, instance, entries, registry)
         if reason is None:
             chosen.append(instance)
         else:
@@ -84,7 +84,7 @@ def find_undo(
             code="nothing-to-undo",
             hint="deploy an earlier run again with 'gennaker rollback --environment ENV --to RUN'",
         )
-    for name in dict.fromkeys(each.environment["name"] for each in chosen if each.environment):
+    for name in dict.fromkeys(map(_name_environment, chosen)):
         problem = _find_problem(run.id, name, since[name])
         if problem is not None:
             raise NotAllowed(problem[0], code="rollback-superseded", hint=problem[1])
@@ -185,8 +185,14 @@ def _list_deploys(run: Run, environment: str | None) -> Iterator[Instance]:
                 yield instance
 
 
+def _name_environment(instance: Instance) -> str:
+    """Return where a deploy acted."""
+    assert instance.environment is not None
+    return str(instance.environment["name"])
+
+
 def _find_refusal(
-    run: Run, instance: Instance, entries: Iterable[Entry], registry: Registry
+    run: Run, instance: Instance, entries: Sequence[Entry], registry: Registry
 ) -> str | None:
     """Return why a deploy cannot be put back, or need not be."""
     key = (run.id, name_in_rollback(instance.id))
@@ -243,11 +249,10 @@ def _make(run: Run, title: str, chosen: list[Instance], *, undo: bool) -> Rollba
             needs = [names[one.id] for one in chosen if each.stage in after[one.id]]
         plan = blueprint.stages[each.stage]
         written = blueprint.definition.stages[each.stage]
-        assert each.environment is not None
         stages[names[each.id]] = StageDefinition(
             uses=plan.uses,
             needs=tuple(needs),
-            environment=each.environment["name"],
+            environment=_name_environment(each),
             timeout=blueprint.definition.timeout_of(written),
             retry=blueprint.definition.retry_of(written),
         )
