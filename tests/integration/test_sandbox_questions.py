@@ -43,3 +43,19 @@ class TestSandboxQuestions(QuestionsContract):
         )
         told = "unknown-thing: Service/late is not there; web-2, which errored, was to deploy it; "
         assert desk.type("blame", "staging", "svc/late", code=2).startswith(told)
+
+    def test_what_a_rollback_leaves_is_told(self, desk: Desk) -> None:
+        """A script that changed an environment is named before anything is put back."""
+        desk.write("both/c.yaml", "{apiVersion: v1, kind: ConfigMap, metadata: {name: c}}")
+        desk.write(
+            "pipelines/both.yaml",
+            "name: both\nstages:\n  load: {uses: manifests.load, with: {files: [both]}}\n"
+            "  put: {uses: kubernetes.deploy, environment: staging, "
+            "with: {bundle: '${{ stages.load.outputs.bundle }}'}}\n"
+            "  note: {uses: shell, environment: staging, with: {run: 'true'}}\n",
+        )
+        desk.type("run", "both")
+        text = desk.type("rollback", "both-1")
+        told = "stays as it is: 'note' recorded nothing of what was there before\n"
+        assert text.startswith(f"{told}both-2 created: Roll back both-1\n")
+        assert "put | removed ConfigMap/c\n" in text
