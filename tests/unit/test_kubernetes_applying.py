@@ -204,7 +204,9 @@ def test_taking_over_removes_what_nobody_else_has() -> None:
     }
     list_of_others = {'k:{"name":"b"}': {"f:default": {}}, 'k:{"name":"c"}': {".": {}, "f:y": {}}}
     others = {"f:spec": {"f:list": list_of_others, "f:set": {'v:"two"': {}}}}
+    theirs = {**theirs, "f:metadata": {"f:labels": {"f:a": {}}}}
     value = {
+        "metadata": {"name": "it", "labels": {"a": "1"}},
         "spec": {
             "list": [
                 {"name": "a", "x": 1, "y": 2, "default": 3},
@@ -214,14 +216,15 @@ def test_taking_over_removes_what_nobody_else_has() -> None:
             "set": ["one", "two", "three"],
             "deep": {"in": {"it": 1, "default": 2}},
             "other": 1,
-        }
+        },
     }
     assert remove_fields(value, theirs, unite(mine, others)) == {
+        "metadata": {"name": "it"},
         "spec": {
             "list": [{"name": "a", "x": 1, "default": 3}, {"name": "c", "y": 2}],
             "set": ["two", "three"],
             "other": 1,
-        }
+        },
     }
 
 

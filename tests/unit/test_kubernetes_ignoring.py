@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from gennaker_stages.kubernetes.applying.fitting import fit_object
 from gennaker_stages.kubernetes.applying.home import describe_home
 from gennaker_stages.kubernetes.applying.ignoring import leave_ignored
 from gennaker_stages.kubernetes.applying.paths import expand_path
@@ -85,6 +86,17 @@ def test_items_are_found_by_their_names() -> None:
     assert leave(web(), now, paths=["spec.containers[name=side].image"]) == web()
     assert leave(web(), now, paths=["spec.containers[*].image"], kind="StatefulSet") == web()
     assert leave(web(), now, paths=["spec.containers[*].image"], name="other") == web()
+
+
+def test_whose_an_object_is_cannot_be_ignored() -> None:
+    """An object whose labels are all ignored belongs to the deploy's set nevertheless."""
+    mark = {"applyset.kubernetes.io/part-of": "applyset-x-v1"}
+    body = web(metadata={"name": "web", "labels": {"app": "new", **mark}})
+    now = live(web(metadata={"name": "web", "labels": {"app": "old"}}))
+    settings = KubernetesSettings.model_validate(
+        {"namespace": "x", "ignore": [{"paths": ["metadata.labels"]}]}
+    )
+    assert fit_object(body, now, settings)["metadata"]["labels"] == mark
 
 
 def test_an_object_that_is_not_there_is_made_as_written() -> None:

@@ -58,7 +58,7 @@ def leave_out(applied: Object, managers: frozenset[str] = CLIENT_SIDE) -> Object
     gone, stays = (
         unite(*(each.get("fieldsV1") or {} for each in entries)) for entries in (theirs, kept)
     )
-    left = dict(remove_fields(applied, gone, stays))
+    left = remove_fields(applied, gone, stays)
     return None if left == applied else left
 
 

@@ -87,17 +87,23 @@ def extract_fields(body: Mapping[str, Any], fields: Fields) -> dict[str, Any]:
     }
 
 
-def remove_fields(value: Any, fields: Fields, kept: Fields) -> Any:
-    """Return a copy of a value without the fields of one set, as the server removes them.
+def remove_fields(body: Mapping[str, Any], fields: Fields, kept: Fields) -> dict[str, Any]:
+    """Return a copy of an object without the fields of one set, as the server removes them.
 
     A container goes with all that is in it, defaults too, when nothing of it is kept; an item that is
     known by keys also when it is not kept itself.
 
     Args:
-        value: of an object, at the place that both sets are of.
+        body: the object, in the version that both sets are of.
         fields: what goes.
         kept: what stays although it is among them.
     """
+    found: dict[str, Any] = _remove(body, fields, unite({"f:metadata": {}}, kept))
+    return found
+
+
+def _remove(value: Any, fields: Fields, kept: Fields) -> Any:
+    """The same of a value, at the place that both sets are of."""
     gone = {
         element
         for element in fields
@@ -106,7 +112,7 @@ def remove_fields(value: Any, fields: Fields, kept: Fields) -> Any:
     }
     if isinstance(value, Mapping):
         return {
-            name: remove_fields(part, fields.get(f"f:{name}") or {}, kept.get(f"f:{name}") or {})
+            name: _remove(part, fields.get(f"f:{name}") or {}, kept.get(f"f:{name}") or {})
             for name, part in value.items()
             if f"f:{name}" not in gone
         }
@@ -125,7 +131,7 @@ def _remove_in_item(item: Any, fields: Fields, kept: Fields, names: Sequence[str
     for each in names:
         known = json.loads(each.partition(":")[2]) if each.startswith("k:") else {}
         keys = {name: item[name] for name in known}
-        item = remove_fields(item, fields[each], kept.get(each) or {})
+        item = _remove(item, fields[each], kept.get(each) or {})
         item = {**item, **keys} if keys else item
     return item
 

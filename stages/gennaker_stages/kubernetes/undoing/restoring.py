@@ -114,8 +114,7 @@ def without_controllers(body: Object) -> Object:
     parts: dict[bool, list[Fields]] = {True: [], False: []}
     for each in body["metadata"].get("managedFields") or ():
         parts[_is_controller(each)].append(each.get("fieldsV1") or {})
-    found: Object = remove_fields(body, unite(*parts[True]), unite(*parts[False]))
-    return found
+    return remove_fields(body, unite(*parts[True]), unite(*parts[False]))
 
 
 def _is_controller(entry: Managed) -> bool:
