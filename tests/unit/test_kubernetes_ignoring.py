@@ -88,6 +88,15 @@ def test_items_are_found_by_their_names() -> None:
     assert leave(web(), now, paths=["spec.containers[*].image"], name="other") == web()
 
 
+def test_a_field_that_is_taken_over_keeps_its_live_value() -> None:
+    """Left out it would be removed once it is ours: three Pods would become one."""
+    now = live(web(3), **{"kubectl-client-side-apply": {"f:spec": {"f:replicas": {}}}})
+    for rule in ({"paths": ["spec.replicas"]}, {"managers": ["kubectl-client-side-apply"]}):
+        assert leave(web(1), now, **rule) == web(3)
+    other = live(web(3), other={"f:spec": {"f:replicas": {}}})
+    assert leave(web(1), other, paths=["spec.replicas"]) == web(None)
+
+
 def test_whose_an_object_is_cannot_be_ignored() -> None:
     """An object whose labels are all ignored belongs to the deploy's set nevertheless."""
     mark = {"applyset.kubernetes.io/part-of": "applyset-x-v1"}

@@ -19,7 +19,7 @@ from gennaker_stages.kubernetes.client.cluster import FIELD_MANAGER, Cluster, Re
 from gennaker_stages.kubernetes.client.connection import JSON_PATCH
 from gennaker_stages.kubernetes.client.problems import has_status
 
-__all__ = ["adopt_object", "change_owners", "leave_out", "take_over"]
+__all__ = ["adopt_object", "change_owners", "leave_out", "part_entries", "take_over"]
 
 Object = Mapping[str, Any]
 _TRIES = 5
@@ -27,7 +27,7 @@ _TRIES = 5
 
 def take_over(live: Object, managers: frozenset[str] = CLIENT_SIDE) -> list[Any] | None:
     """Return ``managedFields`` in which what ``managers`` own is ours; None when they own nothing."""
-    theirs, kept = _part_entries(live, managers)
+    theirs, kept = part_entries(live, managers)
     if not theirs:
         return None
     newest = max(theirs, key=lambda each: str(each.get("time") or ""))
@@ -54,7 +54,7 @@ def leave_out(applied: Object, managers: frozenset[str] = CLIENT_SIDE) -> Object
         applied: what the server answers to the apply, with its ``managedFields``.
         managers: whose objects are taken over.
     """
-    theirs, kept = _part_entries(applied, managers)
+    theirs, kept = part_entries(applied, managers)
     gone, stays = (
         unite(*(each.get("fieldsV1") or {} for each in entries)) for entries in (theirs, kept)
     )
@@ -62,7 +62,7 @@ def leave_out(applied: Object, managers: frozenset[str] = CLIENT_SIDE) -> Object
     return None if left == applied else left
 
 
-def _part_entries(
+def part_entries(
     live: Object, managers: frozenset[str]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the ``managedFields`` of those that are taken over, and all others."""

@@ -92,8 +92,10 @@ class Deploy:
         def find(body: Object) -> Object | None:
             return live.objects.get(key_of(body))
 
+        settings, adopted = self.cluster.settings, self._rules.adopted
         fitted = [
-            [fit_object(each, find(each), self.cluster.settings) for each in wave] for wave in waves
+            [fit_object(each, find(each), settings, adopted=adopted) for each in wave]
+            for wave in waves
         ]
         self._waves = [make_items(wave, find, self._rules) for wave in fitted]
         for item in self.items:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gennaker_stages.kubernetes.applying.adoption import part_entries
 from gennaker_stages.kubernetes.applying.conflicts import find_conflicts
 from gennaker_stages.kubernetes.applying.fields import (
     MISSING,
@@ -15,7 +16,7 @@ from gennaker_stages.kubernetes.applying.fields import (
     remove_value,
 )
 from gennaker_stages.kubernetes.applying.paths import expand_path
-from gennaker_stages.kubernetes.applying.rules import IgnoreRule
+from gennaker_stages.kubernetes.applying.rules import CLIENT_SIDE, IgnoreRule
 from gennaker_stages.kubernetes.bundle.objects import Object
 from gennaker_stages.kubernetes.client.cluster import FIELD_MANAGER
 
@@ -23,12 +24,23 @@ __all__ = ["leave_ignored"]
 
 
 def leave_ignored(
-    body: Object, live: Mapping[str, Any] | None, rules: Sequence[IgnoreRule]
+    body: Object,
+    live: Mapping[str, Any] | None,
+    rules: Sequence[IgnoreRule],
+    *,
+    adopted: frozenset[str] = CLIENT_SIDE,
 ) -> Object:
     """Return a desired object with the live values of the fields that are ignored.
 
-    A field that is ours keeps its live value, because leaving it out would remove it; any other is left
-    out. An object that is not there yet is made as it is written.
+    A field that is ours, or becomes ours because the object is taken over, keeps its live value,
+    because leaving it out would remove it; any other is left out. An object that is not there yet is
+    made as it is written.
+
+    Args:
+        body: what is desired.
+        live: the object as it is, None when it is not there.
+        rules: what is ignored.
+        adopted: managers whose objects are taken over.
     """
     if live is None:
         return body
@@ -37,27 +49,31 @@ def leave_ignored(
             continue
         for path in rule.paths:
             for each in expand_path(path, body):
-                body = _leave(body, live, each)
+                body = _leave(body, live, each, adopted)
         if rule.managers:
             for each, manager in list(find_conflicts(body, live)):
-                if manager in rule.managers:
+                if manager in rule.managers and manager in adopted:
+                    body = _leave(body, live, each, adopted)
+                elif manager in rule.managers:
                     body = remove_value(body, each)
     return body
 
 
-def _leave(body: Object, live: Mapping[str, Any], path: str) -> Object:
+def _leave(body: Object, live: Mapping[str, Any], path: str, adopted: frozenset[str]) -> Object:
     held = find_value(live, path)
     if find_value(body, path) == held:
         return body
-    if held is not MISSING and _is_ours(live, path):
+    if held is not MISSING and _is_ours(live, path, adopted):
         return place_value(body, path, held)
     return remove_value(body, path)
 
 
-def _is_ours(live: Mapping[str, Any], path: str) -> bool:
-    entry = find_entry(live, FIELD_MANAGER) or {}
+def _is_ours(live: Mapping[str, Any], path: str, adopted: frozenset[str]) -> bool:
+    """Whether a field is ours when the object is applied."""
+    entries = [find_entry(live, FIELD_MANAGER) or {}, *part_entries(live, adopted)[0]]
     plain = path.replace('"', "")
     return any(
-        each == plain or each.startswith((f"{plain}.", f"{plain}["))
-        for each in (found.replace('"', "") for found in list_paths(entry.get("fieldsV1") or {}))
+        found == plain or found.startswith((f"{plain}.", f"{plain}["))
+        for entry in entries
+        for found in (each.replace('"', "") for each in list_paths(entry.get("fieldsV1") or {}))
     )

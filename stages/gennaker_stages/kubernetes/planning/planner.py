@@ -87,7 +87,10 @@ def plan_objects(
     missing = _find_missing_namespaces(cluster, held)
     claims = _find_claims(cluster, live, applyset, release)
     planner = _Planner(cluster, live, rules, unread, missing, claims)
-    fitted = [fit_object(each, live.objects.get(key_of(each)), cluster.settings) for each in held]
+    fitted = [
+        fit_object(each, live.objects.get(key_of(each)), cluster.settings, adopted=rules.adopted)
+        for each in held
+    ]
     settled = [planner.settle(each) for each in fitted]
     doubtful = [body for body, change in zip(fitted, settled, strict=True) if change is None]
     tried = iter(work_in_parallel(planner.try_object, doubtful))
