@@ -97,6 +97,21 @@ def test_a_field_that_is_taken_over_keeps_its_live_value() -> None:
     assert leave(web(1), other, paths=["spec.replicas"]) == web(None)
 
 
+def test_a_field_that_left_the_bundle_keeps_its_live_value() -> None:
+    """Who hands the replicas to an autoscaler takes them out of the manifest: they must not go."""
+    now = live(web(5), gennaker=REPLICAS)
+    assert leave(web(None), now, paths=["spec.replicas"]) == web(5)
+    assert leave(web(None), live(web(5), hpa=REPLICAS), paths=["spec.replicas"]) == web(None)
+    marks = {"name": "web", "annotations": {"a": "1", "b": "2"}}
+    fields = {"f:metadata": {"f:annotations": {"f:a": {}}}}
+    kept = leave(web(), live(web(metadata=marks), gennaker=fields), paths=["metadata.annotations"])
+    assert kept["metadata"] == {"name": "web", "annotations": {"a": "1"}}
+    body = web()
+    del body["spec"]["containers"][0]["image"]
+    now = live(web(), gennaker=IMAGE)
+    assert leave(body, now, paths=["spec.containers[*].image"]) == web()
+
+
 def test_whose_an_object_is_cannot_be_ignored() -> None:
     """An object whose labels are all ignored belongs to the deploy's set nevertheless."""
     mark = {"applyset.kubernetes.io/part-of": "applyset-x-v1"}

@@ -11,7 +11,15 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-__all__ = ["MISSING", "find_entry", "find_value", "list_paths", "place_value", "remove_value"]
+__all__ = [
+    "MISSING",
+    "add_value",
+    "find_entry",
+    "find_value",
+    "list_paths",
+    "place_value",
+    "remove_value",
+]
 
 Object = Mapping[str, Any]
 MISSING: Any = object()
@@ -62,6 +70,29 @@ def place_value(body: Object, path: str, value: Any) -> dict[str, Any]:
     """Return a copy of an object with another value at ``path``, which has to be there."""
     steps = _resolve(body, path)
     return _with(body, steps, value) if steps else dict(body)
+
+
+def add_value(body: Object, live: Object, path: str) -> dict[str, Any]:
+    """Return a copy of an object with what a live one has at ``path``; of items that both have."""
+    found: dict[str, Any] = _add(body, live, path)
+    return found
+
+
+def _add(body: Any, live: Any, path: str) -> Any:
+    steps = _resolve(live, path)
+    if not path or steps is None:
+        return live if not path else body
+    first = steps[0]
+    if isinstance(live, list) and isinstance(body, list):
+        length = _fit_item(live[first], path)
+        rest = path[length:]
+        return [_add(each, live[first], rest) if _fit_item(each, path) else each for each in body]
+    if not isinstance(live, Mapping) or not isinstance(body, Mapping):
+        return body
+    rest = path[len(first) + 1 :]
+    if first not in body and "[" in rest:
+        return body  # the items are not there
+    return {**body, first: _add(body.get(first, {}), live[first], rest)}
 
 
 def _format(element: str) -> str:

@@ -9,14 +9,17 @@ from gennaker_stages.kubernetes.applying.adoption import part_entries
 from gennaker_stages.kubernetes.applying.conflicts import find_conflicts
 from gennaker_stages.kubernetes.applying.fields import (
     MISSING,
+    add_value,
     find_entry,
     find_value,
     list_paths,
     place_value,
     remove_value,
 )
+from gennaker_stages.kubernetes.applying.fieldsets import extract_fields, unite
 from gennaker_stages.kubernetes.applying.paths import expand_path
 from gennaker_stages.kubernetes.applying.rules import CLIENT_SIDE, IgnoreRule
+from gennaker_stages.kubernetes.bundle.masking import LAST_APPLIED
 from gennaker_stages.kubernetes.bundle.objects import Object
 from gennaker_stages.kubernetes.client.cluster import FIELD_MANAGER
 
@@ -48,7 +51,7 @@ def leave_ignored(
         if not rule.covers(body):
             continue
         for path in rule.paths:
-            for each in expand_path(path, body):
+            for each in dict.fromkeys([*expand_path(path, body), *expand_path(path, live)]):
                 body = _leave(body, live, each, adopted)
         if rule.managers:
             for each, manager in list(find_conflicts(body, live)):
@@ -60,9 +63,11 @@ def leave_ignored(
 
 
 def _leave(body: Object, live: Mapping[str, Any], path: str, adopted: frozenset[str]) -> Object:
-    held = find_value(live, path)
-    if find_value(body, path) == held:
+    held, wanted = find_value(live, path), find_value(body, path)
+    if wanted == held:
         return body
+    if wanted is MISSING:
+        return add_value(body, _find_ours(live, adopted), path)
     if held is not MISSING and _is_ours(live, path, adopted):
         return place_value(body, path, held)
     return remove_value(body, path)
@@ -70,10 +75,22 @@ def _leave(body: Object, live: Mapping[str, Any], path: str, adopted: frozenset[
 
 def _is_ours(live: Mapping[str, Any], path: str, adopted: frozenset[str]) -> bool:
     """Whether a field is ours when the object is applied."""
-    entries = [find_entry(live, FIELD_MANAGER) or {}, *part_entries(live, adopted)[0]]
     plain = path.replace('"', "")
     return any(
         found == plain or found.startswith((f"{plain}.", f"{plain}["))
-        for entry in entries
-        for found in (each.replace('"', "") for each in list_paths(entry.get("fieldsV1") or {}))
+        for found in (each.replace('"', "") for each in list_paths(_unite_ours(live, adopted)))
     )
+
+
+def _find_ours(live: Mapping[str, Any], adopted: frozenset[str]) -> Object:
+    """Return the part of an object that would go when it is not applied again."""
+    found = extract_fields(live, _unite_ours(live, adopted))
+    annotations = dict(found["metadata"].get("annotations") or {})
+    if annotations.pop(LAST_APPLIED, None) is None:
+        return found
+    return {**found, "metadata": {**found["metadata"], "annotations": annotations}}
+
+
+def _unite_ours(live: Mapping[str, Any], adopted: frozenset[str]) -> dict[str, Any]:
+    entries = [find_entry(live, FIELD_MANAGER) or {}, *part_entries(live, adopted)[0]]
+    return unite(*(each.get("fieldsV1") or {} for each in entries))
