@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gennaker.errors import PermanentError, StageError
-from gennaker_stages.kubernetes.client.connection import APPLY, MERGE, Connection, Request
+from gennaker_stages.kubernetes.client.connection import (
+    APPLY,
+    JSON_PATCH,
+    MERGE,
+    Connection,
+    Request,
+)
 from gennaker_stages.kubernetes.client.discovery import Discovery, Resource
 from gennaker_stages.kubernetes.client.kubeconfig import Access
 from gennaker_stages.kubernetes.client.patience import Patience
@@ -208,17 +214,19 @@ class Cluster:
             )
         )
 
-    def try_update(self, resource: Resource, body: Object) -> dict[str, Any]:
-        """Return what an object would be when it were written whole; nothing is written."""
-        metadata = body["metadata"]
+    def try_patch(
+        self, resource: Resource, live: Object, operations: list[dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Return what a live object would be after a JSON patch; nothing is written."""
+        metadata = live["metadata"]
         return self.connection.request(
             Request(
-                "PUT",
+                "PATCH",
                 resource.path(metadata.get("namespace"), metadata["name"]),
                 f"try {resource.kind}/{metadata['name']}",
                 [("fieldManager", FIELD_MANAGER), ("dryRun", "All")],
-                body,
-                "application/json",
+                operations,
+                JSON_PATCH,
             )
         )
 

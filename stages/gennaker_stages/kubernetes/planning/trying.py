@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 __all__ = ["try_apply"]
 
 Object = Mapping[str, Any]
-_TRIES = 5
+# Not allowed, changed meanwhile, not valid: an apply may well be taken.
+_REFUSED = (403, 409, 422)
+_SET_METADATA: Mapping[str, Any] = {
+    "labels": {},
+    "annotations": {},
+    "finalizers": [],
+    "ownerReferences": [],
+}
 
 
 def try_apply(
@@ -39,19 +46,41 @@ def try_apply(
     Raises:
         StageError: the server refuses.
     """
-    for tried in range(_TRIES):
-        found = apply_object(cluster, resource, body, rules, live=live, dry_run=True)
-        left = leave_out(found.body, rules.adopted) if live is not None else None
-        if left is None:
-            break
-        try:
-            return found, _keep_choice(cluster.try_update(resource, left), found, body, live)
-        except StageError as error:
-            if error.code == "cluster-unreachable":
-                raise
-            if not has_status(error, 409) or tried == _TRIES - 1:
-                return found, left  # only an apply can do it, or it never rests: without defaults
-    return found, found.body
+    found = apply_object(cluster, resource, body, rules, live=live, dry_run=True)
+    left = leave_out(found.body, rules.adopted) if live is not None else None
+    if left is None or live is None:
+        return found, found.body
+    try:
+        tried = cluster.try_patch(resource, live, _replace_parts(live, left))
+    except StageError as error:
+        if not any(has_status(error, each) for each in _REFUSED):
+            raise
+        return found, left  # only an apply may do it: without the defaults of the server
+    return found, _keep_choice(tried, found, body, live)
+
+
+def _replace_parts(live: Object, wanted: Object) -> list[dict[str, Any]]:
+    """Return the operations that make a live object the wanted one, but for what a server keeps."""
+    kept = ("apiVersion", "kind", "metadata", "status")
+    parts = [
+        {"op": "add", "path": f"/{name}", "value": part}
+        for name, part in wanted.items()
+        if name not in kept
+    ]
+    parts += [
+        {"op": "remove", "path": f"/{name}"}
+        for name in live
+        if name not in kept and name not in wanted
+    ]
+    metadata = wanted["metadata"]
+    return [
+        *parts,
+        *(
+            {"op": "add", "path": f"/metadata/{name}", "value": metadata.get(name) or nothing}
+            for name, nothing in _SET_METADATA.items()
+            if name in metadata or name in live["metadata"]
+        ),
+    ]
 
 
 def _keep_choice(tried: Object, found: Applied, body: Object, live: Object | None) -> Object:
