@@ -56,9 +56,11 @@ format: $(DEV) ## bring the code into its form
 	@$(VENV)/bin/ruff format
 
 bench: $(DEV) ## measure against the goals; ARGS=--check fails beyond them, ARGS=--write writes RESULTS.md
+	@$(COMPILE)
 	@$(RUN) -m benchmarks $(ARGS)
 
 bench-peers: $(DEV) ## the same pipelines in other engines; on a quiet machine ARGS=--write, to try ARGS="--share 10 --rounds 1"
+	@$(COMPILE)
 	@$(RUN) -m benchmarks.peers $(ARGS)
 
 docs: $(DEV) ## regenerate the reference pages from the code

@@ -284,7 +284,7 @@ def test_real_cluster_checklist_39_a_kubeconfig_of_the_project_runs_nothing(
     for path in (inside, outside):
         path.write_text(yaml.safe_dump(document))
     with pytest.raises(PermanentError, match="has 'exec', which is refused"):
-        Cluster(inside, None, KubernetesSettings(), project=inside.parent)
+        Cluster(inside, None, KubernetesSettings(), project=inside.parent).connection.prepare()
     assert not ran.exists()
     cluster = Cluster(outside, None, KubernetesSettings(), project=inside.parent)
     assert cluster.read(cluster.find_resource("v1", "Namespace"), None, "default") is not None

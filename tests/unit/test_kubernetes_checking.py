@@ -427,7 +427,7 @@ def test_a_kubeconfig_of_the_project_runs_nothing(doctor: Doctor) -> None:
     lines = doctor.look()
     assert made.exists()
     assert lines[1][:2] == ("identity", "wrong")
-    assert lines[1][2].startswith("the kubeconfig gives no credentials: exec: failed to decode")
+    assert lines[1][2].startswith("the kubeconfig gives no credentials: 'touch' printed no")
     made.unlink()
     settings = {"kubeconfig": str(doctor.folder / "home" / "config")}
     (line,) = look(settings, doctor.folder)

@@ -53,9 +53,13 @@ def write_kubeconfig(
     return path
 
 
-def connect(path: Path, project: Path, **settings: Any) -> Cluster:
-    """A cluster by a kubeconfig."""
-    return Cluster(path, None, KubernetesSettings(**settings), project=project)
+def connect(
+    path: Path | None, project: Path, *, context: str | None = None, **settings: Any
+) -> Cluster:
+    """A cluster by a kubeconfig, which has been read."""
+    cluster = Cluster(path, context, KubernetesSettings(**settings), project=project)
+    cluster.connection.prepare()
+    return cluster
 
 
 @pytest.fixture(name="outside")
@@ -178,17 +182,16 @@ def test_a_kubeconfig_that_is_not_there_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Which file was looked for, and who named it."""
-    settings = KubernetesSettings(namespace="a")
     advice = "or try it without a cluster: 'gennaker run --sandbox'"
     with pytest.raises(PermanentError) as found:
-        Cluster(Path("~/nowhere"), None, settings, project=tmp_path)
+        connect(Path("~/nowhere"), tmp_path)
     assert str(found.value) == (
         f"kubeconfig: there is no kubeconfig {str(Path.home() / 'nowhere')!r}; "
         f"correct 'kubeconfig' in gennaker.yaml, {advice}"
     )
     monkeypatch.setenv("KUBECONFIG", "/nowhere/a:/nowhere/b")
     with pytest.raises(PermanentError) as found:
-        Cluster(None, None, settings, project=tmp_path)
+        connect(None, tmp_path)
     assert str(found.value) == (
         f"kubeconfig: there is no kubeconfig '/nowhere/a' and '/nowhere/b'; set KUBECONFIG, {advice}"
     )
@@ -197,14 +200,14 @@ def test_a_kubeconfig_that_is_not_there_is_told(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["no-such-program"], "[Errno 2] No such file or directory: 'no-such-program'"),
-        (["sh", "-c", "echo log in first >&2; exit 3"], "exec: process returned 3. log in first"),
+        (["no-such-program"], "there is no program 'no-such-program'"),
+        (["sh", "-c", "echo log in first >&2; exit 3"], "'sh' ended with exit code 3: log in first"),
     ],
 )
 def test_a_command_that_gives_no_credentials_is_told(
     arguments: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nobody is asked as nobody, and the official client's log is not shown."""
+    """Nobody is asked as nobody, and what the command says is in the error only."""
     command = {"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never"}
     command |= {"command": arguments[0], "args": arguments[1:]}  # type: ignore[dict-item]
     path = write_kubeconfig(tmp_path / "k", "http://nowhere.test", {"exec": command})
@@ -263,7 +266,7 @@ def test_whoever_runs_gennaker_may_trust_a_kubeconfig(
 def test_an_unknown_context_is_named_with_the_known_ones(outside: Path, tmp_path: Path) -> None:
     """A misspelt context tells which there are."""
     with pytest.raises(PermanentError, match="no context 'y'; it has: x"):
-        Cluster(outside, "y", KubernetesSettings(context="y"), project=tmp_path / "p")
+        connect(outside, tmp_path / "p", context="y")
 
 
 def test_acts_as_somebody_else(outside: Path, tmp_path: Path, http_server: LocalServer) -> None:
@@ -590,7 +593,7 @@ def test_checklist_41_reads_the_service_account_again(
     monkeypatch.setattr(kubeconfig_module, "SERVICE_ACCOUNT", tmp_path)
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
-    cluster = Cluster(None, None, KubernetesSettings(in_cluster=True), project=tmp_path)
+    cluster = connect(None, tmp_path, in_cluster=True)
     assert cluster.connection.host == "https://10.0.0.1:443"
     (tmp_path / "token").write_text("new")
     client, token = cluster.connection._read_token()
@@ -599,7 +602,7 @@ def test_checklist_41_reads_the_service_account_again(
     assert cluster.connection._read_token()[1] == "bearer new"
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST")
     with pytest.raises(PermanentError, match=r"no service account to use: .*'in_cluster: true'"):
-        Cluster(None, None, KubernetesSettings(in_cluster=True), project=tmp_path)
+        connect(None, tmp_path, in_cluster=True)
 
 
 def serve_config_maps(*watched: list[dict[str, Any]], items: list[dict[str, Any]]) -> Any:

@@ -57,13 +57,13 @@ def check_access(settings: KubernetesSettings, project: Path, seconds: float) ->
         state: CheckState = "missing" if elsewhere else "wrong"
         yield _tell_error("context", error, "see whether kubectl can use it", state)
         return
+    cluster = Cluster(file, context, settings, project=project)
+    until = time.monotonic() + seconds
     try:
-        cluster = Cluster(file, context, settings, project=project)
+        cluster.bound(lambda: until - time.monotonic())
     except StageError as error:
         yield _tell_error("identity", error, "see whether kubectl can use it")
         return
-    until = time.monotonic() + seconds
-    cluster.bound(lambda: until - time.monotonic())
     for name, look in (("server", _look_at_server), ("identity", _look_at_identity)):
         try:
             found = look(cluster)

@@ -65,9 +65,6 @@ class Cluster:
         connection: sends requests that have no method here.
         discovery: which kinds there are.
         silences: of clusters that did not answer others who share them; None shares nothing.
-
-    Raises:
-        PermanentError: codes ``kubeconfig`` and ``unknown-context``.
     """
 
     def __init__(
@@ -84,16 +81,18 @@ class Cluster:
         self.discovery = Discovery(self.connection)
 
     def bound(self, remaining: Callable[[], float], *, who: str = "") -> None:
-        """Ask and ask again no longer than so many seconds are left; for who only looks.
+        """Ask and ask again no longer than so many seconds are left; the kubeconfig is read now.
 
         Args:
             remaining: gives the seconds.
             who: asks, in words.
 
         Raises:
+            PermanentError: codes ``kubeconfig`` and ``unknown-context``.
             TemporaryError: code ``cluster-unreachable`` when it did not answer another who shares that.
         """
         self.connection.patience = Patience(remaining=remaining)
+        self.connection.prepare()
         if self.silences is not None:
             self.silences.watch(self.connection, who, remaining())
 

@@ -86,15 +86,27 @@ class Connection:
         self.note_break: Callable[[str], None] = lambda _told: None
         self._lock = threading.Lock()
         self._renewing = threading.Lock()
-        self._client = access.load()
+        self._client: Any = None
         self._token: str | None = None
         self._token_until = 0.0
         self._warned: set[str] = set()
 
+    def prepare(self) -> Any:
+        """Return the official client; with the first call its kubeconfig is read, and its command run.
+
+        Raises:
+            PermanentError: codes ``kubeconfig`` and ``unknown-context``.
+        """
+        if self._client is None:
+            with self._renewing:
+                if self._client is None:
+                    self._client = self.access.load(lambda: self.patience)
+        return self._client
+
     @property
     def host(self) -> str:
         """The server's address."""
-        return str(self._client.configuration.host).rstrip("/")
+        return str(self.prepare().configuration.host).rstrip("/")
 
     @property
     def address(self) -> str:
@@ -104,7 +116,7 @@ class Connection:
     @property
     def certificate(self) -> str | None:
         """The file with the certificate that this side shows, None when it shows none."""
-        return self._client.configuration.cert_file or None
+        return self.prepare().configuration.cert_file or None
 
     def request(self, request: Request) -> dict[str, Any]:
         """Return the JSON answer of a request.
@@ -185,6 +197,7 @@ class Connection:
 
     def _read_token(self) -> tuple[Any, str | None]:
         """Return the client and what authorizes; the official client renews what it knows to expire."""
+        self.prepare()
         with self._lock:
             now = time.monotonic()
             if now >= self._token_until:
@@ -205,7 +218,7 @@ class Connection:
         """
         with self._renewing:
             if self._client is client:
-                fresh = self.access.load()
+                fresh = self.access.load(lambda: self.patience)
                 with self._lock:
                     self._client, self._token_until = fresh, 0.0
         # A certificate shows no token: it is tried.

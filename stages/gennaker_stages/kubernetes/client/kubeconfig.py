@@ -8,15 +8,16 @@ neither, unless whoever runs Gennaker says so in ``GENNAKER_TRUST_KUBECONFIG``. 
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gennaker.errors import InvalidInput, PermanentError
 from gennaker.records import dataclass
+from gennaker_stages.kubernetes.client.command import make_loader
+from gennaker_stages.kubernetes.client.patience import Patience
 
 if TYPE_CHECKING:
     from gennaker_stages.kubernetes.settings import KubernetesSettings
@@ -71,8 +72,11 @@ class Access:
             groups=settings.as_groups,
         )
 
-    def load(self) -> Any:
+    def load(self, find_patience: Callable[[], Patience] = Patience) -> Any:
         """Return a new client of the official library; reads every file and runs ``exec`` again.
+
+        Args:
+            find_patience: how long a command for credentials may take, asked whenever it is run.
 
         Raises:
             PermanentError: codes ``kubeconfig`` and ``unknown-context``.
@@ -88,9 +92,7 @@ class Access:
             if self.in_cluster:
                 _load_service_account(configuration)
             else:
-                with _hear_errors() as errors:
-                    self._load_kubeconfig(configuration)
-                _check_credentials(configuration, errors)
+                make_loader(self._read(), self.context, find_patience).load_and_set(configuration)
         return client.ApiClient(configuration)
 
     def describe(self) -> str:
@@ -146,26 +148,6 @@ class Access:
                 code="kubeconfig",
                 hint="'kubectl config view' reads the same file",
             ) from error
-
-    def _load_kubeconfig(self, configuration: Any) -> None:
-        from kubernetes import config
-
-        options = {
-            "context": self.context,
-            "client_configuration": configuration,
-            "persist_config": False,
-        }
-        path = self._find_file()
-        if path is None:
-            text = os.pathsep.join(map(str, self._list_files()))
-            config.load_kube_config(config_file=text, **options)  # type: ignore[no-untyped-call]
-        elif self._is_foreign(path):
-            # As we read it: a second parser could see another document.
-            config.load_kube_config_from_dict(  # type: ignore[no-untyped-call]
-                read_harmless(path), **options
-            )
-        else:
-            config.load_kube_config(config_file=str(path), **options)  # type: ignore[no-untyped-call]
 
     def _find_file(self) -> Path | None:
         return self.project / self.kubeconfig.expanduser() if self.kubeconfig is not None else None
@@ -251,29 +233,6 @@ def _list_usual_files() -> list[Path]:
     if not given:
         return [Path.home() / ".kube" / "config"]
     return [Path(each).expanduser() for each in given.split(os.pathsep) if each]
-
-
-@contextmanager
-def _hear_errors() -> Iterator[list[str]]:
-    """Collect what the official library tells nobody but the root logger: why a command failed."""
-    heard: list[str] = []
-    handler = logging.Handler(logging.ERROR)
-    handler.emit = lambda record: heard.append(record.getMessage())  # type: ignore[method-assign]
-    logging.getLogger().addHandler(handler)
-    try:
-        yield heard
-    finally:
-        logging.getLogger().removeHandler(handler)
-
-
-def _check_credentials(configuration: Any, errors: list[str]) -> None:
-    """Refuse what would ask as nobody because the way to its credentials is broken."""
-    if errors and not (configuration.api_key or configuration.username or configuration.cert_file):
-        raise PermanentError(
-            f"the kubeconfig gives no credentials: {'; '.join(errors)}",
-            code="kubeconfig",
-            hint="the command of its user has to be on the PATH and to work: 'kubectl get ns' runs it",
-        )
 
 
 def read_harmless(path: Path) -> dict[str, Any]:
