@@ -201,7 +201,10 @@ def test_a_kubeconfig_that_is_not_there_is_told(
     ("arguments", "told"),
     [
         (["no-such-program"], "there is no program 'no-such-program'"),
-        (["sh", "-c", "echo log in first >&2; exit 3"], "'sh' ended with exit code 3: log in first"),
+        (
+            ["sh", "-c", "echo log in first >&2; exit 3"],
+            "'sh' ended with exit code 3: log in first",
+        ),
     ],
 )
 def test_a_command_that_gives_no_credentials_is_told(
