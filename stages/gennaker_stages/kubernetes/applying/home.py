@@ -55,8 +55,6 @@ def plan_home(cluster: Cluster, objects: Iterable[Object]) -> list[Change]:
     try:
         found = cluster.apply(resource, body, dry_run=True)
     except StageError as error:
-        if error.code == "cluster-unreachable":
-            raise
         return [explain_refusal(error, body, live)]
     differences = find_differences(live, found)
     return [Change("change", name_of(body), "", differences)] if differences else []

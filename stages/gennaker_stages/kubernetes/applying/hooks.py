@@ -227,8 +227,6 @@ def find_refused(
         try:
             _try_hook(cluster, hook, live.objects[key])
         except StageError as error:
-            if error.code == "cluster-unreachable":
-                raise
             if error.code != "namespace-missing" or key[2] not in made:
                 return key, explain_refusal(error, hook.body, None).detail
         return None

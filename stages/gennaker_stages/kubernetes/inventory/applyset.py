@@ -140,8 +140,6 @@ def plan_inventory(cluster: Cluster, applyset: ApplySet, objects: Iterable[Objec
     try:
         cluster.apply(cluster.find_resource("v1", "ConfigMap"), body, dry_run=True)
     except StageError as error:
-        if error.code == "cluster-unreachable":
-            raise
         if error.code == "namespace-missing":
             return []  # that is told with the objects, or it is made before
         refused = explain_refusal(error, body, None)

@@ -383,8 +383,6 @@ def _plan_job(cluster: Cluster, wanted: Object) -> Change:
     try:
         _post(cluster, resource, {**wanted, "metadata": metadata}, dry_run=True)
     except StageError as error:
-        if error.code == "cluster-unreachable":
-            raise
         if error.code != "namespace-missing" or not cluster.settings.create_namespace:
             return explain_refusal(error, wanted, None)
         detail += "; tried once its namespace is there"

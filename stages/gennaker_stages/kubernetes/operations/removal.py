@@ -306,8 +306,6 @@ def _plan_one(cluster: Cluster, live: Object) -> Change:
     try:
         cluster.delete_object(live, dry_run=True)
     except StageError as error:
-        if error.code == "cluster-unreachable":
-            raise
         return explain_refusal(error, live, live)
     return Change("delete", name_of(live), "; ".join(_tell(live)))
 

@@ -143,8 +143,6 @@ class _Planner:
         try:
             found, wanted = try_apply(self.cluster, resource, body, self.rules, live=now)
         except StageError as error:
-            if error.code == "cluster-unreachable":
-                raise
             never = find_immutable(error) if now is not None else []
             if now is not None and never:
                 return self._plan_anew(body, now, f"{', '.join(never)} can never change")

@@ -35,13 +35,18 @@ _WORDS: tuple[tuple[re.Pattern[str], str], ...] = (
 
 
 def explain_refusal(error: StageError, body: Object, live: Mapping[str, Any] | None) -> Change:
-    """Return the change that says why an apply would be refused.
+    """Return the change that says why a dry run was refused.
 
     Args:
         error: the dry run's.
-        body: what was applied.
+        body: what was applied or deleted.
         live: the object as it is, None when it is not there.
+
+    Raises:
+        StageError: the error itself, when nobody was there to refuse anything.
     """
+    if error.code == "cluster-unreachable":
+        raise error
     name = name_of(body)
     if live is not None:
         paths = find_immutable(error)
