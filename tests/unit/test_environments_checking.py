@@ -69,6 +69,13 @@ def plugins() -> Iterator[Registry]:
     Place.over.set()
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plugins have 0.3 s."""
+    monkeypatch.setattr(checking, "SECONDS", 0.2)
+    monkeypatch.setattr(checking, "GRACE", 0.1)
+
+
 def write_project(folder: Path, *names: str) -> None:
     """A project with these environments."""
     lines = [f"  {name}: {{place: {{}}}}\n" for name in names]
@@ -102,12 +109,9 @@ def test_what_a_target_does_is_told_of_its_environment(plugins: Registry, tmp_pa
     ]
 
 
-def test_a_target_that_hangs_is_left_behind(
-    plugins: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("impatient")
+def test_a_target_that_hangs_is_left_behind(plugins: Registry, tmp_path: Path) -> None:
     """When its time is over what it told is told, and that there is no more."""
-    monkeypatch.setattr(checking, "SECONDS", 0.2)
-    monkeypatch.setattr(checking, "GRACE", 0.1)
     write_project(tmp_path, "hangs")
     (inquiry,) = ask_environments(plugins, load_project(tmp_path))
     assert inquiry.finish()[-1] == Check(
@@ -118,12 +122,9 @@ def test_a_target_that_hangs_is_left_behind(
     )
 
 
-def test_a_program_that_hangs_is_ended(
-    plugins: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("impatient")
+def test_a_program_that_hangs_is_ended(plugins: Registry, tmp_path: Path) -> None:
     """It is not left behind with the thread that waits for it."""
-    monkeypatch.setattr(checking, "SECONDS", 0.2)
-    monkeypatch.setattr(checking, "GRACE", 0.1)
     write_project(tmp_path, "runs")
     (inquiry,) = ask_environments(plugins, load_project(tmp_path))
     until = time.monotonic() + 9

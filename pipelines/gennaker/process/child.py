@@ -250,8 +250,7 @@ class ChildProcess:
             else:
                 end.hurry()
             end.wait(reap=self._child.poll)
-        if self._child.returncode is None:
-            reap_leader(self._child)
+        reap_leader(self._child)
         for pipe in (self._child.stdin, self._child.stdout, self._child.stderr):
             if pipe is not None:
                 with suppress(OSError):

@@ -87,8 +87,7 @@ class Helper:
         end = GroupEnd(self._child.pid, 0.0)
         end.hurry()
         end.wait(reap=self._child.poll)
-        if self._child.returncode is None:
-            reap_leader(self._child)
+        reap_leader(self._child)
         for pipe in (self._child.stdin, self._child.stdout, self._said):
             if pipe is not None:
                 with suppress(OSError):

@@ -18,7 +18,7 @@ from gennaker.errors import PermanentError, StageError
 from gennaker.process import ChildProcess, describe_exit
 from gennaker_stages.kubernetes.client.patience import Patience
 
-__all__ = ["COMMAND_SECONDS", "make_loader", "run_command"]
+__all__ = ["make_loader", "run_command"]
 
 COMMAND_SECONDS = 60.0
 """How long the command may take; less when its attempt has less."""
@@ -130,10 +130,12 @@ def _read_output(
     code = child.pump(keep, timeout=limit, should_stop=lambda: patience.wait(0), grace=1)
     if code == 0 and not child.timed_out:
         return bytes(written["stdout"])
-    how = f"ended with {describe_exit(code)}" if code > 0 else f"was {describe_exit(code)}"
-    told = f"{argv[0]!r} {f'did not end within {limit:.3g} s' if child.timed_out else how}"
+    if child.timed_out:
+        how = f"did not end within {limit:.3g} s"
+    else:
+        how = f"{'ended with' if code > 0 else 'was'} {describe_exit(code)}"
     said = " ".join(written["stderr"].decode(errors="replace").split())
-    raise _refuse(f"{told}: {said}" if said else told)
+    raise _refuse(f"{argv[0]!r} {how}: {said}" if said else f"{argv[0]!r} {how}")
 
 
 def _describe_cluster(cluster: Mapping[str, Any]) -> dict[str, Any]:
